@@ -1,0 +1,36 @@
+"""The mathematics: pure functions of torch tensors. Nothing here knows scikit-learn."""
+
+from skwave.functional.bank import (
+    Bank,
+    Wavelet,
+    frame_bounds,
+    inverse_wavelet_transform,
+    littlewood_paley,
+    tight_frame,
+    wavelet_transform,
+)
+from skwave.functional.morlet import morlet_1d, morlet_2d
+from skwave.functional.nonlinearity import modulus, phases, rectifier, rectifier_harmonic
+from skwave.functional.plan import Path, Plan, scattering_paths, scattering_plan
+from skwave.functional.scattering import scattering
+
+__all__ = [
+    "Bank",
+    "Path",
+    "Plan",
+    "Wavelet",
+    "frame_bounds",
+    "inverse_wavelet_transform",
+    "littlewood_paley",
+    "modulus",
+    "morlet_1d",
+    "morlet_2d",
+    "phases",
+    "rectifier",
+    "rectifier_harmonic",
+    "scattering",
+    "scattering_paths",
+    "scattering_plan",
+    "tight_frame",
+    "wavelet_transform",
+]
