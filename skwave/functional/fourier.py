@@ -173,7 +173,7 @@ def _fold(x_hat: Tensor, tiles: list[Tile], n_filters: int, shape: tuple[int, in
 
 def _unfold(y_hat: Tensor, tiles: list[Tile], shape: tuple[int, int]) -> Tensor:
     # the adjoint of _fold
-    (h, w), y = y_hat.shape[-2:], torch.view_as_real(y_hat.contiguous())
+    w, y = y_hat.shape[-1], torch.view_as_real(y_hat.contiguous())
     x = y.new_zeros((len(y), *shape, 2))
     for top, left, first, row, values in tiles:
         n, rows = values.shape[:2]
