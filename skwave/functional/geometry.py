@@ -55,11 +55,11 @@ class Geometry:
 
     def inside(self, k: int) -> tuple[slice, slice]:
         """Part of `grid` ``k`` that lies on the signal itself."""
-        rows, columns = (
-            slice(-(-left // 2**k), -(-(left + n) // 2**k))
-            for n, left in zip(self.shape, self.left, strict=True)
-        )
-        return rows, columns if self.ndim == 2 else slice(0, 1)
+        slices = []
+        for n, left in zip(self.shape, self.left, strict=True):
+            start, stop = -(-left // 2**k), -(-(left + n) // 2**k)
+            slices.append(slice(start, max(stop, start + 1)))
+        return slices[0], slices[1] if self.ndim == 2 else slice(0, 1)
 
 
 def next_fast_length(n: int) -> int:
@@ -94,12 +94,12 @@ def _axis(n: int, support: float, step: int, ndim: int, padding: str) -> tuple[i
     # extended size, left, first, count of one axis
     scale = 2 ** math.floor(math.log2(support))  # the largest sampling step
     if padding == "periodic" and n % scale == 0:
-        return n, 0, 0, n // step
+        return n, 0, 0, max(1, n // step)
     if ndim == 2:
         # the sizes of kymatio, one scale added on each side
         extended = (n // scale + 2) * scale
         left = (extended - n) // 2
-        return extended, left, -(-left // step), n // step
+        return extended, left, -(-left // step), max(1, n // step)
     left = scale * math.ceil(min(_EXTENDED_SUPPORTS * support, 2 * n) / scale)
     extended = scale * next_fast_length(math.ceil((n + 2 * left) / scale))
     return extended, left, left // step, -(-n // step)

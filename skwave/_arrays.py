@@ -1,0 +1,232 @@
+"""All that the package knows of kinds of arrays: numpy, torch, and the array API."""
+
+import numpy as np
+import torch
+from sklearn.utils.validation import validate_data
+
+from skwave._sklearn import get_namespace
+
+_DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+def validate_array(estimator, X, *, reset):
+    """Check the samples of an estimator: real, finite, not empty, at least 2-D.
+
+    Torch tensors stay torch tensors, on their device and with their graph, whether or not
+    array-API dispatch is on. Whatever else comes is treated as scikit-learn does.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its ``n_features_in_`` and ``feature_names_in_`` are set or compared.
+    X : array-like or Tensor, shape (n_samples, ...)
+        Samples.
+    reset : bool
+        True in ``fit``.
+
+    Returns
+    -------
+    X : ndarray, Tensor or array of the array API
+        float32 or float64; integers of at most 16 bits become float32, longer ones float64.
+    """
+    if isinstance(X, torch.Tensor):
+        return validate_data(estimator, _check_tensor(X), reset=reset, skip_check_array=True)
+    small = isinstance(X, np.ndarray) and X.dtype.kind in "iub" and X.dtype.itemsize <= 2
+    dtype = np.float32 if small else _float_dtypes(X)
+    return validate_data(estimator, X, reset=reset, allow_nd=True, dtype=dtype)
+
+
+def _float_dtypes(X):
+    xp, _ = get_namespace(X)
+    return [xp.float64, xp.float32]
+
+
+def _check_tensor(X):
+    if X.is_complex():
+        raise ValueError(f"Complex data not supported: X is a tensor of {X.dtype}.")
+    if X.ndim < 2:
+        raise ValueError(
+            f"Expected 2D array, got {X.ndim}D tensor of shape {tuple(X.shape)} instead: the "
+            "first axis of X is samples. Reshape one sample with X.reshape(1, -1)."
+        )
+    if 0 in X.shape:
+        raise ValueError(
+            f"Found array with {X.shape[0]} sample(s) (shape={tuple(X.shape)}) while a minimum "
+            "of 1 is required in every axis."
+        )
+    if not X.is_floating_point():
+        wide = X.dtype in (torch.int32, torch.int64)
+        return X.to(torch.float64 if wide else torch.float32)
+    if X.dtype not in _DTYPES.values():
+        X = X.to(torch.float32)
+    if not torch.isfinite(X.detach()).all():
+        raise ValueError("Input X contains NaN or infinity: remove or impute these samples.")
+    return X
+
+
+def resolve_dtype(dtype, X):
+    """Torch dtype to compute in: that of ``dtype``, or of ``X`` if it is None.
+
+    Parameters
+    ----------
+    dtype : {"float32", "float64"}, dtype or None
+        The parameter of the estimator.
+    X : array
+        Validated samples.
+
+    Returns
+    -------
+    dtype : torch.dtype
+        float32 or float64.
+
+    Raises
+    ------
+    ValueError
+        If ``dtype`` is anything else.
+    """
+    if dtype is None:
+        dtype = X.dtype
+    name = getattr(dtype, "__name__", None) or str(dtype)
+    name = name.rpartition(".")[2]
+    if name not in _DTYPES:
+        raise ValueError(
+            f"dtype={dtype!r} is not a type to compute in: use 'float32', 'float64', or None "
+            "for that of the input."
+        )
+    return _DTYPES[name]
+
+
+def available_devices():
+    """Names of the devices that torch can compute on here.
+
+    Returns
+    -------
+    names : list of str
+        ``"cpu"`` first.
+    """
+    names = ["cpu"] + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    return names + ["mps"] * torch.backends.mps.is_available()
+
+
+def resolve_device(device, X):
+    """Device to compute on.
+
+    Parameters
+    ----------
+    device : str, torch.device or None
+        ``None``: where ``X`` lives; ``"auto"``: CUDA if there is one.
+    X : array
+        Validated samples.
+
+    Returns
+    -------
+    device : torch.device
+        A device that exists.
+
+    Raises
+    ------
+    ValueError
+        If there is no such device; the message lists those there are.
+    """
+    if device is None:
+        return X.device if isinstance(X, torch.Tensor) else torch.device("cpu")
+    names = available_devices()
+    if isinstance(device, str) and device == "auto":
+        return torch.device("cuda:0" if "cuda:0" in names else "cpu")
+    try:
+        chosen = torch.device(device)
+    except (RuntimeError, TypeError):
+        chosen = None
+    if chosen is not None and chosen.type == "cuda" and chosen.index is None:
+        chosen = torch.device("cuda:0")
+    if str(chosen) not in names:
+        raise ValueError(
+            f"device={device!r} does not exist on this machine: use one of {names}, 'auto', or "
+            "None for the device of the input."
+        )
+    return chosen
+
+
+def to_tensor(X, dtype, device):
+    """Torch tensor of a block of samples.
+
+    Parameters
+    ----------
+    X : array
+        Block of validated samples.
+    dtype : torch.dtype
+        Floating type.
+    device : torch.device
+        Where to.
+
+    Returns
+    -------
+    x : Tensor
+        Shares memory with ``X`` where it can.
+    """
+    if isinstance(X, np.ndarray):
+        # torch has no read-only tensors, nor negative strides
+        X = np.require(X, requirements=["C", "W"])
+        X = torch.from_numpy(X)
+    elif not isinstance(X, torch.Tensor):
+        X = torch.from_dlpack(X)
+    return X.to(device=device, dtype=dtype)
+
+
+def empty_like_kind(X, shape, dtype):
+    """Output array, of the kind and on the device of ``X``.
+
+    Parameters
+    ----------
+    X : array
+        Validated samples.
+    shape : tuple of int
+        Shape.
+    dtype : torch.dtype
+        Floating type.
+
+    Returns
+    -------
+    out : ndarray or Tensor
+        For an array-API array, a numpy array that `from_numpy_like` turns into its kind.
+    """
+    if isinstance(X, torch.Tensor):
+        return torch.empty(shape, dtype=dtype, device=X.device)
+    return np.empty(shape, dtype=str(dtype).rpartition(".")[2])
+
+
+def write(out, start, y):
+    """Write a block of results into the output of `empty_like_kind`.
+
+    Parameters
+    ----------
+    out : ndarray or Tensor
+        Output.
+    start : int
+        First row.
+    y : Tensor
+        Block of results, on any device.
+    """
+    rows = slice(start, start + len(y))
+    out[rows] = y if isinstance(out, torch.Tensor) else y.cpu().numpy()
+
+
+def like_kind(out, X):
+    """Give ``out`` back as the kind of array that ``X`` is.
+
+    Parameters
+    ----------
+    out : ndarray or Tensor
+        Output of `empty_like_kind`.
+    X : array
+        Validated samples.
+
+    Returns
+    -------
+    out : array
+        Of the namespace and on the device of ``X``.
+    """
+    if isinstance(X, torch.Tensor | np.ndarray):
+        return out
+    xp, _ = get_namespace(X)
+    return xp.asarray(out, device=X.device)
