@@ -27,7 +27,8 @@ def validate_array(estimator, X, *, reset):
     Returns
     -------
     X : ndarray, Tensor or array of the array API
-        float32 or float64; integers of at most 16 bits become float32, longer ones float64.
+        Samples in float32 or float64; integers of up to 16 bits become float32, others
+        float64.
     """
     if isinstance(X, torch.Tensor):
         return validate_data(estimator, _check_tensor(X), reset=reset, skip_check_array=True)
@@ -77,7 +78,7 @@ def resolve_dtype(dtype, X):
     Returns
     -------
     dtype : torch.dtype
-        float32 or float64.
+        The type float32 or float64.
 
     Raises
     ------

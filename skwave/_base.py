@@ -3,6 +3,7 @@
 import warnings
 from math import prod
 from numbers import Integral
+from typing import ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -24,7 +25,7 @@ class TorchTransformer(TransformerMixin, BaseEstimator):
     ``_check_signal()``, ``_n_out()``, ``_row_bytes(dtype)`` and ``_forward(x)``.
     """
 
-    _parameter_constraints: dict = {
+    _parameter_constraints: ClassVar[dict] = {
         "shape": ["array-like", Integral, None],
         "device": [object],
         "dtype": [object],

@@ -64,6 +64,30 @@ def _split_on_memory_error(f, x):
     return torch.cat([_split_on_memory_error(f, part) for part in x.split(half)])
 
 
+def _in_threads(f, arguments, n_jobs):
+    # results as they come; each thread has its share of torch's own threads
+    if n_jobs == 1:
+        yield from map(f, arguments)
+        return
+    threads = torch.get_num_threads()
+    torch.set_num_threads(max(1, threads // n_jobs))
+    try:
+        parallel = Parallel(n_jobs, prefer="threads", return_as="generator_unordered")
+        yield from parallel(delayed(f)(argument) for argument in arguments)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _report(results, n_samples, name):
+    done, begin = 0, time.perf_counter()
+    for start, y in results:
+        yield start, y
+        done += len(y)
+        print(
+            f"[{name}] {done}/{n_samples} samples, {time.perf_counter() - begin:.1f} s", flush=True
+        )
+
+
 def map_batches(
     f, X, *, n_out, row_bytes, dtype, device, batch_size="auto", n_jobs=None, verbose=0, name=""
 ):
@@ -98,7 +122,7 @@ def map_batches(
         Same kind and device as ``X``. The graph of a torch tensor that requires a gradient
         is kept.
     """
-    n, start_time = len(X) if hasattr(X, "__len__") else X.shape[0], time.perf_counter()
+    n = X.shape[0]
     n_jobs = min(effective_n_jobs(n_jobs), n) if device.type == "cpu" else 1
     rows = batch_rows(batch_size, row_bytes, n, n_jobs)
     differentiable = isinstance(X, torch.Tensor) and X.requires_grad and torch.is_grad_enabled()
@@ -106,33 +130,18 @@ def map_batches(
         _settle_allocator()
 
     def compute(start):
-        # the mode of autograd is a thread's own
+        # whether autograd records is a thread's own
         with torch.set_grad_enabled(differentiable):
             x = to_tensor(X[start : start + rows, ...], dtype, device)
             return start, _split_on_memory_error(f, x)
 
-    starts = range(0, n, rows)
-    threads = torch.get_num_threads()
-    parallel = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator_unordered")
-    out, blocks = empty_like_kind(X, (0 if differentiable else n, n_out), dtype), {}
-    done = 0
-    try:
-        if n_jobs > 1:
-            torch.set_num_threads(max(1, threads // n_jobs))
-        results = (
-            parallel(delayed(compute)(s) for s in starts) if n_jobs > 1 else map(compute, starts)
-        )
-        for start, y in results:
-            if differentiable:
-                blocks[start] = y
-            else:
-                write(out, start, y)
-            done += len(y)
-            if verbose:
-                seconds = time.perf_counter() - start_time
-                print(f"[{name}] {done}/{n} samples, {seconds:.1f} s", flush=True)
-    finally:
-        torch.set_num_threads(threads)
+    results = _in_threads(compute, range(0, n, rows), n_jobs)
+    if verbose:
+        results = _report(results, n, name)
     if differentiable:
-        return torch.cat([blocks[s] for s in starts]).to(X.device)
+        blocks = sorted(results, key=lambda result: result[0])
+        return torch.cat([y for _, y in blocks]).to(X.device)
+    out = empty_like_kind(X, (n, n_out), dtype)
+    for start, y in results:
+        write(out, start, y)
     return like_kind(out, X)

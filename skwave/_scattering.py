@@ -4,6 +4,7 @@ from functools import lru_cache
 from itertools import product
 from math import floor, log2, prod
 from numbers import Integral, Real
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -149,7 +150,7 @@ class ScatteringTransformer(TorchTransformer):
     array(['s0_y0x0', 's1_j0t0_y0x0'], dtype=object)
     """
 
-    _parameter_constraints: dict = {
+    _parameter_constraints: ClassVar[dict] = {
         **TorchTransformer._parameter_constraints,
         "J": [Interval(Integral, 1, None, closed="left")],
         "L": [Interval(Integral, 1, None, closed="left")],
@@ -207,7 +208,7 @@ class ScatteringTransformer(TorchTransformer):
         self.verbose = verbose
 
     @property
-    def paths_(self):
+    def paths_(self):  # numpydoc ignore=RT01
         """Table of the paths, in the order of the coefficients."""
         plan, paths = self._plan(torch.float32, torch.device("cpu")), self._paths()
         kind = [("order", "i4")] + [(name, "i4", 2) for name in ("n", "theta", "phase")]
@@ -228,7 +229,7 @@ class ScatteringTransformer(TorchTransformer):
         return table
 
     @property
-    def output_shape_(self):
+    def output_shape_(self):  # numpydoc ignore=RT01
         """Channels, paths and grid of the features of one sample."""
         paths = self._paths()
         if self.averaging is None:

@@ -11,6 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
+torch.set_num_threads(1)  # at these sizes threads would mostly wait for each other
+
 
 @pytest.fixture(scope="session")
 def tolerance() -> dict[torch.dtype, float]:

@@ -48,17 +48,28 @@ class Bank:
     wavelets: tuple[Wavelet, ...]
 
     @property
-    def shape(self) -> tuple[int, ...]:
+    def shape(self) -> tuple[int, ...]:  # numpydoc ignore=RT01
         """Grid of the filters."""
         return tuple(self.phi_hat.shape)
 
     @property
-    def axes(self) -> tuple[int, ...]:
+    def axes(self) -> tuple[int, ...]:  # numpydoc ignore=RT01
         """Axes of the signal, counted from the last."""
         return tuple(range(-self.phi_hat.ndim, 0))
 
     def to(self, *args, **kwargs) -> "Bank":
-        """Move the filters, with the arguments of `torch.Tensor.to`."""
+        """Move the filters to another device or dtype.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            Those of `torch.Tensor.to`.
+
+        Returns
+        -------
+        bank : Bank
+            Moved copy.
+        """
         psi_hat, phi_hat = self.psi_hat.to(*args, **kwargs), self.phi_hat.to(*args, **kwargs)
         return replace(self, psi_hat=psi_hat, phi_hat=phi_hat)
 

@@ -44,17 +44,39 @@ class Geometry:
     count: Pair
 
     @property
-    def axes(self) -> tuple[int, ...]:
+    def axes(self) -> tuple[int, ...]:  # numpydoc ignore=RT01
         """Axes of the signal in ``(..., H, W)``."""
         return (-2, -1) if self.ndim == 2 else (-2,)
 
     def grid(self, k: int) -> Pair:
-        """Shape of the extended signal sampled every ``2**k`` samples."""
+        """Shape of the extended signal sampled every ``2**k`` samples.
+
+        Parameters
+        ----------
+        k : int
+            Log2 of the step.
+
+        Returns
+        -------
+        shape : (int, int)
+            Rows and columns.
+        """
         height, width = self.extended
         return height >> k, width >> k if self.ndim == 2 else 1
 
     def inside(self, k: int) -> tuple[slice, slice]:
-        """Part of `grid` ``k`` that lies on the signal itself."""
+        """Part of `grid` ``k`` that lies on the signal itself.
+
+        Parameters
+        ----------
+        k : int
+            Log2 of the step.
+
+        Returns
+        -------
+        rows, columns : slice
+            At least one sample each.
+        """
         slices = []
         for n, left in zip(self.shape, self.left, strict=True):
             start, stop = -(-left // 2**k), -(-(left + n) // 2**k)

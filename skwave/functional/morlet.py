@@ -120,7 +120,7 @@ def morlet_1d(n: int, J: int, Q: int = 1, T: float | None = None) -> Bank:
     Returns
     -------
     bank : Bank
-        float64 filters, highest frequency first.
+        Filters in float64, highest frequency first.
 
     References
     ----------
@@ -130,7 +130,7 @@ def morlet_1d(n: int, J: int, Q: int = 1, T: float | None = None) -> Bank:
     --------
     >>> bank = morlet_1d(1024, J=5, Q=4)
     >>> len(bank.wavelets), bank.shape
-    (17, (1024,))
+    (18, (1024,))
     """
     wavelets = wavelet_grid_1d(J, Q)
     psi_hat = torch.empty(len(wavelets), n, dtype=torch.float64)
@@ -220,7 +220,7 @@ def morlet_2d(
     Returns
     -------
     bank : Bank
-        float64 filters; scale after scale, orientations within.
+        Filters in float64; scale after scale, orientations within.
 
     References
     ----------

@@ -178,7 +178,7 @@ def scattering_plan(
     padding : {"reflect", "periodic", "zero"}, default="reflect"
         Extension of the signal.
     dtype : torch.dtype, default=torch.float32
-        float32 or float64.
+        Type float32 or float64.
     device : torch.device or str, default="cpu"
         Device of the filters.
     block : int, default=2**19
@@ -226,6 +226,15 @@ class Path(NamedTuple):
     grid: tuple[int, ...]
 
 
+def _map_shape(plan: Plan, k: int) -> tuple[int, ...]:
+    # of what comes out of a map of step 2**k
+    geometry = plan.geometry
+    shape = {"local": geometry.count, "global": (1, 1)}.get(plan.averaging)
+    if shape is None:
+        shape = tuple(s.stop - s.start for s in geometry.inside(k))
+    return shape[: geometry.ndim]
+
+
 def scattering_paths(plan: Plan) -> list[Path]:
     """Paths of the coefficients, in their order: by order, then wavelet after wavelet.
 
@@ -239,20 +248,15 @@ def scattering_paths(plan: Plan) -> list[Path]:
     paths : list of Path
         One for each map of coefficients.
     """
-    geometry = plan.geometry
     phase = range(plan.n_phases or 1)
 
-    def grid(k: int) -> tuple[int, ...]:
-        shape = {"local": geometry.count, "global": (1, 1)}.get(plan.averaging)
-        if shape is None:
-            shape = tuple(s.stop - s.start for s in geometry.inside(k))
-        return shape[: geometry.ndim]
-
-    paths = [Path((), (), grid(0))]
-    paths += [Path((n,), (a,), grid(s.k)) for s in plan.scales for n, a in product(s.n, phase)]
+    paths = [Path((), (), _map_shape(plan, 0))]
+    paths += [
+        Path((n,), (a,), _map_shape(plan, s.k)) for s in plan.scales for n, a in product(s.n, phase)
+    ]
     for first in plan.scales:
         for n1, a1 in product(first.n, phase):
             for s in first.following:
-                grid_2 = grid(s.k)
-                paths += [Path((n1, n2), (a1, a2), grid_2) for n2, a2 in product(s.n, phase)]
+                shape_2 = _map_shape(plan, s.k)
+                paths += [Path((n1, n2), (a1, a2), shape_2) for n2, a2 in product(s.n, phase)]
     return paths

@@ -94,6 +94,7 @@ def scattering(x: Tensor, plan: Plan) -> Tensor:
 
     Examples
     --------
+    >>> from skwave.functional import scattering_plan
     >>> plan = scattering_plan((32, 32), J=2, L=4)
     >>> scattering(torch.randn(5, 3, 32, 32), plan).shape
     torch.Size([5, 3, 25, 8, 8])

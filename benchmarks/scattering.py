@@ -1,0 +1,180 @@
+"""Scattering against kymatio's torch backend, interleaved in one process.
+
+``make bench NAME=scattering``, or ``python benchmarks/scattering.py [case ...]``. Ratios above 1
+mean that skwave is quicker. On one thread process CPU time is measured, on two threads wall time,
+on CUDA wall time around a synchronisation.
+"""
+
+import argparse
+import time
+import warnings
+
+import numpy as np
+import scipy.special
+import torch
+from _bench import memory_of, peak_memory, ratio, save
+
+from skwave import ScatteringTransformer
+from skwave._scattering import _paths, _plan
+from skwave.functional import scattering, scattering_plan
+
+warnings.simplefilter("ignore")
+
+CASES = {
+    # name: batch, shape, J, Q, repetitions
+    "2-D 32² J=2 L=8 ×128": (128, (32, 32), 2, 1, 15),
+    "2-D 64² J=4 L=8 ×16": (16, (64, 64), 4, 1, 15),
+    "2-D 256² J=4 L=8 ×4": (4, (256, 256), 4, 1, 9),
+    "1-D 2¹³ J=6 Q=16 ×8": (8, (2**13,), 6, 16, 11),
+    "1-D 2¹⁶ J=8 Q=12 ×8": (8, (2**16,), 8, 12, 5),
+}
+
+
+def kymatio_transform(shape, J, Q):
+    """kymatio's torch module; SciPy 1.17 removed a function that it imports."""
+    if not hasattr(scipy.special, "sph_harm"):
+        scipy.special.sph_harm = lambda m, n, azimuth, polar: scipy.special.sph_harm_y(
+            n, m, polar, azimuth
+        )
+    from kymatio import Scattering1D, Scattering2D
+
+    if len(shape) == 1:
+        return Scattering1D(J=J, shape=shape, Q=Q, frontend="torch")
+    return Scattering2D(J=J, shape=shape, L=8, frontend="torch")
+
+
+def our_transform(x, J, Q, **parameters):
+    """The estimator, fitted, as a function of a tensor."""
+    est = ScatteringTransformer(J=J, Q=Q, ndim=x.ndim - 1, **parameters).fit(x)
+    return lambda: est.transform(x)
+
+
+def construction(shape, J, Q):
+    """CPU seconds of making all the filters, cold caches."""
+
+    def ours():
+        _plan.cache_clear(), _paths.cache_clear()
+        scattering_plan(shape, J, Q=(Q, Q if len(shape) == 2 else 1))
+
+    return ratio(lambda: kymatio_transform(shape, J, Q), ours, 1)
+
+
+def backward(x, peer, J, Q, repeat, clock=time.process_time):
+    """Forward and backward of the squared norm of the coefficients."""
+    x = x.clone().requires_grad_()
+    plan = scattering_plan(x.shape[1:], J, Q=(Q, Q if x.ndim == 3 else 1), device=x.device)
+
+    def run(f):
+        (gradient,) = torch.autograd.grad(f(x).square().sum(), x)
+        return gradient
+
+    with torch.enable_grad():
+        return ratio(lambda: run(peer), lambda: run(lambda x: scattering(x, plan)), repeat, clock)
+
+
+def measure(name):
+    """All the figures of one case on the CPU."""
+    batch, shape, J, Q, repeat = CASES[name]
+    x = torch.from_numpy(np.random.RandomState(0).randn(batch, *shape).astype(np.float32))
+    row = {"case": name}
+    torch.set_num_threads(1)
+    row["construction"] = construction(shape, J, Q)
+    peer = kymatio_transform(shape, J, Q)
+    row["forward"] = ratio(lambda: peer(x), our_transform(x, J, Q), repeat)
+    row["forward_backward"] = backward(x, peer, J, Q, max(3, repeat // 3))
+    torch.set_num_threads(2)
+    for key, n_jobs in (("two_threads", None), ("two_jobs", 2)):
+        ours = our_transform(x, J, Q, n_jobs=n_jobs)
+        row[key] = ratio(lambda: peer(x), ours, repeat, time.perf_counter)
+    row["memory_mib"] = [peak_memory(__file__, name, which) for which in ("kymatio", "skwave")]
+    return row
+
+
+def measure_cuda(name):
+    """Forward, and forward with backward, on the first CUDA device."""
+    batch, shape, J, Q, repeat = CASES[name]
+    x = torch.randn(batch, *shape, device="cuda")
+    peer = kymatio_transform(shape, J, Q).cuda()
+
+    def clock():
+        torch.cuda.synchronize()
+        return time.perf_counter()
+
+    return {
+        "case": name,
+        "forward": ratio(lambda: peer(x), our_transform(x, J, Q), repeat, clock),
+        "forward_backward": backward(x, peer, J, Q, repeat, clock),
+    }
+
+
+def memory(name, which):
+    """Peak memory of one forward call over what was resident before it."""
+    batch, shape, J, Q, _ = CASES[name]
+    x = torch.from_numpy(np.random.RandomState(0).randn(batch, *shape).astype(np.float32))
+    torch.set_num_threads(1)
+    if which == "kymatio":
+        peer = kymatio_transform(shape, J, Q)
+        peer(x[:1])
+        return memory_of(lambda: peer(x))
+    ours = our_transform(x, J, Q)
+    our_transform(x[:1], J, Q)()
+    return memory_of(ours)
+
+
+def cell(result, unit=1e3):
+    """Ratio and times of both in milliseconds."""
+    return (
+        f"**{result['ratio']:.1f}** ({unit * result['peer_s']:.0f} / {unit * result['ours_s']:.0f})"
+    )
+
+
+def cpu_table(rows):
+    """Markdown table of the figures on the CPU."""
+    lines = [
+        "| case | forward, 1 thread, CPU ms | forward + backward | 2 threads, wall ms "
+        "| 2 threads, `n_jobs=2` | construction, CPU ms | peak memory, MiB |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    keys = ("forward", "forward_backward", "two_threads", "two_jobs", "construction")
+    for row in rows:
+        cells = [row["case"], *(cell(row[key]) for key in keys)]
+        cells.append("{:.0f} / {:.0f}".format(*row["memory_mib"]))
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def cuda_table(rows):
+    """Markdown table of the figures on CUDA."""
+    lines = ["| case | forward, ms | forward + backward, ms |", "|---|---|---|"]
+    for row in rows:
+        cells = (row["case"], cell(row["forward"]), cell(row["forward_backward"]))
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main():
+    """Measure the cases named, all of them by default."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("cases", nargs="*", help=f"any of {list(CASES)}, or a part of a name")
+    parser.add_argument("--memory", nargs=2, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    torch.set_grad_enabled(False)
+    if arguments.memory:
+        print(memory(*arguments.memory))
+        return
+    chosen = [c for c in CASES if not arguments.cases or any(a in c for a in arguments.cases)]
+    rows = []
+    for name in chosen:
+        rows.append(measure(name))
+        print(
+            name, {k: round(v["ratio"], 2) for k, v in rows[-1].items() if "ratio" in v}, flush=True
+        )
+    print("\nRatio kymatio / skwave (kymatio / skwave), medians of interleaved pairs")
+    save("scattering", rows, cpu_table(rows))
+    if torch.cuda.is_available():
+        rows = [measure_cuda(name) for name in chosen]
+        save("scattering", rows, cuda_table(rows), torch.cuda.get_device_name())
+
+
+if __name__ == "__main__":
+    main()

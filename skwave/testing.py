@@ -1,0 +1,239 @@
+"""Checks that every transformer here passes, for those who write their own."""
+
+import pickle
+import warnings
+
+import joblib
+import numpy as np
+import torch
+from sklearn.base import clone
+
+_TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
+
+
+def tolerance(dtype):
+    """Relative error that a computation in a floating type is allowed.
+
+    Parameters
+    ----------
+    dtype : numpy or torch dtype, or its name
+        Type float32 or float64.
+
+    Returns
+    -------
+    tol : float
+        1e-5 or 1e-12.
+
+    Examples
+    --------
+    >>> tolerance("float32")
+    1e-05
+    """
+    return _TOLERANCE[str(np.dtype(dtype) if isinstance(dtype, type) else dtype).rpartition(".")[2]]
+
+
+def relative_error(actual, expected):
+    r"""Relative error :math:`\|a - b\|_2 / \|b\|_2` of arrays of any kind.
+
+    Parameters
+    ----------
+    actual, expected : array
+        Arrays of one shape.
+
+    Returns
+    -------
+    error : float
+        The norm of ``actual`` itself if ``expected`` is zero.
+    """
+    actual, expected = (np.asarray(a, dtype=np.float64) for a in (actual, expected))
+    if actual.shape != expected.shape:
+        raise AssertionError(f"shapes differ: {actual.shape} and {expected.shape}")
+    return float(np.linalg.norm(actual - expected) / (np.linalg.norm(expected) or 1.0))
+
+
+def assert_close(actual, expected, tol=None):
+    """Assert that two arrays agree to the tolerance of their type.
+
+    Parameters
+    ----------
+    actual, expected : array
+        Arrays of one shape.
+    tol : float, default=None
+        Largest relative error; that of the type of ``actual`` by default.
+
+    Raises
+    ------
+    AssertionError
+        With the error found.
+    """
+    error, tol = relative_error(actual, expected), tolerance(actual.dtype) if tol is None else tol
+    if not error <= tol:
+        raise AssertionError(f"relative error {error:.3g} exceeds {tol:.3g}")
+
+
+def assert_invariant(f, x, transformed, tol):
+    """Assert that a function gives the same for a signal and for its transformed copy.
+
+    Parameters
+    ----------
+    f : callable
+        Array -> array.
+    x, transformed : array
+        Signals, before and after a translation or a rotation, say.
+    tol : float
+        Largest relative error.
+    """
+    assert_close(f(transformed), f(x), tol)
+
+
+def check_transformer(transformer, X):
+    """Run all the checks below on a transformer of signals.
+
+    Parameters
+    ----------
+    transformer : estimator
+        Not fitted.
+    X : ndarray of float64, shape (n_samples, ...)
+        At least three samples that it takes.
+
+    Raises
+    ------
+    AssertionError
+        At the first promise that is not kept.
+    """
+    for check in (
+        check_arrays,
+        check_batches,
+        check_memory_layout,
+        check_persistence,
+        check_names,
+        check_refusals,
+    ):
+        check(clone(transformer), X)
+
+
+def check_arrays(transformer, X):
+    """Same kind, device and type of array out as in; same values from all of them.
+
+    Parameters
+    ----------
+    transformer : estimator
+        Not fitted.
+    X : ndarray of float64, shape (n_samples, ...)
+        Samples.
+    """
+    expected = transformer.fit_transform(X)
+    for dtype in (np.float32, np.float64):
+        Y = transformer.fit(X.astype(dtype)).transform(X.astype(dtype))
+        _assert(isinstance(Y, np.ndarray) and Y.dtype == dtype, f"numpy {dtype} not preserved")
+        # a single-precision result may have passed through a square root of a small number
+        assert_close(Y, expected, 10 * tolerance(dtype))
+        x = torch.from_numpy(X.astype(dtype))
+        y = transformer.fit(x).transform(x)
+        _assert(isinstance(y, torch.Tensor) and y.dtype == x.dtype, f"{x.dtype} not preserved")
+        assert_close(y, Y, 10 * tolerance(dtype))
+    integers = np.round(10 * X).astype(np.int64)
+    assert_close(transformer.fit_transform(integers), transformer.fit_transform(integers * 1.0))
+
+
+def check_batches(transformer, X):
+    """The result depends neither on the batches nor on the threads.
+
+    Parameters
+    ----------
+    transformer : estimator
+        Not fitted.
+    X : ndarray of float64, shape (n_samples, ...)
+        Samples.
+    """
+    expected = transformer.fit_transform(X)
+    for parameters in ({"batch_size": 1}, {"batch_size": 2}, {"batch_size": 2, "n_jobs": 2}):
+        assert_close(clone(transformer).set_params(**parameters).fit_transform(X), expected)
+
+
+def check_memory_layout(transformer, X):
+    """Read-only, Fortran-ordered and reversed arrays give the same; X is not changed.
+
+    Parameters
+    ----------
+    transformer : estimator
+        Not fitted.
+    X : ndarray of float64, shape (n_samples, ...)
+        Samples.
+    """
+    expected = transformer.fit_transform(X)
+    read_only = X.copy()
+    read_only.flags.writeable = False
+    for same in (read_only, np.asfortranarray(X), X[::-1].copy()[::-1]):
+        assert_close(transformer.fit_transform(same), expected)
+    _assert(np.array_equal(read_only, X), "X was changed")
+
+
+def check_persistence(transformer, X):
+    """Clone, pickle and joblib hash: small, stable, and with the same results.
+
+    Parameters
+    ----------
+    transformer : estimator
+        Not fitted.
+    X : ndarray of float64, shape (n_samples, ...)
+        Samples.
+    """
+    before = joblib.hash(clone(transformer).fit(X))
+    expected = transformer.fit_transform(X)
+    data = pickle.dumps(transformer)
+    _assert(len(data) < 1000, f"the pickle has {len(data)} bytes")
+    _assert(joblib.hash(transformer) == before, "transform changes the hash")
+    assert_close(pickle.loads(data).transform(X), expected)
+    assert_close(clone(transformer).fit_transform(X), expected)
+
+
+def check_names(transformer, X):
+    """As many names as features, all different; pandas output carries them.
+
+    Parameters
+    ----------
+    transformer : estimator
+        Not fitted.
+    X : ndarray of float64, shape (n_samples, ...)
+        Samples.
+    """
+    Y = transformer.fit_transform(X)
+    names = transformer.get_feature_names_out()
+    _assert(Y.shape == (len(X), len(names)), f"{len(names)} names for {Y.shape} features")
+    _assert(len(set(names)) == len(names), "names are not unique")
+    frame = clone(transformer).set_output(transform="pandas").fit_transform(X)
+    _assert(list(frame.columns) == list(names), "the data frame has other names")
+
+
+def check_refusals(transformer, X):
+    """Bad input is refused by a ValueError or TypeError, and the fit is kept.
+
+    Parameters
+    ----------
+    transformer : estimator
+        Not fitted.
+    X : ndarray of float64, shape (n_samples, ...)
+        Samples.
+    """
+    transformer.fit(X)
+    expected = transformer.transform(X)
+    holed, infinite = X.copy(), X.copy()
+    holed.flat[0], infinite.flat[-1] = np.nan, np.inf
+    text = np.full(X.shape, "a", dtype=object)
+    bad = [holed, infinite, X + 0j, X[:0], text, X[..., :-1], X[0, ..., 0].ravel()]
+    bad += [torch.from_numpy(a) for a in (holed, infinite, X + 0j, X[:0])]
+    for i, X_bad in enumerate(bad):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                transformer.transform(X_bad)
+        except (ValueError, TypeError):
+            continue
+        raise AssertionError(f"bad input number {i} was not refused")
+    assert_close(transformer.transform(X), expected)
+
+
+def _assert(condition, message):
+    if not condition:
+        raise AssertionError(message)

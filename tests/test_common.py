@@ -1,0 +1,50 @@
+"""scikit-learn's own checks, and ours, over all estimators."""
+
+import numpy as np
+import pytest
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skwave import ScatteringTransformer
+from skwave.testing import check_transformer
+
+EXPECTED = {
+    "check_array_api_same_namespace": "no fitted arrays: torch after numpy is served, not refused"
+}
+
+
+@parametrize_with_checks(
+    [
+        ScatteringTransformer(J=1),
+        ScatteringTransformer(J=1, nonlinearity="rectifier", averaging=None),
+        ScatteringTransformer(J=1, L=2, ndim=2, shape=(1, -1)),
+    ],
+    expected_failed_checks=lambda estimator: EXPECTED,
+)
+def test_sklearn(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.filterwarnings("ignore:X has flat samples")
+@parametrize_with_checks(
+    [ScatteringTransformer(J=1, ndim=2)], expected_failed_checks=lambda estimator: EXPECTED
+)
+def test_sklearn_flat_images(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "shape"),
+    [
+        (ScatteringTransformer(J=3, Q=4), (64,)),
+        (ScatteringTransformer(J=2, Q=(4, 2), T=3, log=True), (2, 33)),
+        (ScatteringTransformer(J=2, averaging="global", nonlinearity="rectifier"), (40,)),
+        (ScatteringTransformer(J=2, L=4, ndim=2), (16, 16)),
+        (ScatteringTransformer(J=2, L=3, ndim=2, padding="periodic", oversampling=1), (2, 9, 14)),
+        (ScatteringTransformer(J=2, L=2, Q=2, ndim=2, averaging=None, padding="zero"), (12, 8)),
+        (ScatteringTransformer(J=1, L=4, ndim=2, shape=(6, 8), max_order=1), (144,)),
+    ],
+    ids=lambda value: "",
+)
+def test_ours(estimator, shape):
+    X = np.random.default_rng(0).standard_normal((3, *shape))
+    check_transformer(estimator, X)
