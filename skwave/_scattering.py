@@ -11,7 +11,15 @@ import torch
 
 from skwave._base import TorchTransformer
 from skwave._sklearn import Interval, StrOptions, check_feature_names_in
-from skwave.functional import Path, Plan, scattering, scattering_paths, scattering_plan
+from skwave.functional import (
+    Layout,
+    Path,
+    Plan,
+    scattering,
+    scattering_layout,
+    scattering_paths,
+    scattering_plan,
+)
 
 # values that a GPU works on at once; a CPU's default is the size of its cache
 _CUDA_BLOCK = 2**26
@@ -25,10 +33,10 @@ def _plan(shape, dtype, device, **parameters) -> Plan:
     return scattering_plan(shape, dtype=dtype, device=device, **parameters)
 
 
-@lru_cache(maxsize=8)
-def _paths(shape, **parameters) -> tuple[Path, ...]:
-    plan = _plan(shape, torch.float32, torch.device("cpu"), **parameters)
-    return tuple(scattering_paths(plan))
+@lru_cache(maxsize=64)
+def _layout(shape, **parameters) -> tuple[Layout, tuple[Path, ...]]:
+    layout = scattering_layout(shape, **parameters)
+    return layout, tuple(scattering_paths(layout))
 
 
 class ScatteringTransformer(TorchTransformer):
@@ -68,7 +76,8 @@ class ScatteringTransformer(TorchTransformer):
     nonlinearity : {"modulus", "rectifier"}, default="modulus"
         :math:`|x\star\psi_\lambda|`, or
         :math:`\max(0, \mathrm{Re}(e^{i\alpha} x\star\psi_\lambda))` at ``n_phases`` phases
-        :math:`\alpha`, each a path of its own.
+        :math:`\alpha`, each a path of its own. A rectified wave has harmonics, which alias
+        by about 1 %; ``oversampling=1`` divides that by three or more.
     n_phases : int, default=4
         Phases of the rectifier, a regular grid of :math:`[0, 2\pi)`.
     averaging : {"local", "global"} or None, default="local"
@@ -210,7 +219,7 @@ class ScatteringTransformer(TorchTransformer):
     @property
     def paths_(self):  # numpydoc ignore=RT01
         """Table of the paths, in the order of the coefficients."""
-        plan, paths = self._plan(torch.float32, torch.device("cpu")), self._paths()
+        layout, paths = self._layout()
         kind = [("order", "i4")] + [(name, "i4", 2) for name in ("n", "theta", "phase")]
         table = np.zeros(len(paths), kind + [(name, "f8", 2) for name in ("j", "xi", "sigma")])
         for row, path in zip(table, paths, strict=True):
@@ -222,7 +231,7 @@ class ScatteringTransformer(TorchTransformer):
                     for name in ("j", "xi", "sigma"):
                         row[name][order] = np.nan
                     continue
-                wavelet = plan.wavelets[order][path.n[order]]
+                wavelet = layout.wavelets[order][path.n[order]]
                 row["n"][order], row["phase"][order] = path.n[order], path.phase[order]
                 for name in ("j", "theta", "xi", "sigma"):
                     row[name][order] = getattr(wavelet, name)
@@ -231,7 +240,7 @@ class ScatteringTransformer(TorchTransformer):
     @property
     def output_shape_(self):  # numpydoc ignore=RT01
         """Channels, paths and grid of the features of one sample."""
-        paths = self._paths()
+        _, paths = self._layout()
         if self.averaging is None:
             return (self.n_channels_, sum(prod(path.grid) for path in paths))
         grid = paths[0].grid if self.averaging == "local" else ()
@@ -256,11 +265,11 @@ class ScatteringTransformer(TorchTransformer):
             Names.
         """
         check_feature_names_in(self, input_features)
-        plan = self._plan(torch.float32, torch.device("cpu"))
+        layout, paths = self._layout()
         return self._channel_names(
             name + position
-            for path in self._paths()
-            for name in [_path_name(path, plan, self.ndim, self.nonlinearity)]
+            for path in paths
+            for name in [_path_name(path, layout, self.ndim, self.nonlinearity)]
             for position in _positions(path.grid, self.averaging)
         )
 
@@ -287,7 +296,7 @@ class ScatteringTransformer(TorchTransformer):
         """
         X = self._validate(X)
         n_paths = [0] * (self.max_order + 1)
-        for path in self._paths(averaging="local"):
+        for path in self._layout(averaging="local")[1]:
             n_paths[len(path.n)] += 1
         gain = 4 / self.n_phases if self.nonlinearity == "rectifier" else 1.0
 
@@ -310,8 +319,8 @@ class ScatteringTransformer(TorchTransformer):
     def _plan(self, dtype, device, **changes):
         return _plan(self.signal_shape_, dtype, device, **self._parameters(**changes))
 
-    def _paths(self, **changes):
-        return _paths(self.signal_shape_, **self._parameters(**changes))
+    def _layout(self, **changes):
+        return _layout(self.signal_shape_, **self._parameters(**changes))
 
     def _forward(self, x):
         s = scattering(x, self._plan(x.dtype, x.device)).flatten(1)
@@ -323,9 +332,8 @@ class ScatteringTransformer(TorchTransformer):
         return prod(self.output_shape_)
 
     def _row_bytes(self, dtype):
-        maps = max(prod(p.grid) for p in self._paths(averaging=None))
-        values = 2 * self._n_out() + 16 * self.n_channels_ * maps * 2**self.ndim * self.L
-        return values * dtype.itemsize
+        # what lies between input and output is bounded by the blocks of the plan
+        return dtype.itemsize * (2 * prod(self.sample_shape_) + 3 * self._n_out())
 
     def _check_signal(self, signal_shape):
         if isinstance(self.Q, tuple) and not (
@@ -349,10 +357,10 @@ class ScatteringTransformer(TorchTransformer):
             )
 
 
-def _path_name(path, plan, ndim, nonlinearity):
+def _path_name(path, layout, ndim, nonlinearity):
     name = f"s{len(path.n)}"
     for order, (n, phase) in enumerate(zip(path.n, path.phase, strict=True)):
-        wavelet = plan.wavelets[order][n]
+        wavelet = layout.wavelets[order][n]
         name += f"_j{wavelet.j:g}t{wavelet.theta}" if ndim == 2 else f"_n{n}"
         name += f"a{phase}" if nonlinearity == "rectifier" else ""
     return name

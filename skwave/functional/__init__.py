@@ -9,13 +9,15 @@ from skwave.functional.bank import (
     tight_frame,
     wavelet_transform,
 )
+from skwave.functional.layout import Layout, Path, scattering_layout, scattering_paths
 from skwave.functional.morlet import morlet_1d, morlet_2d
 from skwave.functional.nonlinearity import modulus, phases, rectifier, rectifier_harmonic
-from skwave.functional.plan import Path, Plan, scattering_paths, scattering_plan
+from skwave.functional.plan import Plan, scattering_plan
 from skwave.functional.scattering import scattering
 
 __all__ = [
     "Bank",
+    "Layout",
     "Path",
     "Plan",
     "Wavelet",
@@ -29,6 +31,7 @@ __all__ = [
     "rectifier",
     "rectifier_harmonic",
     "scattering",
+    "scattering_layout",
     "scattering_paths",
     "scattering_plan",
     "tight_frame",

@@ -149,7 +149,7 @@ def _fold(x_hat: Tensor, tiles: list[Tile], n_filters: int, shape: tuple[int, in
     # in the Fourier domain a real filter multiplies real and imaginary part alike, so all
     # products are of contiguous real vectors: half the work of complex ones
     (batch, height, width), (h, w) = x_hat.shape, shape
-    x = torch.view_as_real(x_hat.contiguous())
+    x = torch.view_as_real(x_hat.resolve_conj().contiguous())
     y = x.new_empty((batch, n_filters, h, w, 2))
     covered = bool(tiles) and tiles[0].values.numel() == n_filters * h * w * 2
     if not covered:
@@ -173,7 +173,7 @@ def _fold(x_hat: Tensor, tiles: list[Tile], n_filters: int, shape: tuple[int, in
 
 def _unfold(y_hat: Tensor, tiles: list[Tile], shape: tuple[int, int]) -> Tensor:
     # the adjoint of _fold
-    w, y = y_hat.shape[-1], torch.view_as_real(y_hat.contiguous())
+    w, y = y_hat.shape[-1], torch.view_as_real(y_hat.resolve_conj().contiguous())
     x = y.new_zeros((len(y), *shape, 2))
     for top, left, first, row, values in tiles:
         n, rows = values.shape[:2]
@@ -185,9 +185,12 @@ def _unfold(y_hat: Tensor, tiles: list[Tile], shape: tuple[int, int]) -> Tensor:
 
 class _FilterFold(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x_hat, tiles, n_filters, shape):
-        ctx.args = tiles, x_hat.shape[-2:]
+    def forward(x_hat, tiles, n_filters, shape):
         return _fold(x_hat, tiles, n_filters, shape)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.args = inputs[1], inputs[0].shape[-2:]
 
     @staticmethod
     def backward(ctx, grad):
@@ -196,9 +199,12 @@ class _FilterFold(torch.autograd.Function):
 
 class _UnfoldFilter(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, y_hat, tiles, shape):
-        ctx.args = tiles, y_hat.shape[1], y_hat.shape[-2:]
+    def forward(y_hat, tiles, shape):
         return _unfold(y_hat, tiles, shape)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.args = inputs[1], *inputs[0].shape[1:2], inputs[0].shape[-2:]
 
     @staticmethod
     def backward(ctx, grad):

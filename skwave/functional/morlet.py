@@ -187,6 +187,31 @@ def gabor_2d(shape: tuple[int, int], sigma: float, angle: float, xi: float, slan
     return _periodised(g, tuple(starts), shape) * (math.pi / _KYMATIO_PI)
 
 
+def wavelet_grid_2d(J: int, L: int, Q: int) -> tuple[Wavelet, ...]:
+    r"""Scales, orientations, centre frequencies and bandwidths of a 2-D bank.
+
+    Parameters
+    ----------
+    J : int
+        Number of octaves.
+    L : int
+        Number of orientations.
+    Q : int
+        Scales per octave.
+
+    Returns
+    -------
+    wavelets : tuple of Wavelet
+        Scale after scale, orientations within.
+    """
+    r = 2.0 ** (-1 / Q)
+    xi, sigma = (1 + r) / 4, (1 - r) / (0.8 * math.pi)
+    return tuple(
+        Wavelet(k / Q, theta, xi / 2 ** (k / Q), sigma / 2 ** (k / Q))
+        for k, theta in product(range(J * Q), range(L))
+    )
+
+
 def morlet_2d(
     shape: tuple[int, int], J: int, L: int = 8, Q: int = 1, T: float | None = None
 ) -> Bank:
@@ -232,21 +257,19 @@ def morlet_2d(
     >>> bank.psi_hat.shape
     torch.Size([8, 32, 32])
     """
-    r = 2.0 ** (-1 / Q)
-    xi_0, sigma_0 = math.pi / 2 * (1 + r), 0.4 / (1 - r)
-    slant = 4 / L * (sigma_0 / 0.8) * (xi_0 / (0.75 * math.pi))
-    psi_hat = torch.empty(J * Q * L, *shape, dtype=torch.float64)
-    wavelets = []
-    for p, (k, theta) in enumerate(product(range(J * Q), range(L))):
-        turn = int(L - L / 2 - 1) - theta
-        sigma, xi = sigma_0 * 2 ** (k / Q), xi_0 / 2 ** (k / Q)
-        if turn < 0 and theta + 2 * turn >= 0:
+    wavelets = wavelet_grid_2d(J, L, Q)
+    # the ratio of length to width that gives the angular width of kymatio for every Q
+    slant = 4 / L * (wavelets[0].xi / 0.375) / (2 * math.pi * 0.8 * wavelets[0].sigma)
+    psi_hat = torch.empty(len(wavelets), *shape, dtype=torch.float64)
+    for p, wavelet in enumerate(wavelets):
+        turn = int(L - L / 2 - 1) - wavelet.theta
+        if turn < 0 and wavelet.theta + 2 * turn >= 0:
             # the mirror image of the wavelet at the opposite angle
             psi_hat[p] = psi_hat[p + 2 * turn].flip(-1).roll(1, -1)
         else:
+            sigma, xi = 1 / (2 * math.pi * wavelet.sigma), 2 * math.pi * wavelet.xi
             gabor = gabor_2d(shape, sigma, turn * math.pi / L, xi, slant)
             low = gabor_2d(shape, sigma, turn * math.pi / L, 0.0, slant)
             psi_hat[p] = gabor.sub_(low, alpha=float(gabor[0, 0] / low[0, 0]))
-        wavelets.append(Wavelet(k / Q, theta, xi / (2 * math.pi), 1 / (2 * math.pi * sigma)))
     phi_hat = gabor_2d(shape, 0.4 * (2**J if T is None else T), 0.0, 0.0, 1.0)
-    return Bank(psi_hat, phi_hat, tuple(wavelets))
+    return Bank(psi_hat, phi_hat, wavelets)

@@ -13,9 +13,12 @@ def _norm(squares: Tensor) -> Tensor:
 
 class _Modulus(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, z):
-        ctx.save_for_backward(z)
+    def forward(z):
         return _norm(torch.view_as_real(z).square())
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(*inputs)
 
     @staticmethod
     def backward(ctx, grad):
@@ -43,6 +46,7 @@ def modulus(z: Tensor, *, overwrite_z: bool = False) -> Tensor:
     >>> modulus(torch.tensor([3 + 4j, 0j]))
     tensor([5., 0.])
     """
+    z = z.resolve_conj()
     if z.requires_grad:
         return _Modulus.apply(z)
     parts = torch.view_as_real(z)

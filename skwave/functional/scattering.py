@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from skwave.functional.fourier import extend, filter_fold
+from skwave.functional.layout import scattering_paths
 from skwave.functional.nonlinearity import modulus, rectifier
-from skwave.functional.plan import Plan, Scale
+from skwave.functional.plan import Plan, Stage
 
 
 def _average(u: Tensor, plan: Plan, k: int) -> Tensor:
@@ -36,18 +37,18 @@ def _average(u: Tensor, plan: Plan, k: int) -> Tensor:
     return s.narrow(-2, geometry.first[0], geometry.count[0])
 
 
-def _propagate(u_hat: Tensor, scale: Scale, plan: Plan) -> Tensor:
+def _propagate(u_hat: Tensor, stage: Stage, plan: Plan) -> Tensor:
     # rho(u * psi) for the wavelets of a scale: (B, H, W) -> (B, P, h, w)
-    z = filter_fold(u_hat, scale.tiles, len(scale.n), plan.geometry.grid(scale.k))
+    z = filter_fold(u_hat, stage.tiles, stage.n_filters, plan.geometry.grid(stage.k))
     z = torch.fft.ifftn(z, dim=plan.geometry.axes)
     if plan.n_phases is None:
         return modulus(z, overwrite_z=True)
     return rectifier(z, plan.n_phases).flatten(1, 2)
 
 
-def _split(u_hat: Tensor, scale: Scale, plan: Plan) -> tuple[Tensor, ...]:
+def _split(u_hat: Tensor, stage: Stage, plan: Plan) -> tuple[Tensor, ...]:
     # maps few enough that those which they give rise to stay in the cache
-    size = len(scale.n) * math.prod(plan.geometry.grid(scale.k))
+    size = stage.n_filters * math.prod(plan.geometry.grid(stage.k))
     return u_hat.split(max(1, plan.block // size))
 
 
@@ -57,7 +58,7 @@ def _cascade(x: Tensor, plan: Plan) -> Tensor:
     x = extend(x, plan.index, plan.padding)
     orders = [[_average(x, plan, 0).flatten(1)], [], []]
     x_hat = torch.fft.fftn(x, dim=axes)
-    for first in plan.scales:
+    for first in plan.stages:
         u1 = _propagate(x_hat, first, plan)
         orders[1].append(_average(u1, plan, first.k).flatten(1))
         if first.following:
@@ -102,9 +103,12 @@ def scattering(x: Tensor, plan: Plan) -> Tensor:
     geometry = plan.geometry
     batch = x.shape[: -geometry.ndim]
     x = x.reshape(-1, *geometry.shape)
-    blocks = _split(x, plan.scales[0], plan) if plan.scales else (x,)
-    s = torch.cat([_cascade(block, plan) for block in blocks])
+    if len(x) == 0:
+        s = x.new_zeros(0, sum(math.prod(path.grid) for path in scattering_paths(plan)))
+    else:
+        blocks = _split(x, plan.stages[0], plan) if plan.stages else (x,)
+        s = torch.cat([_cascade(block, plan) for block in blocks])
     if plan.averaging is None:
-        return s.reshape(*batch, -1)
+        return s.reshape(*batch, s.shape[-1])
     grid = geometry.count if plan.averaging == "local" else (1, 1)
-    return s.reshape(*batch, -1, *grid[: geometry.ndim])
+    return s.reshape(*batch, s.shape[-1] // math.prod(grid), *grid[: geometry.ndim])

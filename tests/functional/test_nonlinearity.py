@@ -82,3 +82,8 @@ def test_sum_over_the_phases_is_the_aliased_harmonic_series(z, n_phases):
         # the tail of the coefficients, abs(c_k) <= 1 / (pi (k**2 - 1))
         assert error(n_terms) <= 2 / (math.pi * n_phases * (n_terms - 0.5))
     assert error(2000) < 1e-3 < error(0)
+
+
+def test_modulus_of_a_lazily_conjugated_tensor():
+    z = torch.randn(5, dtype=torch.complex128)
+    torch.testing.assert_close(modulus(z.conj()), z.abs())

@@ -118,7 +118,7 @@ def test_blocks_do_not_change_the_result(randn, relative_error, dtype, kwargs, a
         scattering_plan(**kwargs, averaging=averaging, dtype=dtype, block=block)
         for block in (2**6, 2**22)
     )
-    assert len(small.scales) > len(large.scales)
+    assert len(small.stages) > len(large.stages)
     assert scattering_paths(small) == scattering_paths(large)
     error = relative_error(scattering(x, small), scattering(x, large))
     assert error < (1e-6 if dtype == torch.float32 else 1e-14)
@@ -126,8 +126,8 @@ def test_blocks_do_not_change_the_result(randn, relative_error, dtype, kwargs, a
 
 def test_plan_on_its_dtype_and_device(device):
     plan = scattering_plan((32, 32), 2, L=2, dtype=torch.float64, device=device)
-    values = [tile.values for scale in plan.scales for tile in scale.tiles]
-    values += [tile.values for scale in plan.scales for s in scale.following for tile in s.tiles]
+    values = [tile.values for stage in plan.stages for tile in stage.tiles]
+    values += [tile.values for stage in plan.stages for s in stage.following for tile in s.tiles]
     values += [matrix for matrices in plan.lowpass.values() for matrix in matrices]
     assert {(v.dtype, v.device.type) for v in values} == {(torch.float64, device)}
     assert {index.device.type for index in plan.index} == {device}

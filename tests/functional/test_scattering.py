@@ -343,3 +343,20 @@ def test_gradient_at_zero_is_finite(shape):
     zero = scattering_plan(shape, 3, max_order=0)
     (expected,) = torch.autograd.grad(scattering(x, zero).sum(), x)
     torch.testing.assert_close(x.grad, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("averaging", ["local", "global", None])
+def test_empty_batch(averaging):
+    plan = scattering_plan((16, 12), 2, L=3, averaging=averaging)
+    expected = scattering(torch.zeros(1, 2, 16, 12), plan)
+    s = scattering(torch.zeros(0, 2, 16, 12), plan)
+    assert s.shape == (0, *expected.shape[1:])
+
+
+@pytest.mark.parametrize("shape", [(32,), (8, 8)])
+def test_torch_func_gradient(shape):
+    plan = scattering_plan(shape, 2, dtype=torch.float64)
+    x = torch.randn(2, *shape, dtype=torch.float64, requires_grad=True)
+    (expected,) = torch.autograd.grad(scattering(x, plan).square().sum(), x)
+    gradient = torch.func.grad(lambda x: scattering(x, plan).square().sum())(x.detach())
+    torch.testing.assert_close(gradient, expected)

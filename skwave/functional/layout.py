@@ -1,0 +1,186 @@
+r"""The scales and paths of a scattering transform, without any filter."""
+
+import math
+from dataclasses import dataclass
+from itertools import product
+from typing import NamedTuple
+
+from skwave.functional.bank import Wavelet
+from skwave.functional.geometry import Geometry, scattering_geometry
+from skwave.functional.morlet import wavelet_grid_1d, wavelet_grid_2d
+
+# samples of the modulus of a 1-D wavelet, per inverse bandwidth: aliases 1e-4 of its norm
+_SAMPLES_PER_SIGMA = 17
+
+
+class Scale(NamedTuple):
+    """Wavelets ``n`` of one scale, whose maps are sampled every ``2**k`` samples.
+
+    ``following`` are the scales of the next order that act on these maps.
+    """
+
+    n: tuple[int, ...]
+    k: int
+    following: "tuple[Scale, ...]"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What can be known of a scattering transform before a filter is made.
+
+    Attributes
+    ----------
+    geometry : Geometry
+        Grids of the signal and of the coefficients.
+    wavelets : (tuple of Wavelet, tuple of Wavelet)
+        Wavelets of the first and of the second order.
+    scales : tuple of Scale
+        First order, and what follows.
+    averaging : {"local", "global", None}
+        Kind of average.
+    padding : str
+        Kind of extension.
+    n_phases : int or None
+        Phases of the rectifier; None for the modulus.
+    """
+
+    geometry: Geometry
+    wavelets: tuple[tuple[Wavelet, ...], tuple[Wavelet, ...]]
+    scales: tuple[Scale, ...]
+    averaging: str | None
+    padding: str
+    n_phases: int | None
+
+
+def _step(wavelet: Wavelet, following: tuple[Wavelet, ...]) -> int:
+    # log2 of the step at which a 1-D modulus is sampled if only its average counts: the
+    # modulus does not see the carrier, so its bandwidth decides, and the highest frequency
+    # that the wavelets which follow look at
+    top = max((f.xi + 2 * f.sigma for f in following if f.j > wavelet.j), default=0.0)
+    margin = 2 if following else 1
+    return math.floor(-math.log2(max(margin * _SAMPLES_PER_SIGMA * wavelet.sigma, 2 * top)))
+
+
+def _scales(
+    orders: list[tuple[tuple[Wavelet, ...], list[int]]], above: float, k: int
+) -> tuple[Scale, ...]:
+    # group the wavelets of scale j > above by scale and step, for maps of step 2**k
+    if not orders:
+        return ()
+    wavelets, steps = orders[0]
+    groups: dict[tuple[float, int], list[int]] = {}
+    for i, wavelet in enumerate(wavelets):
+        if wavelet.j > above:
+            groups.setdefault((wavelet.j, max(steps[i], k)), []).append(i)
+    return tuple(
+        Scale(tuple(n), k_j, _scales(orders[1:], j, k_j)) for (j, k_j), n in groups.items()
+    )
+
+
+def scattering_layout(
+    shape: tuple[int, ...],
+    J: int,
+    *,
+    L: int = 8,
+    Q: tuple[int, int] = (1, 1),
+    T: float | None = None,
+    max_order: int = 2,
+    n_phases: int | None = None,
+    averaging: str | None = "local",
+    oversampling: int = 0,
+    padding: str = "reflect",
+) -> Layout:
+    r"""Lay out a scattering transform of signals of one shape.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        ``(N,)`` or ``(H, W)``.
+    J : int
+        Log2 of the largest scale; ``2**J`` is at most the smallest size.
+    L : int, default=8
+        Orientations, in 2-D.
+    Q : (int, int), default=(1, 1)
+        Wavelets per octave of the first and of the second order.
+    T : float, default=None
+        Support of the low-pass in samples, ``2**J`` by default.
+    max_order : {0, 1, 2}, default=2
+        Number of nonlinearities.
+    n_phases : int, default=None
+        Phases of the rectifier; None for the modulus.
+    averaging : {"local", "global", None}, default="local"
+        Low-pass and subsample, mean over the signal, or the maps themselves.
+    oversampling : int, default=0
+        Every map is computed on a grid finer by ``2**oversampling``: nearer to the
+        definition without subsampling. The grid of the coefficients stays.
+    padding : {"reflect", "periodic", "zero"}, default="reflect"
+        Extension of the signal.
+
+    Returns
+    -------
+    layout : Layout
+        Grids, wavelets and scales.
+    """
+    geometry = scattering_geometry(shape, J, T, padding)
+    ndim = geometry.ndim
+    wavelets = tuple(wavelet_grid_1d(J, q) if ndim == 1 else wavelet_grid_2d(J, L, q) for q in Q)
+    largest = int(math.log2(geometry.step)) if averaging == "local" else J
+    orders = []
+    for i in range(max_order):
+        steps = [math.floor(wavelet.j) for wavelet in wavelets[i]]
+        if ndim == 1 and averaging is not None and n_phases is None:
+            following = () if i + 1 == max_order else wavelets[i + 1]
+            steps = [max(k, _step(w, following)) for k, w in zip(steps, wavelets[i], strict=True)]
+        orders.append((wavelets[i], [max(min(k, largest) - oversampling, 0) for k in steps]))
+    scales = _scales(orders, -1.0, 0)
+    return Layout(geometry, wavelets, scales, averaging, padding, n_phases)
+
+
+class Path(NamedTuple):
+    """A sequence of wavelets: the indices of one scattering coefficient.
+
+    ``n`` are wavelet indices and ``phase`` rectifier phases, one for each order; ``grid``
+    is the shape of its map of coefficients.
+    """
+
+    n: tuple[int, ...]
+    phase: tuple[int, ...]
+    grid: tuple[int, ...]
+
+
+def _map_shape(layout: Layout, k: int) -> tuple[int, ...]:
+    # of what comes out of a map of step 2**k
+    geometry = layout.geometry
+    shape = {"local": geometry.count, "global": (1, 1)}.get(layout.averaging)
+    if shape is None:
+        shape = tuple(s.stop - s.start for s in geometry.inside(k))
+    return shape[: geometry.ndim]
+
+
+def scattering_paths(layout: Layout) -> list[Path]:
+    """Paths of the coefficients, in their order: by order, then wavelet after wavelet.
+
+    Parameters
+    ----------
+    layout : Layout
+        A layout, or a layout.
+
+    Returns
+    -------
+    paths : list of Path
+        One for each map of coefficients.
+    """
+    phase = range(layout.n_phases or 1)
+
+    paths = [Path((), (), _map_shape(layout, 0))]
+    paths += [
+        Path((n,), (a,), _map_shape(layout, s.k))
+        for s in layout.scales
+        for n, a in product(s.n, phase)
+    ]
+    for first in layout.scales:
+        for n1, a1 in product(first.n, phase):
+            for s in first.following:
+                shape_2 = _map_shape(layout, s.k)
+                paths += [Path((n1, n2), (a1, a2), shape_2) for n2, a2 in product(s.n, phase)]
+    return paths
