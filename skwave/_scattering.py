@@ -118,12 +118,9 @@ class ScatteringTransformer(TorchTransformer):
     n_channels_ : int
         Signals per sample.
     paths_ : structured ndarray, shape (n_paths,)
-        Table of the paths: ``order``, and for each order ``n`` (index of the wavelet),
-        ``j``, ``theta``, ``phase`` (indices), ``xi`` and ``sigma`` (centre frequency and
-        bandwidth in cycles per sample). Beyond the order of a path: -1 or NaN.
+        Table of the paths.
     output_shape_ : tuple of int
-        Channels, paths and grid: ``transform(X).reshape(len(X), *output_shape_)`` unfolds
-        the features. ``(n_channels, n)`` if ``averaging=None``.
+        Shape of the features of one sample.
 
     See Also
     --------
@@ -137,10 +134,10 @@ class ScatteringTransformer(TorchTransformer):
 
     References
     ----------
-    .. [1] S. Mallat, Group invariant scattering, Comm. Pure Appl. Math. 65, 2012.
-    .. [2] J. Bruna and S. Mallat, Invariant scattering convolution networks, IEEE Trans.
+    .. [1] Mallat, S., Group invariant scattering, Comm. Pure Appl. Math. 65, 2012.
+    .. [2] Bruna, J. and Mallat, S., Invariant scattering convolution networks, IEEE Trans.
        PAMI 35, 2013.
-    .. [3] J. Andén and S. Mallat, Deep scattering spectrum, IEEE Trans. Signal Process. 62,
+    .. [3] Andén, J. and Mallat, S., Deep scattering spectrum, IEEE Trans. Signal Process. 62,
        2014.
 
     Examples
@@ -217,8 +214,12 @@ class ScatteringTransformer(TorchTransformer):
         self.verbose = verbose
 
     @property
-    def paths_(self):  # numpydoc ignore=RT01
-        """Table of the paths, in the order of the coefficients."""
+    def paths_(self):  # numpydoc ignore=RT01,SS06
+        """Table of the paths, in the order of the coefficients: ``order``, and for each
+        order ``n`` (index of the wavelet), ``j``, ``theta`` and ``phase`` (indices), ``xi`` and
+        ``sigma`` (centre frequency and bandwidth in cycles per sample). Beyond the order of a
+        path stand -1 and NaN.
+        """
         layout, paths = self._layout()
         kind = [("order", "i4")] + [(name, "i4", 2) for name in ("n", "theta", "phase")]
         table = np.zeros(len(paths), kind + [(name, "f8", 2) for name in ("j", "xi", "sigma")])
@@ -238,8 +239,11 @@ class ScatteringTransformer(TorchTransformer):
         return table
 
     @property
-    def output_shape_(self):  # numpydoc ignore=RT01
-        """Channels, paths and grid of the features of one sample."""
+    def output_shape_(self):  # numpydoc ignore=RT01,SS06
+        """Channels, paths and grid of the features of one sample, which
+        ``transform(X).reshape(len(X), *output_shape_)`` unfolds; ``(n_channels, n)`` if
+        ``averaging=None``.
+        """
         _, paths = self._layout()
         if self.averaging is None:
             return (self.n_channels_, sum(prod(path.grid) for path in paths))

@@ -35,9 +35,9 @@ class Bank:
 
     Attributes
     ----------
-    psi_hat : Tensor, shape (n_filters, *shape)
+    psi_hat : Tensor, shape ``(n_filters, *shape)``
         Wavelets, in FFT order.
-    phi_hat : Tensor, shape (*shape,)
+    phi_hat : Tensor, shape ``(*shape,)``
         Low-pass filter.
     wavelets : tuple of Wavelet
         Indices of the wavelets.
@@ -92,7 +92,7 @@ def littlewood_paley(bank: Bank) -> Tensor:
 
     Returns
     -------
-    A : Tensor, shape (*shape,)
+    A : Tensor, shape ``(*shape,)``
         :math:`\|Wx\|^2 = \langle A |\hat x|^2 \rangle`: 1 everywhere is an isometry.
     """
     power = bank.psi_hat.square().sum(0)
@@ -138,16 +138,16 @@ def wavelet_transform(x: Tensor, bank: Bank) -> tuple[Tensor, Tensor]:
 
     Parameters
     ----------
-    x : Tensor, shape (..., *shape)
+    x : Tensor, shape ``(..., *shape)``
         Real signals on the grid of the bank.
     bank : Bank
         Filters.
 
     Returns
     -------
-    low : Tensor, shape (..., *shape)
+    low : Tensor, shape ``(..., *shape)``
         Real, :math:`x \star \phi`.
-    high : Tensor, shape (..., n_filters, *shape)
+    high : Tensor, shape ``(..., n_filters, *shape)``
         Complex, :math:`x \star \psi_\lambda` at full resolution.
     """
     x_hat = torch.fft.fftn(x, dim=bank.axes)
@@ -166,16 +166,16 @@ def inverse_wavelet_transform(low: Tensor, high: Tensor, bank: Bank) -> Tensor:
 
     Parameters
     ----------
-    low : Tensor, shape (..., *shape)
+    low : Tensor, shape ``(..., *shape)``
         Low frequencies.
-    high : Tensor, shape (..., n_filters, *shape)
+    high : Tensor, shape ``(..., n_filters, *shape)``
         Wavelet coefficients.
     bank : Bank
         Filters of the transform; the lower frame bound must be positive.
 
     Returns
     -------
-    x : Tensor, shape (..., *shape)
+    x : Tensor, shape ``(..., *shape)``
         Real signals.
     """
     axes = bank.axes

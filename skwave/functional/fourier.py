@@ -80,7 +80,7 @@ def crop_spectrum(x_hat: Tensor, shape: tuple[int, ...]) -> Tensor:
 
     Returns
     -------
-    y_hat : Tensor, shape (..., *shape)
+    y_hat : Tensor, shape ``(..., *shape)``
         Cropped spectrum.
     """
     for axis, n in zip(range(-len(shape), 0), shape, strict=True):

@@ -124,7 +124,7 @@ def morlet_1d(n: int, J: int, Q: int = 1, T: float | None = None) -> Bank:
 
     References
     ----------
-    J. Andén and S. Mallat, Deep scattering spectrum, IEEE Trans. Signal Process. 2014.
+    Andén, J. and Mallat, S., Deep scattering spectrum, IEEE Trans. Signal Process. 2014.
 
     Examples
     --------
@@ -249,7 +249,7 @@ def morlet_2d(
 
     References
     ----------
-    J. Bruna and S. Mallat, Invariant scattering convolution networks, PAMI 2013.
+    Bruna, J. and Mallat, S., Invariant scattering convolution networks, PAMI 2013.
 
     Examples
     --------

@@ -1,0 +1,79 @@
+"""Configuration of Sphinx: `python -m sphinx -W -b html docs docs/_build/html`."""
+
+from collections import namedtuple
+
+import skwave
+
+project = "skwave"
+author = "The skwave developers"
+project_copyright = author
+version = release = skwave.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "numpydoc",
+    "sphinx_gallery.gen_gallery",
+]
+exclude_patterns = ["_build", "_templates"]
+templates_path = ["_templates"]
+default_role = "py:obj"
+# a copy in the repository: the pages are read without a network as well
+mathjax_path = "mathjax/tex-svg.js"
+
+autosummary_generate = True
+autodoc_typehints = "none"
+autodoc_member_order = "bysource"
+numpydoc_show_class_members = False
+numpydoc_class_members_toctree = False
+numpydoc_xref_param_type = False
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "auto_examples",
+    "filename_pattern": r"plot_",
+    "ignore_pattern": r"demo_|__init__\.py",
+    "doc_module": ("skwave",),
+    "backreferences_dir": "generated/backreferences",
+    "capture_repr": ("_repr_html_", "__repr__"),
+    "download_all_examples": False,
+    "image_scrapers": ("matplotlib",),
+    "matplotlib_animations": False,
+    "only_warn_on_example_error": False,
+    "min_reported_time": 0,
+    "show_memory": False,
+    "show_signature": False,
+    "write_computation_times": False,
+}
+
+html_theme = "pydata_sphinx_theme"
+html_title = "skwave"
+html_static_path = ["_static"]
+html_css_files = ["skwave.css"]
+html_copy_source = False
+html_show_sourcelink = False
+html_sidebars = {"getting_started": [], "benchmarks": []}
+html_theme_options = {
+    "logo": {"text": "skwave"},
+    "navbar_align": "left",
+    "navbar_end": ["theme-switcher"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+    "header_links_before_dropdown": 6,
+    "show_prev_next": False,
+    "secondary_sidebar_items": {"**": ["page-toc"], "index": []},
+}
+
+_field = type(namedtuple("_", "field").field)
+
+
+def skip_member(app, what, name, obj, skip, options):
+    """Leave out fitted attributes and fields, told by the class, and what scikit-learn adds."""
+    inherited = (getattr(obj, "__module__", None) or "").startswith("sklearn")
+    return True if inherited or name.endswith("_") or isinstance(obj, _field) else None
+
+
+def setup(app):
+    """Connect the hook above."""
+    app.connect("autodoc-skip-member", skip_member)
