@@ -138,7 +138,7 @@ def map_batches(
     results = _in_threads(compute, range(0, n, rows), n_jobs)
     if verbose:
         results = _report(results, n, name)
-    if differentiable:
+    if isinstance(X, torch.Tensor) and (differentiable or rows >= n):
         blocks = sorted(results, key=lambda result: result[0])
         return torch.cat([y for _, y in blocks]).to(X.device)
     out = empty_like_kind(X, (n, n_out), dtype)

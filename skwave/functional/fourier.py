@@ -161,7 +161,9 @@ def _fold(x_hat: Tensor, tiles: list[Tile], n_filters: int, shape: tuple[int, in
             (batch, 1, rows, w, 2),
             (height * width * 2, 0, width * 2, 2, 1),
             x.storage_offset() + ((top + row) * width + left) * 2,
-        ).contiguous()
+        )
+        if w % 16:  # uneven rows fill no vector register: let the rows of a tile follow on
+            x_tile = x_tile.contiguous()
         y_tile = y.as_strided((batch, n, rows, w, 2), y.stride(), ((first * h + row) * w) * 2)
         if covered:
             torch.mul(x_tile, values, out=y_tile)

@@ -17,6 +17,29 @@ from skwave.functional.morlet import morlet_1d, morlet_2d
 _TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-14}
 
 
+def even_size(n: int, largest: int) -> int:
+    """Size of the parts when ``n`` things are cut into few parts of about one size.
+
+    Parameters
+    ----------
+    n : int
+        Number of things.
+    largest : int
+        Largest size of a part; taken as 1 if it is less.
+
+    Returns
+    -------
+    size : int
+        At most ``largest``.
+
+    Examples
+    --------
+    >>> even_size(8, 6)
+    4
+    """
+    return math.ceil(n / math.ceil(n / max(1, largest)))
+
+
 class Stage(NamedTuple):
     """Filters of one scale, cut for the grid that they act on.
 
@@ -85,7 +108,7 @@ def _stages(
     stages = []
     for n, k_j, following in scales:
         deeper = _stages(banks[1:], following, geometry, k_j, block)
-        size = max(1, block // math.prod(geometry.grid(k_j)))
+        size = even_size(len(n), block // math.prod(geometry.grid(k_j)))
         for part in (n[i : i + size] for i in range(0, len(n), size)):
             tiles = _cut(banks[0], part, geometry.grid(k), geometry.grid(k_j))
             stages.append(Stage(len(part), k_j, tiles, deeper))

@@ -18,7 +18,7 @@ from torch import Tensor
 from skwave.functional.fourier import extend, filter_fold
 from skwave.functional.layout import scattering_paths
 from skwave.functional.nonlinearity import modulus, rectifier
-from skwave.functional.plan import Plan, Stage
+from skwave.functional.plan import Plan, Stage, even_size
 
 
 def _average(u: Tensor, plan: Plan, k: int) -> Tensor:
@@ -49,7 +49,7 @@ def _propagate(u_hat: Tensor, stage: Stage, plan: Plan) -> Tensor:
 def _split(u_hat: Tensor, stage: Stage, plan: Plan) -> tuple[Tensor, ...]:
     # maps few enough that those which they give rise to stay in the cache
     size = stage.n_filters * math.prod(plan.geometry.grid(stage.k))
-    return u_hat.split(max(1, plan.block // size))
+    return u_hat.split(even_size(len(u_hat), plan.block // size))
 
 
 def _cascade(x: Tensor, plan: Plan) -> Tensor:
@@ -63,6 +63,7 @@ def _cascade(x: Tensor, plan: Plan) -> Tensor:
         orders[1].append(_average(u1, plan, first.k).flatten(1))
         if first.following:
             u1_hat = torch.fft.fftn(u1, dim=axes).flatten(0, 1)
+            del u1
             u2 = [
                 torch.cat(
                     [
