@@ -82,6 +82,7 @@ class TorchTransformer(TransformerMixin, BaseEstimator):
         return self._map(self._forward, self._validate(X), self._n_out())
 
     def _validate(self, X):
+        self._check_signal(self.signal_shape_)  # a parameter may have been set since
         X = validate_array(self, X, reset=False)
         if tuple(X.shape[1:]) != self.sample_shape_:
             raise ValueError(

@@ -1,7 +1,6 @@
 """The scattering transform as a scikit-learn transformer."""
 
 from functools import lru_cache
-from itertools import product
 from math import floor, log2, prod
 from numbers import Integral, Real
 from typing import ClassVar
@@ -10,6 +9,7 @@ import numpy as np
 import torch
 
 from skwave._base import TorchTransformer
+from skwave._paths import path_names, path_table
 from skwave._sklearn import Interval, StrOptions, check_feature_names_in
 from skwave.functional import (
     Layout,
@@ -220,23 +220,7 @@ class ScatteringTransformer(TorchTransformer):
         ``sigma`` (centre frequency and bandwidth in cycles per sample). Beyond the order of a
         path stand -1 and NaN.
         """
-        layout, paths = self._layout()
-        kind = [("order", "i4")] + [(name, "i4", 2) for name in ("n", "theta", "phase")]
-        table = np.zeros(len(paths), kind + [(name, "f8", 2) for name in ("j", "xi", "sigma")])
-        for row, path in zip(table, paths, strict=True):
-            row["order"] = len(path.n)
-            for order in range(2):
-                if order >= len(path.n):
-                    for name in ("n", "theta", "phase"):
-                        row[name][order] = -1
-                    for name in ("j", "xi", "sigma"):
-                        row[name][order] = np.nan
-                    continue
-                wavelet = layout.wavelets[order][path.n[order]]
-                row["n"][order], row["phase"][order] = path.n[order], path.phase[order]
-                for name in ("j", "theta", "xi", "sigma"):
-                    row[name][order] = getattr(wavelet, name)
-        return table
+        return path_table(*self._layout())
 
     @property
     def output_shape_(self):  # numpydoc ignore=RT01,SS06
@@ -269,13 +253,7 @@ class ScatteringTransformer(TorchTransformer):
             Names.
         """
         check_feature_names_in(self, input_features)
-        layout, paths = self._layout()
-        return self._channel_names(
-            name + position
-            for path in paths
-            for name in [_path_name(path, layout, self.ndim, self.nonlinearity)]
-            for position in _positions(path.grid, self.averaging)
-        )
+        return self._channel_names(path_names(*self._layout()))
 
     def explained_energy_ratio(self, X):
         r"""Share of the energy of each sample that each order holds.
@@ -308,8 +286,8 @@ class ScatteringTransformer(TorchTransformer):
             s = scattering(x, self._plan(x.dtype, x.device, averaging="local"))
             energies = s.flatten(3).square().mean(-1).sum(1).split(n_paths, -1)
             total = x.flatten(2).square().mean(-1).sum(-1)
-            shares = [e.sum(-1) * gain**m / total for m, e in enumerate(energies)]
-            return torch.stack(shares, -1).nan_to_num(0.0)
+            total = torch.where(total > 0, total, 1.0)
+            return torch.stack([e.sum(-1) * gain**m / total for m, e in enumerate(energies)], -1)
 
         return self._map(ratio, X, self.max_order + 1)
 
@@ -330,7 +308,8 @@ class ScatteringTransformer(TorchTransformer):
         s = scattering(x, self._plan(x.dtype, x.device)).flatten(1)
         if not self.log:
             return s
-        return torch.log(s.abs() + (_LOG_EPSILON if self.log is True else self.log))
+        epsilon = _LOG_EPSILON if isinstance(self.log, bool | np.bool_) else self.log
+        return torch.log(s.abs() + epsilon)
 
     def _n_out(self):
         return prod(self.output_shape_)
@@ -359,20 +338,3 @@ class ScatteringTransformer(TorchTransformer):
                 f"T={self.T} exceeds the signals of shape {signal_shape}: use T <= {min(sides)}, "
                 "or averaging='global' for the mean over the whole signal."
             )
-
-
-def _path_name(path, layout, ndim, nonlinearity):
-    name = f"s{len(path.n)}"
-    for order, (n, phase) in enumerate(zip(path.n, path.phase, strict=True)):
-        wavelet = layout.wavelets[order][n]
-        name += f"_j{wavelet.j:g}t{wavelet.theta}" if ndim == 2 else f"_n{n}"
-        name += f"a{phase}" if nonlinearity == "rectifier" else ""
-    return name
-
-
-def _positions(grid, averaging):
-    if averaging == "global":
-        return [""]
-    if len(grid) == 1:
-        return [f"_t{t}" for t in range(grid[0])]
-    return [f"_y{y}x{x}" for y, x in product(*map(range, grid))]

@@ -87,7 +87,12 @@ def assert_invariant(f, x, transformed, tol):
 
 
 def check_transformer(transformer, X):
-    """Run all the checks below on a transformer of signals.
+    """Check what every transformer of signals here promises.
+
+    The kind, device and type of array that comes in comes out, with one value for all of them;
+    the result depends neither on batches and threads nor on the memory layout; pickle, clone and
+    joblib's hash are small and stable; names are unique and reach pandas; bad input is refused
+    and leaves the fit as it was.
 
     Parameters
     ----------
@@ -102,26 +107,18 @@ def check_transformer(transformer, X):
         At the first promise that is not kept.
     """
     for check in (
-        check_arrays,
-        check_batches,
-        check_memory_layout,
-        check_persistence,
-        check_names,
-        check_refusals,
+        _check_arrays,
+        _check_batches,
+        _check_memory_layout,
+        _check_persistence,
+        _check_names,
+        _check_refusals,
     ):
         check(clone(transformer), X)
 
 
-def check_arrays(transformer, X):
-    """Same kind, device and type of array out as in; same values from all of them.
-
-    Parameters
-    ----------
-    transformer : estimator
-        Not fitted.
-    X : ndarray of float64, shape (n_samples, ...)
-        Samples.
-    """
+def _check_arrays(transformer, X):
+    """Same kind, device and type of array out as in; same values from all of them."""
     expected = transformer.fit_transform(X)
     for dtype in (np.float32, np.float64):
         Y = transformer.fit(X.astype(dtype)).transform(X.astype(dtype))
@@ -136,31 +133,15 @@ def check_arrays(transformer, X):
     assert_close(transformer.fit_transform(integers), transformer.fit_transform(integers * 1.0))
 
 
-def check_batches(transformer, X):
-    """The result depends neither on the batches nor on the threads.
-
-    Parameters
-    ----------
-    transformer : estimator
-        Not fitted.
-    X : ndarray of float64, shape (n_samples, ...)
-        Samples.
-    """
+def _check_batches(transformer, X):
+    """The result depends neither on the batches nor on the threads."""
     expected = transformer.fit_transform(X)
     for parameters in ({"batch_size": 1}, {"batch_size": 2}, {"batch_size": 2, "n_jobs": 2}):
         assert_close(clone(transformer).set_params(**parameters).fit_transform(X), expected)
 
 
-def check_memory_layout(transformer, X):
-    """Read-only, Fortran-ordered and reversed arrays give the same; X is not changed.
-
-    Parameters
-    ----------
-    transformer : estimator
-        Not fitted.
-    X : ndarray of float64, shape (n_samples, ...)
-        Samples.
-    """
+def _check_memory_layout(transformer, X):
+    """Read-only, Fortran-ordered and reversed arrays give the same; X is not changed."""
     expected = transformer.fit_transform(X)
     read_only = X.copy()
     read_only.flags.writeable = False
@@ -169,16 +150,8 @@ def check_memory_layout(transformer, X):
     _assert(np.array_equal(read_only, X), "X was changed")
 
 
-def check_persistence(transformer, X):
-    """Clone, pickle and joblib hash: small, stable, and with the same results.
-
-    Parameters
-    ----------
-    transformer : estimator
-        Not fitted.
-    X : ndarray of float64, shape (n_samples, ...)
-        Samples.
-    """
+def _check_persistence(transformer, X):
+    """Clone, pickle and joblib hash: small, stable, and with the same results."""
     before = joblib.hash(clone(transformer).fit(X))
     expected = transformer.fit_transform(X)
     data = pickle.dumps(transformer)
@@ -188,16 +161,8 @@ def check_persistence(transformer, X):
     assert_close(clone(transformer).fit_transform(X), expected)
 
 
-def check_names(transformer, X):
-    """As many names as features, all different; pandas output carries them.
-
-    Parameters
-    ----------
-    transformer : estimator
-        Not fitted.
-    X : ndarray of float64, shape (n_samples, ...)
-        Samples.
-    """
+def _check_names(transformer, X):
+    """As many names as features, all different; pandas output carries them."""
     Y = transformer.fit_transform(X)
     names = transformer.get_feature_names_out()
     _assert(Y.shape == (len(X), len(names)), f"{len(names)} names for {Y.shape} features")
@@ -206,16 +171,8 @@ def check_names(transformer, X):
     _assert(list(frame.columns) == list(names), "the data frame has other names")
 
 
-def check_refusals(transformer, X):
-    """Bad input is refused by a ValueError or TypeError, and the fit is kept.
-
-    Parameters
-    ----------
-    transformer : estimator
-        Not fitted.
-    X : ndarray of float64, shape (n_samples, ...)
-        Samples.
-    """
+def _check_refusals(transformer, X):
+    """Bad input is refused by a ValueError or TypeError, and the fit is kept."""
     transformer.fit(X)
     expected = transformer.transform(X)
     holed, infinite = X.copy(), X.copy()

@@ -43,6 +43,8 @@ def test_set_params_takes_effect_and_leaves_a_clone_alone():
     assert est.set_params(J=3).fit(X).transform(X).shape[1] != n_features
     assert_close(est.transform(X), image_scattering(J=3).fit_transform(X))
     assert other.fit_transform(X).shape[1] == n_features
+    with pytest.raises(ValueError, match="J=5 is too large"):
+        est.set_params(J=5).transform(X)
 
 
 def test_features_are_the_functional_coefficients():
@@ -58,6 +60,8 @@ def test_log():
     X = rng.standard_normal((2, 64))
     s = ScatteringTransformer(J=3).fit_transform(X)
     assert_close(ScatteringTransformer(J=3, log=True).fit_transform(X), np.log(abs(s) + 1e-6))
+    numpy_true = ScatteringTransformer(J=3, log=np.bool_(True))
+    assert_close(numpy_true.fit_transform(X), np.log(abs(s) + 1e-6))
     assert_close(ScatteringTransformer(J=3, log=0.1).fit_transform(X), np.log(abs(s) + 0.1))
 
 
