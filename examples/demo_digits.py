@@ -14,6 +14,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, train_test_split
@@ -66,7 +67,8 @@ for n_labels, pixels, waves, seconds, best in rows:
     print(f"{n_labels:7d} {pixels:11.4f} {waves:11.4f} {seconds:8.1f}  {best}")
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), width_ratios=(2, 3))
-left.imshow(X_test[:20].reshape(4, 5, 8, 8).transpose(0, 2, 1, 3).reshape(32, 40), cmap="gray_r")
+tiles = np.pad(X_test[:20].reshape(4, 5, 8, 8), ((0, 0), (0, 0), (1, 1), (1, 1)))
+left.imshow(tiles.transpose(0, 2, 1, 3).reshape(40, 50), cmap="gray_r")
 left.set(title="scikit-learn's digits, 8×8 pixels", xticks=[], yticks=[])
 labels = [str(row[0]) for row in rows]
 right.plot(labels, [100 * (1 - row[1]) for row in rows], "o--", label="raw pixels")
