@@ -45,10 +45,10 @@ def ratio(peer, ours, repeat, clock=time.process_time):
 
 
 def peak_memory(script, *arguments):
-    """MiB by which a call grows the resident memory, measured in a fresh process."""
+    """MiB by which a call grows the resident memory: median of three fresh processes."""
     command = [sys.executable, script, "--memory", *map(str, arguments)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return float(done.stdout.split()[-1])
+    runs = [subprocess.run(command, check=True, capture_output=True, text=True) for _ in range(3)]
+    return statistics.median(float(run.stdout.split()[-1]) for run in runs)
 
 
 def memory_of(f):

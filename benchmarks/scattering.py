@@ -8,6 +8,7 @@ on CUDA wall time around a synchronisation.
 import argparse
 import time
 import warnings
+from functools import partial
 
 import numpy as np
 import scipy.special
@@ -106,17 +107,16 @@ def measure_cuda(name):
 
 
 def memory(name, which):
-    """Peak memory of one forward call over what was resident before it."""
+    """Peak memory of the first call, over what is resident with the filters made."""
     batch, shape, J, Q, _ = CASES[name]
     x = torch.from_numpy(np.random.RandomState(0).randn(batch, *shape).astype(np.float32))
     torch.set_num_threads(1)
     if which == "kymatio":
-        peer = kymatio_transform(shape, J, Q)
-        peer(x[:1])
-        return memory_of(lambda: peer(x))
-    ours = our_transform(x, J, Q)
-    our_transform(x[:1], J, Q)()
-    return memory_of(ours)
+        f = kymatio_transform(shape, J, Q)
+    else:
+        plan = scattering_plan(shape, J, Q=(Q, Q if len(shape) == 2 else 1))
+        f = partial(scattering, plan=plan)
+    return memory_of(lambda: f(x))
 
 
 def cell(result, unit=1e3):
