@@ -56,13 +56,28 @@ def _check_tensor(X):
             "of 1 is required in every axis."
         )
     if not X.is_floating_point():
-        wide = X.dtype in (torch.int32, torch.int64)
-        return X.to(torch.float64 if wide else torch.float32)
+        return X.to(torch.float64 if X.element_size() > 2 else torch.float32)
     if X.dtype not in _DTYPES.values():
         X = X.to(torch.float32)
     if not torch.isfinite(X.detach()).all():
         raise ValueError("Input X contains NaN or infinity: remove or impute these samples.")
     return X
+
+
+def dtype_name(dtype):
+    """Name that numpy and torch have in common for a type.
+
+    Parameters
+    ----------
+    dtype : numpy or torch dtype, numpy scalar type, or name
+        Any of ``"float32"``, ``np.float32``, ``np.dtype("float32")``, ``torch.float32``.
+
+    Returns
+    -------
+    name : str
+        Such as ``"float32"``.
+    """
+    return (getattr(dtype, "__name__", None) or str(dtype)).rpartition(".")[2]
 
 
 def resolve_dtype(dtype, X):
@@ -87,8 +102,7 @@ def resolve_dtype(dtype, X):
     """
     if dtype is None:
         dtype = X.dtype
-    name = getattr(dtype, "__name__", None) or str(dtype)
-    name = name.rpartition(".")[2]
+    name = dtype_name(dtype)
     if name not in _DTYPES:
         raise ValueError(
             f"dtype={dtype!r} is not a type to compute in: use 'float32', 'float64', or None "
@@ -189,11 +203,11 @@ def empty_like_kind(X, shape, dtype):
     Returns
     -------
     out : ndarray or Tensor
-        For an array-API array, a numpy array that `from_numpy_like` turns into its kind.
+        For an array-API array, a numpy array that `like_kind` turns into its kind.
     """
     if isinstance(X, torch.Tensor):
         return torch.empty(shape, dtype=dtype, device=X.device)
-    return np.empty(shape, dtype=str(dtype).rpartition(".")[2])
+    return np.empty(shape, dtype=dtype_name(dtype))
 
 
 def write(out, start, y):

@@ -13,8 +13,6 @@ from skwave._arrays import resolve_device, resolve_dtype, validate_array
 from skwave._batch import map_batches
 from skwave._sklearn import Interval, StrOptions, fit_context
 
-DOC_LINK = "https://skwave.readthedocs.io/stable/generated/{module}.{name}.html"
-
 
 class TorchTransformer(TransformerMixin, BaseEstimator):
     """Transformer of signals computed by torch, whatever array they come in.
@@ -34,10 +32,9 @@ class TorchTransformer(TransformerMixin, BaseEstimator):
         "verbose": ["verbose"],
     }
     _doc_link_module = "skwave"
-    _doc_link_template = DOC_LINK
-
-    def _doc_link_url_param_generator(self):
-        return {"module": "skwave", "name": type(self).__name__}
+    _doc_link_template = (
+        "https://skwave.readthedocs.io/stable/generated/{estimator_module}.{estimator_name}.html"
+    )
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
@@ -58,11 +55,12 @@ class TorchTransformer(TransformerMixin, BaseEstimator):
         X = validate_array(self, X, reset=True)
         resolve_device(self.device, X)
         resolve_dtype(self.dtype, X)
-        self.sample_shape_ = tuple(X.shape[1:])
-        signal_shape = self._signal_shape(self.sample_shape_)
+        sample_shape = tuple(X.shape[1:])
+        signal_shape = self._signal_shape(sample_shape)
         self._check_signal(signal_shape)
+        self.sample_shape_ = sample_shape
         self.signal_shape_ = signal_shape
-        self.n_channels_ = prod(self.sample_shape_) // prod(signal_shape)
+        self.n_channels_ = prod(sample_shape) // prod(signal_shape)
         return self
 
     def transform(self, X):
@@ -78,10 +76,11 @@ class TorchTransformer(TransformerMixin, BaseEstimator):
         Y : array, shape (n_samples, n_features_out)
             Same kind of array, on the same device, as ``X``.
         """
-        check_is_fitted(self)
-        return self._map(self._forward, self._validate(X), self._n_out())
+        X = self._validate(X)
+        return self._map(self._forward, X, self._n_out())
 
     def _validate(self, X):
+        check_is_fitted(self)
         self._check_signal(self.signal_shape_)  # a parameter may have been set since
         X = validate_array(self, X, reset=False)
         if tuple(X.shape[1:]) != self.sample_shape_:

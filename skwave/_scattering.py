@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+from sklearn.utils.validation import check_is_fitted
 
 from skwave._base import TorchTransformer
 from skwave._paths import path_names, path_table
@@ -252,6 +253,7 @@ class ScatteringTransformer(TorchTransformer):
         names : ndarray of str, shape (n_features_out,)
             Names.
         """
+        check_is_fitted(self)
         check_feature_names_in(self, input_features)
         return self._channel_names(path_names(*self._layout()))
 

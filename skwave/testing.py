@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from sklearn.base import clone
 
+from skwave._arrays import dtype_name
+
 _TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
 
 
@@ -29,7 +31,7 @@ def tolerance(dtype):
     >>> tolerance("float32")
     1e-05
     """
-    return _TOLERANCE[str(np.dtype(dtype) if isinstance(dtype, type) else dtype).rpartition(".")[2]]
+    return _TOLERANCE[dtype_name(dtype)]
 
 
 def relative_error(actual, expected):

@@ -17,7 +17,9 @@ torch.set_num_threads(1)  # at these sizes threads would mostly wait for each ot
 @pytest.fixture(scope="session")
 def tolerance() -> dict[torch.dtype, float]:
     """Relative errors that rounding may cause."""
-    return {torch.float32: 1e-5, torch.float64: 1e-12}
+    from skwave.testing import tolerance
+
+    return {dtype: tolerance(dtype) for dtype in (torch.float32, torch.float64)}
 
 
 @pytest.fixture(params=["cpu", *["cuda"] * torch.cuda.is_available()])

@@ -136,6 +136,23 @@ def test_persistence():
     assert joblib.hash(est) == expected_hash
 
 
+def test_what_needs_a_fit_says_so():
+    est = ScatteringTransformer(J=3)
+    for f in (est.transform, est.explained_energy_ratio):
+        with pytest.raises(NotFittedError):
+            f(np.ones((2, 64)))
+    with pytest.raises(NotFittedError):
+        est.get_feature_names_out()
+    assert not hasattr(est, "paths_") and not hasattr(est, "output_shape_")
+
+
+def test_a_refused_fit_keeps_the_shape_of_the_last():
+    est = ScatteringTransformer(J=3).fit(np.ones((2, 64)))
+    with pytest.raises(ValueError, match="too large"):
+        est.fit(np.ones((2, 5, 4)))
+    assert est.sample_shape_ == est.signal_shape_ == (64,)
+
+
 def test_html_repr_links_to_the_documentation():
     html = ScatteringTransformer(J=2)._repr_html_()
     assert "skwave.ScatteringTransformer.html" in html

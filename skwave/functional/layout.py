@@ -163,7 +163,7 @@ def scattering_paths(layout: Layout) -> list[Path]:
     Parameters
     ----------
     layout : Layout
-        A layout, or a layout.
+        A layout, or a plan.
 
     Returns
     -------
