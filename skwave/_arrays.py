@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_array, validate_data
 
 from skwave._sklearn import get_namespace
 
@@ -61,6 +61,35 @@ def _check_tensor(X):
         X = X.to(torch.float32)
     if not torch.isfinite(X.detach()).all():
         raise ValueError("Input X contains NaN or infinity: remove or impute these samples.")
+    return X
+
+
+def validate_features(X, n_features, name):
+    """Check rows of features that a transformer has given.
+
+    Parameters
+    ----------
+    X : array-like or Tensor, shape (n_samples, n_features)
+        Features.
+    n_features : int
+        Columns that the transformer gives.
+    name : str
+        Its name, for the message.
+
+    Returns
+    -------
+    X : ndarray, Tensor or array of the array API
+        Rows in float32 or float64, without a graph.
+    """
+    if isinstance(X, torch.Tensor):
+        X = _check_tensor(X.detach())
+    else:
+        X = check_array(X, dtype=_float_dtypes(X), input_name="X")
+    if tuple(X.shape[1:]) != (n_features,):
+        raise ValueError(
+            f"X has rows of shape {tuple(X.shape[1:])}, but this {name} gives {n_features} "
+            "features: pass what its transform returned, one row for each sample."
+        )
     return X
 
 
@@ -186,6 +215,67 @@ def to_tensor(X, dtype, device):
     elif not isinstance(X, torch.Tensor):
         X = torch.from_dlpack(X)
     return X.to(device=device, dtype=dtype)
+
+
+def from_numpy_like(values, X):
+    """Give numpy values as the kind of array, type and device of ``X``.
+
+    Parameters
+    ----------
+    values : ndarray
+        Values.
+    X : array
+        Validated samples.
+
+    Returns
+    -------
+    Y : array
+        Of the namespace of ``X``.
+    """
+    values = values.astype(dtype_name(X.dtype), copy=False)
+    if isinstance(X, torch.Tensor):
+        return torch.from_numpy(values).to(X.device)
+    return like_kind(values, X)
+
+
+def beside(X, Y):
+    """Rows of two arrays of one kind, one beside the other.
+
+    Parameters
+    ----------
+    X, Y : array, shape (n_samples, ...)
+        Arrays of the same kind.
+
+    Returns
+    -------
+    Z : array
+        Shape (n_samples, m + n).
+    """
+    if isinstance(X, torch.Tensor):
+        return torch.cat([X, Y.detach().to(X)], 1)
+    xp, _ = get_namespace(X)
+    return xp.concat([X, xp.astype(Y, X.dtype)], axis=1)
+
+
+def reshape(X, shape):
+    """Reshape an array of any kind.
+
+    Parameters
+    ----------
+    X : array
+        Array.
+    shape : tuple of int
+        Shape.
+
+    Returns
+    -------
+    Y : array
+        Of the same kind.
+    """
+    if isinstance(X, torch.Tensor):
+        return X.reshape(shape)
+    xp, _ = get_namespace(X)
+    return xp.reshape(X, shape)
 
 
 def empty_like_kind(X, shape, dtype):

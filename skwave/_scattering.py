@@ -1,7 +1,6 @@
 """The scattering transform as a scikit-learn transformer."""
 
-from functools import lru_cache
-from math import floor, log2, prod
+from math import prod
 from numbers import Integral, Real
 from typing import ClassVar
 
@@ -10,34 +9,13 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 
 from skwave._base import TorchTransformer
+from skwave._inversion import invert
 from skwave._paths import path_names, path_table
+from skwave._plans import cached_layout, cached_plan, check_scales, layout_parameters
 from skwave._sklearn import Interval, StrOptions, check_feature_names_in
-from skwave.functional import (
-    Layout,
-    Path,
-    Plan,
-    scattering,
-    scattering_layout,
-    scattering_paths,
-    scattering_plan,
-)
+from skwave.functional import scattering
 
-# values that a GPU works on at once; a CPU's default is the size of its cache
-_CUDA_BLOCK = 2**26
 _LOG_EPSILON = 1e-6
-
-
-@lru_cache(maxsize=8)
-def _plan(shape, dtype, device, **parameters) -> Plan:
-    if device.type != "cpu":
-        parameters["block"] = _CUDA_BLOCK
-    return scattering_plan(shape, dtype=dtype, device=device, **parameters)
-
-
-@lru_cache(maxsize=64)
-def _layout(shape, **parameters) -> tuple[Layout, tuple[Path, ...]]:
-    layout = scattering_layout(shape, **parameters)
-    return layout, tuple(scattering_paths(layout))
 
 
 class ScatteringTransformer(TorchTransformer):
@@ -293,25 +271,62 @@ class ScatteringTransformer(TorchTransformer):
 
         return self._map(ratio, X, self.max_order + 1)
 
-    def _parameters(self, **changes):
-        Q = self.Q if isinstance(self.Q, tuple) else (self.Q, self.Q if self.ndim == 2 else 1)
-        rectifier = self.nonlinearity == "rectifier"
-        names = ("J", "L", "T", "max_order", "averaging", "oversampling", "padding")
-        parameters = {name: getattr(self, name) for name in names}
-        return {**parameters, "Q": Q, "n_phases": self.n_phases if rectifier else None, **changes}
+    def inverse_transform(self, X, *, init=None, max_iter=200, tol=1e-3, random_state=None):
+        r"""Recover signals from their features.
+
+        .. math:: \min_x \|S x - s\|^2 / \|s\|^2
+
+        by L-BFGS, for each sample on its own. A signal is recovered up to what the
+        coefficients are invariant to, and as far as the minimisation goes: small ``J`` and
+        order 2 keep more. With ``log``, the sign of order 0 is not known.
+
+        Parameters
+        ----------
+        X : array-like or Tensor, shape (n_samples, n_features_out)
+            Features, as `transform` gives them.
+        init : array-like or Tensor, shape (n_samples, ...), default=None
+            Signals to start from, of the fitted shape; None for white noise.
+        max_iter : int, default=200
+            Largest number of steps.
+        tol : float, default=1e-3
+            A sample is done when :math:`\|Sx - s\| \le \mathrm{tol}\,\|s\|`.
+        random_state : int, RandomState instance or None, default=None
+            Draws the noise.
+
+        Returns
+        -------
+        signals : array, shape (n_samples, ...)
+            Signals of the fitted shape; same kind of array as ``X``. Ctrl-C gives those
+            found so far, with a warning.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> x = np.sin(np.linspace(0, 12, 256) ** 2)[None]
+        >>> scattering = ScatteringTransformer(J=3).fit(x)
+        >>> S = scattering.transform(x)
+        >>> y = scattering.inverse_transform(S, random_state=0)
+        >>> bool(np.linalg.norm(scattering.transform(y) - S) < 0.05 * np.linalg.norm(S))
+        True
+        """
+        return invert(self, X, init, max_iter, tol, random_state)
 
     def _plan(self, dtype, device, **changes):
-        return _plan(self.signal_shape_, dtype, device, **self._parameters(**changes))
+        return cached_plan(self.signal_shape_, dtype, device, **layout_parameters(self) | changes)
 
     def _layout(self, **changes):
-        return _layout(self.signal_shape_, **self._parameters(**changes))
+        return cached_layout(self.signal_shape_, **layout_parameters(self) | changes)
 
     def _forward(self, x):
         s = scattering(x, self._plan(x.dtype, x.device)).flatten(1)
-        if not self.log:
-            return s
-        epsilon = _LOG_EPSILON if isinstance(self.log, bool | np.bool_) else self.log
-        return torch.log(s.abs() + epsilon)
+        return torch.log(s.abs() + self._epsilon) if self.log else s
+
+    def _unlog(self, s):
+        return (s.exp() - self._epsilon).clamp(min=0) if self.log else s
+
+    @property
+    def _epsilon(self):
+        return _LOG_EPSILON if isinstance(self.log, bool | np.bool_) else self.log
 
     def _n_out(self):
         return prod(self.output_shape_)
@@ -325,18 +340,5 @@ class ScatteringTransformer(TorchTransformer):
             len(self.Q) == 2 and all(isinstance(q, Integral) and q >= 1 for q in self.Q)
         ):
             raise ValueError(f"Q={self.Q!r} must be an integer from 1 on, or a pair of them.")
-        # a side of one pixel is constant: no scale is too large for it
-        sides = [n for n in signal_shape if n > 1]
-        support = 2**self.J
-        if not sides or support > min(sides):
-            largest = floor(log2(min(sides))) if sides else 0
-            raise ValueError(
-                f"J={self.J} is too large: 2**J = {support} samples do not fit into signals of "
-                f"shape {signal_shape} (n_features={self.n_features_in_}). "
-                + (f"Use J <= {largest}." if largest else "They are too short for any J.")
-            )
-        if self.T is not None and self.averaging == "local" and self.T > min(sides):
-            raise ValueError(
-                f"T={self.T} exceeds the signals of shape {signal_shape}: use T <= {min(sides)}, "
-                "or averaging='global' for the mean over the whole signal."
-            )
+        note = f" (n_features={self.n_features_in_})"
+        check_scales(signal_shape, self.J, self.T, self.averaging, note)

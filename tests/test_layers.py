@@ -7,7 +7,24 @@ import pytest
 
 import skwave
 
-LAYERS = ["functional", "_sklearn", "_arrays", "_batch", "_base", "_paths", "_scattering"]
+LAYERS = [
+    "functional",
+    "_sklearn",
+    "_arrays",
+    "_batch",
+    "_base",
+    "_inversion",
+    "_paths",
+    "_plans",
+    "nn",
+    "_scattering",
+    "plotting",
+    "_workers",
+    "_blocks",
+    "parallel",
+    "interop",
+    "augment",
+]
 PACKAGE = Path(skwave.__file__).parent
 
 

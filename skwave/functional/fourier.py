@@ -68,6 +68,30 @@ def extend(x: Tensor, index: tuple[Tensor, ...], mode: str) -> Tensor:
     return x
 
 
+def extend_adjoint(y: Tensor, index: tuple[Tensor, ...], shape: tuple[int, ...]) -> Tensor:
+    """Adjoint of `extend`: add every sample of the extension to the one that it repeats.
+
+    Parameters
+    ----------
+    y : Tensor, shape (..., len(index[0]), len(index[1]))
+        Extended signal.
+    index : tuple of Tensor
+        Indices of `extension_index`.
+    shape : tuple of int
+        Sizes of the last axes of the result.
+
+    Returns
+    -------
+    x : Tensor, shape ``(..., *shape)``
+        Folded signal.
+    """
+    for axis, i, n in zip(range(-len(index), 0), index, shape, strict=True):
+        sizes = list(y.shape)
+        sizes[axis] = n + 1  # one more for what lies outside, of the mode "zero"
+        y = y.new_zeros(sizes).index_add_(axis, i, y).narrow(axis, 0, n)
+    return y
+
+
 def crop_spectrum(x_hat: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Keep the lowest frequencies: the spectrum restricted to a coarser grid.
 
@@ -173,44 +197,31 @@ def _fold(x_hat: Tensor, tiles: list[Tile], n_filters: int, shape: tuple[int, in
     return torch.view_as_complex(y)
 
 
-def _unfold(y_hat: Tensor, tiles: list[Tile], shape: tuple[int, int]) -> Tensor:
-    # the adjoint of _fold
-    w, y = y_hat.shape[-1], torch.view_as_real(y_hat.resolve_conj().contiguous())
-    x = y.new_zeros((len(y), *shape, 2))
+def unfold_filter(y_hat: Tensor, tiles: list[Tile], out: Tensor) -> Tensor:
+    """Adjoint of `filter_fold`, added to ``out``.
+
+    Parameters
+    ----------
+    y_hat : Tensor, shape (B, P, h, w)
+        Spectra on the coarse grid.
+    tiles : list of Tile
+        Filters cut by `cut_filters`.
+    out : Tensor, shape (B, H, W)
+        Contiguous spectra to add to.
+
+    Returns
+    -------
+    out : Tensor, shape (B, H, W)
+        The argument.
+    """
+    w = y_hat.shape[-1]
+    x, y = torch.view_as_real(out), torch.view_as_real(y_hat.resolve_conj())
     for top, left, first, row, values in tiles:
         n, rows = values.shape[:2]
         start = top + row
         y_tile = y[:, first : first + n, row : row + rows]
-        x[:, start : start + rows, left : left + w] = (y_tile * values).sum(1)
-    return torch.view_as_complex(x)
-
-
-class _FilterFold(torch.autograd.Function):
-    @staticmethod
-    def forward(x_hat, tiles, n_filters, shape):
-        return _fold(x_hat, tiles, n_filters, shape)
-
-    @staticmethod
-    def setup_context(ctx, inputs, output):
-        ctx.args = inputs[1], inputs[0].shape[-2:]
-
-    @staticmethod
-    def backward(ctx, grad):
-        return _UnfoldFilter.apply(grad, *ctx.args), None, None, None
-
-
-class _UnfoldFilter(torch.autograd.Function):
-    @staticmethod
-    def forward(y_hat, tiles, shape):
-        return _unfold(y_hat, tiles, shape)
-
-    @staticmethod
-    def setup_context(ctx, inputs, output):
-        ctx.args = inputs[1], *inputs[0].shape[1:2], inputs[0].shape[-2:]
-
-    @staticmethod
-    def backward(ctx, grad):
-        return _FilterFold.apply(grad, *ctx.args), None, None
+        x[:, start : start + rows, left : left + w] += (y_tile * values).sum(1)
+    return out
 
 
 def filter_fold(x_hat: Tensor, tiles: list[Tile], n_filters: int, shape: tuple[int, int]) -> Tensor:
@@ -240,3 +251,31 @@ def filter_fold(x_hat: Tensor, tiles: list[Tile], n_filters: int, shape: tuple[i
     """
     fold = _FilterFold.apply if x_hat.requires_grad else _fold
     return fold(x_hat, tiles, n_filters, shape)
+
+
+class _FilterFold(torch.autograd.Function):
+    @staticmethod
+    def forward(x_hat, tiles, n_filters, shape):
+        return _fold(x_hat, tiles, n_filters, shape)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.args = inputs[1], inputs[0].shape[-2:]
+
+    @staticmethod
+    def backward(ctx, grad):
+        return _UnfoldFilter.apply(grad, *ctx.args), None, None, None
+
+
+class _UnfoldFilter(torch.autograd.Function):
+    @staticmethod
+    def forward(y_hat, tiles, shape):
+        return unfold_filter(y_hat, tiles, y_hat.new_zeros(len(y_hat), *shape))
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.args = inputs[1], *inputs[0].shape[1:2], inputs[0].shape[-2:]
+
+    @staticmethod
+    def backward(ctx, grad):
+        return _FilterFold.apply(grad, *ctx.args), None, None

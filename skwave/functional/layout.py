@@ -6,7 +6,7 @@ from itertools import product
 from typing import NamedTuple
 
 from skwave.functional.bank import Wavelet
-from skwave.functional.geometry import Geometry, scattering_geometry
+from skwave.functional.geometry import Geometry, Pair, scattering_geometry
 from skwave.functional.morlet import wavelet_grid_1d, wavelet_grid_2d
 
 # samples of the modulus of a 1-D wavelet, per inverse bandwidth: aliases 1e-4 of its norm
@@ -148,13 +148,25 @@ class Path(NamedTuple):
     grid: tuple[int, ...]
 
 
-def _map_shape(layout: Layout, k: int) -> tuple[int, ...]:
-    # of what comes out of a map of step 2**k
-    geometry = layout.geometry
-    shape = {"local": geometry.count, "global": (1, 1)}.get(layout.averaging)
-    if shape is None:
-        shape = tuple(s.stop - s.start for s in geometry.inside(k))
-    return shape[: geometry.ndim]
+def map_shape(layout: Layout, k: int) -> Pair:
+    """Shape of the coefficients that come out of a map.
+
+    Parameters
+    ----------
+    layout : Layout
+        A layout, or a plan.
+    k : int
+        The map is sampled every ``2**k`` samples.
+
+    Returns
+    -------
+    shape : (int, int)
+        Rows and columns.
+    """
+    if layout.averaging is None:
+        rows, columns = layout.geometry.inside(k)
+        return rows.stop - rows.start, columns.stop - columns.start
+    return layout.geometry.count if layout.averaging == "local" else (1, 1)
 
 
 def scattering_paths(layout: Layout) -> list[Path]:
@@ -170,17 +182,17 @@ def scattering_paths(layout: Layout) -> list[Path]:
     paths : list of Path
         One for each map of coefficients.
     """
-    phase = range(layout.n_phases or 1)
+    phase, ndim = range(layout.n_phases or 1), layout.geometry.ndim
 
-    paths = [Path((), (), _map_shape(layout, 0))]
+    paths = [Path((), (), map_shape(layout, 0)[:ndim])]
     paths += [
-        Path((n,), (a,), _map_shape(layout, s.k))
+        Path((n,), (a,), map_shape(layout, s.k)[:ndim])
         for s in layout.scales
         for n, a in product(s.n, phase)
     ]
     for first in layout.scales:
         for n1, a1 in product(first.n, phase):
             for s in first.following:
-                shape_2 = _map_shape(layout, s.k)
+                shape_2 = map_shape(layout, s.k)[:ndim]
                 paths += [Path((n1, n2), (a1, a2), shape_2) for n2, a2 in product(s.n, phase)]
     return paths

@@ -53,6 +53,28 @@ def modulus(z: Tensor, *, overwrite_z: bool = False) -> Tensor:
     return _norm(parts.square_() if overwrite_z else parts.square())
 
 
+def modulus_adjoint(u: Tensor, z: Tensor) -> Tensor:
+    r"""Gradient by ``z`` of a function of :math:`|z|`.
+
+    Parameters
+    ----------
+    u : Tensor, shape (...)
+        Gradient by the modulus.
+    z : Tensor, shape (...)
+        Complex tensor.
+
+    Returns
+    -------
+    gradient : Tensor, shape (...)
+        :math:`u\, z / |z|`, and 0 where :math:`z = 0`.
+    """
+    parts = torch.view_as_real(z)
+    gradient = parts.square()
+    scale = _norm(gradient).clamp_(min=torch.finfo(u.dtype).tiny)
+    torch.div(u, scale, out=scale)
+    return torch.view_as_complex(torch.mul(parts, scale[..., None], out=gradient))
+
+
 def phases(n_phases: int) -> list[float]:
     r"""Regular grid of phases :math:`\alpha_a = 2\pi a / A`, in radians.
 
@@ -93,6 +115,28 @@ def rectifier(z: Tensor, n_phases: int) -> Tensor:
     real, imag = z.real, z.imag
     maps = [math.cos(a) * real - math.sin(a) * imag for a in phases(n_phases)]
     return torch.stack(maps, -3).relu()
+
+
+def rectifier_adjoint(u: Tensor, z: Tensor) -> Tensor:
+    r"""Gradient by ``z`` of a function of its `rectifier`.
+
+    Parameters
+    ----------
+    u : Tensor, shape (..., n_phases, h, w)
+        Gradient by the rectified parts.
+    z : Tensor, shape (..., h, w)
+        Complex tensor.
+
+    Returns
+    -------
+    gradient : Tensor, shape (..., h, w)
+        :math:`\sum_\alpha u_\alpha e^{-i\alpha}` over the parts that are positive.
+    """
+    alpha = u.new_tensor(phases(u.shape[-3]))
+    u = u * (rectifier(z, len(alpha)) > 0)
+    parts = (torch.einsum("...ahw,a->...hw", u, f(alpha)) for f in (torch.cos, torch.sin))
+    real, imag = parts
+    return torch.complex(real, -imag)
 
 
 def rectifier_harmonic(k: int) -> float:

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from skwave.functional.bank import Bank
-from skwave.functional.fourier import Tile, crop_spectrum, cut_filters, extension_index
+from skwave.functional.fourier import Tile, crop_spectrum, cut_filters, extension_index, filter_fold
 from skwave.functional.geometry import Geometry, Pair
-from skwave.functional.layout import Layout, Scale, scattering_layout
+from skwave.functional.layout import Layout, Scale, map_shape, scattering_layout
 from skwave.functional.morlet import morlet_1d, morlet_2d
 
 # the part of a filter's spectrum that is left out, relative to its peak
@@ -72,6 +72,88 @@ class Plan(Layout):
     stages: tuple[Stage, ...]
     lowpass: dict[int, tuple[Tensor, ...]]
     block: int
+
+
+def stage_shape(stage: Stage, plan: Plan) -> tuple[int, int, int]:
+    """Shape of the coefficients that a stage gives for each map that it acts on.
+
+    Parameters
+    ----------
+    stage : Stage
+        One of ``plan.stages``, or of those that follow.
+    plan : Plan
+        Made by `scattering_plan`.
+
+    Returns
+    -------
+    shape : (int, int, int)
+        Paths, rows and columns.
+    """
+    return (stage.n_filters * (plan.n_phases or 1), *map_shape(plan, stage.k))
+
+
+def n_kept(plan: Plan) -> int:
+    """Number of wavelet coefficients of the second order, before the nonlinearity.
+
+    Parameters
+    ----------
+    plan : Plan
+        Made by `scattering_plan`.
+
+    Returns
+    -------
+    n : int
+        Complex values for each signal.
+    """
+    return sum(
+        first.n_filters * (plan.n_phases or 1) * s.n_filters * math.prod(plan.geometry.grid(s.k))
+        for first in plan.stages
+        for s in first.following
+    )
+
+
+def filter_maps(u_hat: Tensor, stage: Stage, plan: Plan) -> Tensor:
+    r"""Wavelet coefficients :math:`u \star \psi` of a scale, on its grid.
+
+    Parameters
+    ----------
+    u_hat : Tensor, shape (B, H, W)
+        Spectra of maps.
+    stage : Stage
+        One of ``plan.stages``, or of those that follow.
+    plan : Plan
+        Made by `scattering_plan`.
+
+    Returns
+    -------
+    z : Tensor, shape (B, n_filters, h, w)
+        Complex coefficients.
+    """
+    z_hat = filter_fold(u_hat, stage.tiles, stage.n_filters, plan.geometry.grid(stage.k))
+    return torch.fft.ifftn(z_hat, dim=plan.geometry.axes)
+
+
+def split(u: Tensor, stage: Stage, plan: Plan, divide: int = 1) -> tuple[Tensor, ...]:
+    """Cut maps into blocks so few that what a stage makes of one stays in the cache.
+
+    Parameters
+    ----------
+    u : Tensor, shape (B, ...)
+        Maps that the stage acts on, or coefficients that it gives.
+    stage : Stage
+        One of ``plan.stages``, or of those that follow.
+    plan : Plan
+        Made by `scattering_plan`.
+    divide : int, default=1
+        Cut into blocks smaller by this factor.
+
+    Returns
+    -------
+    blocks : tuple of Tensor
+        Views of ``u`` along axis 0.
+    """
+    size = stage.n_filters * math.prod(plan.geometry.grid(stage.k))
+    return u.split(even_size(len(u), plan.block // (divide * size)))
 
 
 def _lowpass_rows(phi_hat: Tensor, k: int, step: int, first: int, count: int) -> Tensor:

@@ -15,10 +15,14 @@ import math
 import torch
 from torch import Tensor
 
-from skwave.functional.fourier import extend, filter_fold
+from skwave.functional.adjoint import Shelf, cascade_adjoint
+from skwave.functional.fourier import extend
 from skwave.functional.layout import scattering_paths
 from skwave.functional.nonlinearity import modulus, rectifier
-from skwave.functional.plan import Plan, Stage, even_size
+from skwave.functional.plan import Plan, Stage, filter_maps, n_kept, split
+
+# blocks are smaller where coefficients are kept beside them
+_DIVIDE = 2
 
 
 def _average(u: Tensor, plan: Plan, k: int) -> Tensor:
@@ -37,44 +41,78 @@ def _average(u: Tensor, plan: Plan, k: int) -> Tensor:
     return s.narrow(-2, geometry.first[0], geometry.count[0])
 
 
-def _propagate(u_hat: Tensor, stage: Stage, plan: Plan) -> Tensor:
-    # rho(u * psi) for the wavelets of a scale: (B, H, W) -> (B, P, h, w)
-    z = filter_fold(u_hat, stage.tiles, stage.n_filters, plan.geometry.grid(stage.k))
-    z = torch.fft.ifftn(z, dim=plan.geometry.axes)
+def _rectify(z: Tensor, plan: Plan) -> Tensor:
+    # rho(z), with one path for each phase
     if plan.n_phases is None:
         return modulus(z, overwrite_z=True)
     return rectifier(z, plan.n_phases).flatten(1, 2)
 
 
-def _split(u_hat: Tensor, stage: Stage, plan: Plan) -> tuple[Tensor, ...]:
-    # maps few enough that those which they give rise to stay in the cache
-    size = stage.n_filters * math.prod(plan.geometry.grid(stage.k))
-    return u_hat.split(even_size(len(u_hat), plan.block // size))
+def _order_2(u_hat: Tensor, stage: Stage, plan: Plan, kept: Shelf | None) -> Tensor:
+    # spectra of maps (B, H, W) -> coefficients (B, n); what rho acts on is put into kept
+    blocks = []
+    for block in split(u_hat, stage, plan, 1 if kept is None else _DIVIDE):
+        z = filter_maps(block, stage, plan)
+        if kept is not None:
+            kept.take(z.shape).copy_(z)
+        blocks.append(_average(_rectify(z, plan), plan, stage.k).flatten(1))
+    return torch.cat(blocks)
 
 
-def _cascade(x: Tensor, plan: Plan) -> Tensor:
+def _cascade(x: Tensor, plan: Plan, kept: Shelf | None = None) -> Tensor:
     # (B, H, W) -> (B, coefficients), path after path
     axes = plan.geometry.axes
     x = extend(x, plan.index, plan.padding)
     orders = [[_average(x, plan, 0).flatten(1)], [], []]
     x_hat = torch.fft.fftn(x, dim=axes)
     for first in plan.stages:
-        u1 = _propagate(x_hat, first, plan)
+        u1 = _rectify(filter_maps(x_hat, first, plan), plan)
         orders[1].append(_average(u1, plan, first.k).flatten(1))
         if first.following:
             u1_hat = torch.fft.fftn(u1, dim=axes).flatten(0, 1)
             del u1
-            u2 = [
-                torch.cat(
-                    [
-                        _average(_propagate(block, s, plan), plan, s.k).flatten(1)
-                        for block in _split(u1_hat, s, plan)
-                    ]
-                )
-                for s in first.following
-            ]
+            u2 = [_order_2(u1_hat, stage, plan, kept) for stage in first.following]
             orders[2].append(torch.cat(u2, -1).reshape(len(x), -1))
     return torch.cat([block for order in orders for block in order], -1)
+
+
+def _blocks(x: Tensor, plan: Plan, divide: int = 1) -> tuple[Tensor, ...]:
+    # signals, or their coefficients, so few that their maps stay in the cache
+    return split(x, plan.stages[0], plan, divide) if plan.stages else (x,)
+
+
+def _all(x: Tensor, plan: Plan, kept: Shelf | None = None) -> Tensor:
+    blocks = _blocks(x, plan, 1 if kept is None else _DIVIDE)
+    return torch.cat([_cascade(block, plan, kept) for block in blocks])
+
+
+class _Scattering(torch.autograd.Function):
+    @staticmethod
+    def forward(x, plan):
+        # one piece of memory: many that outlive the steps between them would leave holes
+        kept = x.new_empty(len(x) * n_kept(plan), dtype=x.dtype.to_complex())
+        return _all(x, plan, Shelf(kept)), kept
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.plan = inputs[1]
+        ctx.mark_non_differentiable(output[1])
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(inputs[0], output[1])
+
+    @staticmethod
+    def backward(ctx, grad, _):
+        if grad is None:
+            return None, None
+        x, kept = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            # a derivative of the gradient is asked for: through the graph of all steps
+            return torch.autograd.grad(_all(x, ctx.plan), x, grad, create_graph=True)[0], None
+        parts = [_blocks(t, ctx.plan, _DIVIDE) for t in (x, grad)]
+        shelf = Shelf(kept)
+        return torch.cat(
+            [cascade_adjoint(b, g, shelf, ctx.plan) for b, g in zip(*parts, strict=True)]
+        ), None
 
 
 def scattering(x: Tensor, plan: Plan) -> Tensor:
@@ -106,9 +144,10 @@ def scattering(x: Tensor, plan: Plan) -> Tensor:
     x = x.reshape(-1, *geometry.shape)
     if len(x) == 0:
         s = x.new_zeros(0, sum(math.prod(path.grid) for path in scattering_paths(plan)))
+    elif x.requires_grad and torch.is_grad_enabled():
+        s, _ = _Scattering.apply(x, plan)
     else:
-        blocks = _split(x, plan.stages[0], plan) if plan.stages else (x,)
-        s = torch.cat([_cascade(block, plan) for block in blocks])
+        s = _all(x, plan)
     if plan.averaging is None:
         return s.reshape(*batch, s.shape[-1])
     grid = geometry.count if plan.averaging == "local" else (1, 1)

@@ -1,0 +1,117 @@
+"""Signals from features: the iterative inverse of the scattering transformer."""
+
+import time
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from skwave._arrays import (
+    beside,
+    from_numpy_like,
+    reshape,
+    resolve_device,
+    resolve_dtype,
+    validate_features,
+)
+from skwave._batch import map_batches
+from skwave.functional import invert_scattering
+from skwave.functional.inversion import scale_noise
+from skwave.functional.plan import n_kept
+
+_REPORT_EVERY = 10
+
+
+def _reporter(name, max_iter):
+    begin = time.perf_counter()
+
+    def report(n, x, f):
+        if n % _REPORT_EVERY == 0 or n == max_iter:
+            error = f.sqrt()
+            print(
+                f"[{name}] step {n}/{max_iter}: relative error {error.mean():.2e} on average, "
+                f"at most {error.max():.2e}, {time.perf_counter() - begin:.1f} s",
+                flush=True,
+            )
+
+    return report
+
+
+def _check(max_iter, tol):
+    if not isinstance(max_iter, Integral) or max_iter < 1:
+        raise ValueError(f"max_iter={max_iter!r} must be an integer from 1 on.")
+    if not isinstance(tol, Real) or not tol >= 0:
+        raise ValueError(f"tol={tol!r} must be a relative error, not under 0.")
+
+
+def invert(est, X, init, max_iter, tol, random_state):
+    """Signals whose features are ``X``: see `ScatteringTransformer.inverse_transform`.
+
+    Parameters
+    ----------
+    est : ScatteringTransformer
+        Fitted.
+    X : array-like or Tensor, shape (n_samples, n_features_out)
+        Features.
+    init : array-like, Tensor or None
+        Signals to start from.
+    max_iter, tol, random_state : int, float, int or RandomState
+        Parameters of the method.
+
+    Returns
+    -------
+    signals : array, shape (n_samples, ...)
+        Same kind of array as ``X``.
+    """
+    check_is_fitted(est)
+    _check(max_iter, tol)
+    n_out, sample = est._n_out(), (est.n_channels_, *est.signal_shape_)
+    X = validate_features(X, n_out, type(est).__name__)
+    if init is None:
+        noise = check_random_state(random_state).standard_normal((len(X), int(np.prod(sample))))
+        start = from_numpy_like(noise, X)
+    else:
+        init = est._validate(init)
+        if len(init) != len(X):
+            raise ValueError(f"init has {len(init)} signals for {len(X)} rows of X: give one each.")
+        start = reshape(init, (len(init), -1))
+    dtype, device = resolve_dtype(est.dtype, X), resolve_device(est.device, X)
+    plan = est._plan(dtype, device)
+    report = _reporter(type(est).__name__, max_iter) if est.verbose else None
+    interrupted = False
+
+    def invert_block(rows):
+        nonlocal interrupted
+        s, x = rows.split([n_out, rows.shape[1] - n_out], 1)
+        s, x = est._unlog(s).reshape(len(s), sample[0], -1), x.reshape(-1, *sample)
+        x = scale_noise(x, s, plan) if init is None else x
+        if not interrupted:
+            x, _, interrupted = invert_scattering(
+                s, plan, x, magnitudes=bool(est.log), max_iter=max_iter, tol=tol, on_step=report
+            )
+        return x.flatten(1)
+
+    size = int(np.prod(sample))
+    # the memory of the method and of the gradient
+    row_bytes = dtype.itemsize * (40 * size + 6 * n_out + 2 * sample[0] * n_kept(plan))
+    Y = map_batches(
+        invert_block,
+        beside(X, start),
+        n_out=size,
+        row_bytes=row_bytes,
+        dtype=dtype,
+        device=device,
+        batch_size=est.batch_size,
+        n_jobs=est.n_jobs,
+    )
+    if interrupted:
+        warnings.warn(
+            "inverse_transform was interrupted: these are the signals found so far. Give them as "
+            "init= to go on.",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
+    return reshape(Y, (len(X), *est.sample_shape_))

@@ -1,0 +1,126 @@
+"""What the displays have in common: matplotlib when it is needed, and checks."""
+
+from numbers import Integral, Real
+
+from sklearn.utils.validation import check_is_fitted
+
+from skwave._scattering import ScatteringTransformer
+
+
+def require_matplotlib(caller):
+    """Raise an ImportError that tells how to install matplotlib, if it is missing.
+
+    Parameters
+    ----------
+    caller : str
+        What needs it.
+    """
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            f'{caller} needs matplotlib: python -m pip install "skwave[plot]"'
+        ) from error
+
+
+def one_axes(ax, caller):
+    """The Axes to draw in, new if none is given.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes or None
+        What the user gave.
+    caller : str
+        What needs it.
+
+    Returns
+    -------
+    ax : matplotlib Axes
+        In a figure of its own if it was None.
+    """
+    require_matplotlib(caller)
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        return plt.subplots(layout="constrained")[1]
+    from matplotlib.axes import Axes
+
+    if not isinstance(ax, Axes):
+        raise TypeError(
+            f"ax must be one matplotlib Axes or None, got {type(ax).__name__}: a display draws "
+            "in one Axes; of those that plt.subplots gives, choose one."
+        )
+    return ax
+
+
+def check_choice(name, value, choices):
+    """Raise a ValueError if a value is not one of several.
+
+    Parameters
+    ----------
+    name : str
+        Name of the parameter.
+    value : object
+        What the user gave.
+    choices : tuple
+        What is allowed.
+    """
+    if not any(value is choice or value == choice for choice in choices):
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}.")
+
+
+def check_index(name, value, size):
+    """Raise a ValueError if a value is not an index of a sequence of some size.
+
+    Parameters
+    ----------
+    name : str
+        Name of the parameter.
+    value : object
+        What the user gave.
+    size : int
+        Number of things.
+    """
+    if not isinstance(value, Integral) or value not in range(size):
+        raise ValueError(f"{name} must be an integer from 0 to {size - 1}, got {value!r}.")
+
+
+def check_sampling_rate(sampling_rate, ndim):
+    """Raise an error unless a sampling rate is None, or positive and that of a signal.
+
+    Parameters
+    ----------
+    sampling_rate : object
+        What the user gave.
+    ndim : int
+        Number of axes of the signal.
+    """
+    if sampling_rate is None:
+        return
+    if ndim != 1:
+        raise ValueError(
+            f"sampling_rate={sampling_rate!r} is for signals of one dimension: frequencies of "
+            "images are in cycles per pixel. Leave it out."
+        )
+    if not isinstance(sampling_rate, Real) or not 0 < sampling_rate < float("inf"):
+        raise ValueError(
+            f"sampling_rate must be a positive number of samples per second, got {sampling_rate!r}."
+        )
+
+
+def check_scattering(estimator, caller):
+    """Raise an error unless an estimator is a fitted `ScatteringTransformer`.
+
+    Parameters
+    ----------
+    estimator : object
+        What the user gave.
+    caller : str
+        What needs it.
+    """
+    if not isinstance(estimator, ScatteringTransformer):
+        raise TypeError(
+            f"{caller} takes a fitted ScatteringTransformer, got {type(estimator).__name__}. Of a "
+            "pipeline, give the step: pipeline.named_steps['scatteringtransformer']."
+        )
+    check_is_fitted(estimator)
