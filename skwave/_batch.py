@@ -88,6 +88,33 @@ def _report(results, n_samples, name):
         )
 
 
+def run_batches(compute, batches, *, n_samples, n_jobs=None, verbose=0, name=""):
+    """Compute batches, some at the same time, and report the progress.
+
+    Parameters
+    ----------
+    compute : callable
+        Batch -> (batch, results of its samples).
+    batches : sequence
+        What ``compute`` takes.
+    n_samples : int
+        Number of samples of all batches.
+    n_jobs : int, default=None
+        Batches at once, in threads.
+    verbose : int, default=0
+        Print the progress if positive.
+    name : str, default=""
+        Name in the progress line.
+
+    Yields
+    ------
+    batch, results : tuple
+        In any order.
+    """
+    results = _in_threads(compute, batches, min(effective_n_jobs(n_jobs), n_samples))
+    yield from _report(results, n_samples, name) if verbose else results
+
+
 def map_batches(
     f, X, *, n_out, row_bytes, dtype, device, batch_size="auto", n_jobs=None, verbose=0, name=""
 ):
@@ -135,9 +162,9 @@ def map_batches(
             x = to_tensor(X[start : start + rows, ...], dtype, device)
             return start, _split_on_memory_error(f, x)
 
-    results = _in_threads(compute, range(0, n, rows), n_jobs)
-    if verbose:
-        results = _report(results, n, name)
+    results = run_batches(
+        compute, range(0, n, rows), n_samples=n, n_jobs=n_jobs, verbose=verbose, name=name
+    )
     if isinstance(X, torch.Tensor) and (differentiable or rows >= n):
         blocks = sorted(results, key=lambda result: result[0])
         return torch.cat([y for _, y in blocks]).to(X.device)

@@ -11,11 +11,20 @@ from skwave.functional.bank import (
 )
 from skwave.functional.inversion import invert_scattering
 from skwave.functional.layout import Layout, Path, scattering_layout, scattering_paths
+from skwave.functional.local import local_fields, local_invariants, radial_functions
 from skwave.functional.morlet import morlet_1d, morlet_2d
 from skwave.functional.nonlinearity import modulus, phases, rectifier, rectifier_harmonic
 from skwave.functional.optimise import Minimum, lbfgs
 from skwave.functional.plan import Plan, scattering_plan
 from skwave.functional.scattering import scattering
+from skwave.functional.solid import gaussian_modulus, integrals, map_modulus, solid_harmonics
+from skwave.functional.solid_scattering import (
+    Quadrature,
+    SolidPath,
+    quadrature,
+    solid_paths,
+    solid_scattering,
+)
 
 __all__ = [
     "Bank",
@@ -23,22 +32,34 @@ __all__ = [
     "Minimum",
     "Path",
     "Plan",
+    "Quadrature",
+    "SolidPath",
     "Wavelet",
     "frame_bounds",
+    "gaussian_modulus",
+    "integrals",
     "inverse_wavelet_transform",
     "invert_scattering",
     "lbfgs",
     "littlewood_paley",
+    "local_fields",
+    "local_invariants",
+    "map_modulus",
     "modulus",
     "morlet_1d",
     "morlet_2d",
     "phases",
+    "quadrature",
+    "radial_functions",
     "rectifier",
     "rectifier_harmonic",
     "scattering",
     "scattering_layout",
     "scattering_paths",
     "scattering_plan",
+    "solid_harmonics",
+    "solid_paths",
+    "solid_scattering",
     "tight_frame",
     "wavelet_transform",
 ]

@@ -1,0 +1,377 @@
+"""Solid harmonic scattering of molecules as a scikit-learn transformer."""
+
+from numbers import Integral, Real
+from typing import ClassVar
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from skwave._arrays import dtype_name, resolve_device, resolve_dtype
+from skwave._batch import batch_rows, run_batches
+from skwave._sklearn import Interval, StrOptions, fit_context
+from skwave.functional.local import local_invariants
+from skwave.functional.solid import align
+from skwave.functional.solid_scattering import quadrature, solid_paths, solid_scattering
+from skwave.molecules import SYMBOLS, as_molecules
+
+_DENSITIES = ("full", "core", "valence", "elements")
+_SHELLS = (2, 10, 18, 36, 54, 86)
+# molecules at once: fields on grids fill the cache alone, pairs of atoms do not
+_ROWS_OF_GRIDS = {"cpu": 1, "cuda": 32}
+_ROWS_OF_PAIRS = {"cpu": 32, "cuda": 1024}
+
+
+def core_electrons(numbers):
+    """Electrons of the closed shells below the valence shell.
+
+    Parameters
+    ----------
+    numbers : ndarray of int
+        Atomic numbers.
+
+    Returns
+    -------
+    core : ndarray of int
+        0 for H and He, 2 for Li to Ne, 10 for Na to Ar, and so on.
+    """
+    shells = np.array((0, *_SHELLS))
+    return shells[np.searchsorted(_SHELLS, numbers)]
+
+
+def _pad(molecules):
+    # numbers (n, k), 0 where there is no atom, and positions (n, k, 3)
+    n_atoms = molecules.n_atoms
+    numbers = np.zeros((len(molecules), n_atoms.max()), dtype=np.int64)
+    positions = np.zeros((*numbers.shape, 3))
+    occupied = np.arange(numbers.shape[1]) < n_atoms[:, None]
+    numbers[occupied], positions[occupied] = molecules.numbers, molecules.positions
+    return numbers, positions
+
+
+class SolidHarmonicScattering(TransformerMixin, BaseEstimator):
+    r"""Rotation invariant wavelet features of molecules.
+
+    The electronic density of a molecule is modelled by Gaussians at its nuclei,
+    :math:`\rho(u) = \sum_k c_k\, g_\sigma(u - r_k)`. Solid harmonic wavelets separate its
+    scales, the norm over their orders :math:`m` makes it invariant to rotations,
+
+    .. math:: U[j,\ell]\rho(u) = \Big(\sum_m |\rho\star\psi_{j,\ell,m}(u)|^2\Big)^{1/2},
+       \qquad S[j,\ell,q] = \int U[j,\ell]\rho(u)^q\, du,
+
+    and :math:`U[j',\ell]\,U[j,\ell]\rho` for :math:`j' > j` tells how scales interact. The
+    features are invariant to translations, rotations, reflections and the order of the atoms.
+
+    With ``pooling="atoms"`` there is no grid: the wavelet fields of each element are sampled
+    at the nuclei, and their products across scales and elements are summed,
+
+    .. math:: \Phi_{(e,j),(e',j'),\ell} = \sum_k\sum_m W_{e,j,\ell,m}(r_k)\,W_{e',j',\ell,m}(r_k).
+
+    Parameters
+    ----------
+    J : int, default=2
+        Number of octaves: the widths of the wavelets are ``sigma * 2**j`` for ``j`` from 0 to
+        ``J``.
+    L : int, default=3
+        Largest degree of the harmonics.
+    sigma : float, default=0.25
+        Width of the Gaussians and of the smallest wavelet, in Å.
+    scales_per_octave : int, default=1
+        Number of scales in each octave.
+    densities : tuple of str, default=("full", "valence", "core")
+        Any of "full", "core", "valence" and "elements". Weights :math:`c_k`: charge,
+        electrons of closed shells, the other electrons, or one density for each element with
+        the weight 1.
+    integral_powers : tuple of float, default=(0.5, 1, 2, 3)
+        Exponents :math:`q`.
+    max_order : {0, 1, 2}, default=2
+        Largest number of wavelets of a path.
+    cross_degrees : bool, default=False
+        Whether the degrees of the two wavelets of order 2 may differ.
+    pooling : {"integral", "atoms", "both"}, default="integral"
+        Integrals over space, sums over the atoms with the number of atoms of each element, or
+        both. ``densities``, ``integral_powers``, ``max_order`` and ``cross_degrees`` concern
+        integrals alone.
+    accuracy : float, default=1e-3
+        Relative error of the integrals, about. It sets the step and the reach of the grids.
+    device : str or torch.device, default=None
+        Where to compute: ``"cpu"`` (None), ``"cuda"`` or ``"auto"``.
+    dtype : {"float32", "float64"}, default=None
+        Type to compute in and to give; None for float64, as positions are.
+    batch_size : int or "auto", default="auto"
+        Molecules at once.
+    n_jobs : int, default=None
+        Batches at the same time on a CPU, in threads.
+    verbose : int, default=0
+        Print the progress if positive.
+
+    Attributes
+    ----------
+    elements_ : ndarray of int
+        Atomic numbers that occur in the fitted molecules.
+    paths_ : list of SolidPath
+        Scales and degrees of the integrals of each density.
+
+    See Also
+    --------
+    skwave.molecules.Molecules : What molecules may be given as.
+    skwave.functional.solid_scattering : The integrals as a function of torch tensors.
+    skwave.functional.local_invariants : The sums over atoms.
+
+    References
+    ----------
+    .. [1] Eickenberg, M., Exarchakis, G., Hirn, M., Mallat, S. and Thiry, L., Solid harmonic
+       wavelet scattering for predictions of molecule properties, J. Chem. Phys. 148, 2018.
+    .. [2] Hirn, M., Mallat, S. and Poilvert, N., Wavelet scattering regression of quantum
+       chemical energies, Multiscale Model. Simul. 15, 2017.
+
+    Examples
+    --------
+    >>> from skwave import SolidHarmonicScattering
+    >>> water = [8, 1, 1], [[0, 0, 0.119], [0, 0.763, -0.477], [0, -0.763, -0.477]]
+    >>> hydrogen = [1, 1], [[0, 0, 0], [0, 0, 0.74]]
+    >>> scattering = SolidHarmonicScattering(J=1, L=2, densities=("full",))
+    >>> scattering.fit_transform([water, hydrogen]).shape
+    (2, 40)
+    >>> scattering.get_feature_names_out()[[1, 39]]
+    array(['s0_full_q1', 's2_full_j0_j1_l2_q3'], dtype=object)
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "J": [Interval(Integral, 0, None, closed="left")],
+        "L": [Interval(Integral, 0, None, closed="left")],
+        "sigma": [Interval(Real, 0, None, closed="neither")],
+        "scales_per_octave": [Interval(Integral, 1, None, closed="left")],
+        "densities": [tuple, list],
+        "integral_powers": [tuple, list],
+        "max_order": [Interval(Integral, 0, 2, closed="both")],
+        "cross_degrees": ["boolean"],
+        "pooling": [StrOptions({"integral", "atoms", "both"})],
+        "accuracy": [Interval(Real, 0, 0.1, closed="right")],
+        "device": [object],
+        "dtype": [object],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "n_jobs": [Integral, None],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        J=2,
+        L=3,
+        *,
+        sigma=0.25,
+        scales_per_octave=1,
+        densities=("full", "valence", "core"),
+        integral_powers=(0.5, 1, 2, 3),
+        max_order=2,
+        cross_degrees=False,
+        pooling="integral",
+        accuracy=1e-3,
+        device=None,
+        dtype=None,
+        batch_size="auto",
+        n_jobs=None,
+        verbose=0,
+    ):
+        self.J = J
+        self.L = L
+        self.sigma = sigma
+        self.scales_per_octave = scales_per_octave
+        self.densities = densities
+        self.integral_powers = integral_powers
+        self.max_order = max_order
+        self.cross_degrees = cross_degrees
+        self.pooling = pooling
+        self.accuracy = accuracy
+        self.device = device
+        self.dtype = dtype
+        self.batch_size = batch_size
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Learn which elements there are.
+
+        Parameters
+        ----------
+        X : Molecules, or whatever `skwave.molecules.as_molecules` takes
+            Molecules, coordinates in Å.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : estimator
+            Fitted transformer.
+        """
+        self._check()
+        self.elements_ = np.unique(as_molecules(X).numbers)
+        return self
+
+    def transform(self, X):
+        """Compute the features of molecules.
+
+        Parameters
+        ----------
+        X : Molecules, or whatever `skwave.molecules.as_molecules` takes
+            Molecules, coordinates in Å.
+
+        Returns
+        -------
+        Y : ndarray, shape (n_molecules, n_features_out)
+            Features.
+        """
+        check_is_fitted(self)
+        self._check()
+        molecules = as_molecules(X)
+        self._check_elements(molecules)
+        dtype, device = self._dtype(), resolve_device(self.device, molecules)
+        out = np.empty((len(molecules), len(self._names())), dtype=dtype_name(dtype))
+
+        def compute(rows):
+            numbers, positions = _pad(molecules[rows])
+            with torch.no_grad():
+                y = self._features(numbers, torch.from_numpy(positions).to(device), dtype)
+            return rows, y
+
+        results = run_batches(
+            compute,
+            self._batches(molecules.n_atoms, dtype, device),
+            n_samples=len(molecules),
+            n_jobs=self.n_jobs if device.type == "cpu" else 1,
+            verbose=self.verbose,
+            name=type(self).__name__,
+        )
+        for rows, y in results:
+            out[rows] = y.cpu().numpy()
+        return out
+
+    def get_feature_names_out(self, input_features=None):
+        """Names of the features.
+
+        ``s1_full_j1_l2_q0.5`` is the integral of order 1 of the full density, at scale 1 and
+        degree 2, with the exponent 0.5; ``a_C_j0_H_j1_l2`` the product of the fields of carbon
+        at scale 0 and hydrogen at scale 1 of degree 2, summed over the atoms; ``n_C`` the
+        number of carbon atoms.
+
+        Parameters
+        ----------
+        input_features : None
+            Not used: molecules have no features.
+
+        Returns
+        -------
+        names : ndarray of str, shape (n_features_out,)
+            Names.
+        """
+        check_is_fitted(self)
+        return np.array(self._names(), dtype=object)
+
+    @property
+    def paths_(self):  # numpydoc ignore=RT01,SS06
+        """Scales and degrees of the integrals of each density, in their order."""
+        check_is_fitted(self)
+        return solid_paths(
+            len(self._scales()), self.L, max_order=self.max_order, cross_degrees=self.cross_degrees
+        )
+
+    def _scales(self):
+        steps = range(self.J * self.scales_per_octave + 1)
+        return tuple(self.sigma * 2 ** (i / self.scales_per_octave) for i in steps)
+
+    def _dtype(self):
+        return torch.float64 if self.dtype is None else resolve_dtype(self.dtype, None)
+
+    def _check(self):
+        for name, allowed in (("densities", _DENSITIES), ("integral_powers", None)):
+            values = getattr(self, name)
+            wrong = [v for v in values if (v not in allowed if allowed else not v > 0)]
+            if wrong or not len(values):
+                raise ValueError(
+                    f"{name}={values!r} must be a tuple of "
+                    + (f"{allowed}." if allowed else "positive numbers.")
+                )
+        self._dtype()
+
+    def _check_elements(self, molecules):
+        if self.pooling == "integral" and "elements" not in self.densities:
+            return
+        unknown = ~np.isin(molecules.numbers, self.elements_)
+        if unknown.any():
+            atom = int(np.flatnonzero(unknown)[0])
+            i = int(np.searchsorted(molecules.offsets, atom, side="right")) - 1
+            known = " ".join(SYMBOLS[z - 1] for z in self.elements_)
+            raise ValueError(
+                f"molecule {i} of X holds {SYMBOLS[molecules.numbers[atom] - 1]}, for which there "
+                f"are no features: the fitted molecules hold {known}. Fit to molecules that hold "
+                "all elements."
+            )
+
+    def _channels(self):
+        # names of the densities that are integrated
+        elements = [SYMBOLS[z - 1] for z in self.elements_]
+        return [c for d in self.densities for c in (elements if d == "elements" else [d])]
+
+    def _names(self):
+        names, scales = [], [f"{i / self.scales_per_octave:g}" for i in range(len(self._scales()))]
+        if self.pooling != "atoms":
+            for channel in self._channels():
+                for path in self.paths_:
+                    j = "".join(f"_j{scales[i]}" for i in path.j)
+                    degrees = path.l if self.cross_degrees else path.l[:1]
+                    l = "".join(f"_l{i}" for i in degrees)
+                    stem = f"s{len(path.j)}_{channel}{j}{l}_q"
+                    names += [f"{stem}{q:g}" for q in self.integral_powers]
+        if self.pooling != "integral":
+            symbols = [SYMBOLS[z - 1] for z in self.elements_]
+            fields = [f"{e}_j{j}" for e in symbols for j in scales]
+            pairs = [f"{a}_{b}" for i, a in enumerate(fields) for b in fields[i:]]
+            names += [f"n_{e}" for e in symbols]
+            names += [f"a_{pair}_l{l}" for l in range(self.L + 1) for pair in pairs]
+        return names
+
+    def _weights(self, numbers, density):
+        if density == "elements":
+            return (numbers[:, None] == self.elements_[:, None]).astype(float)
+        core = core_electrons(numbers)
+        return {"full": numbers, "core": core, "valence": numbers - core}[density][:, None]
+
+    def _features(self, numbers, positions, dtype):
+        features = []
+        if self.pooling != "atoms":
+            weights = np.concatenate([self._weights(numbers, d) for d in self.densities], 1)
+            s = solid_scattering(
+                align(positions, torch.from_numpy(numbers > 0).to(positions.device)).to(dtype),
+                torch.from_numpy(weights).to(positions.device, dtype),
+                sigma=float(self.sigma),
+                scales=self._scales(),
+                L=self.L,
+                powers=tuple(float(q) for q in self.integral_powers),
+                max_order=self.max_order,
+                cross_degrees=self.cross_degrees,
+                quadrature=quadrature(self.accuracy),
+            )
+            features.append(s.flatten(1))
+        if self.pooling != "integral":
+            # products of small fields: in float64 at any dtype, as they cost little
+            weights = torch.from_numpy(self._weights(numbers, "elements")).to(positions)
+            phi = local_invariants(positions, weights, self._scales(), self.L)
+            features += [weights.sum(-1), phi.flatten(1)]
+        return torch.cat([f.to(dtype) for f in features], 1)
+
+    def _batches(self, n_atoms, dtype, device):
+        # molecules of about one size together
+        order = np.argsort(n_atoms, kind="stable")
+        largest, fields = int(n_atoms.max()), len(self.elements_) * len(self._scales())
+        limits = _ROWS_OF_PAIRS if self.pooling == "atoms" else _ROWS_OF_GRIDS
+        row_bytes = dtype.itemsize * largest**2 * (2 * fields + 8 * self.L + 100)
+        rows = min(
+            batch_rows(self.batch_size, row_bytes, len(n_atoms)),
+            limits["cpu" if device.type == "cpu" else "cuda"]
+            if self.batch_size == "auto"
+            else len(n_atoms),
+        )
+        return np.split(order, range(rows, len(order), rows))

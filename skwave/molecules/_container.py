@@ -1,0 +1,338 @@
+"""Molecules of any size, packed."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from skwave.molecules._checks import SYMBOLS, check, freeze, to_numpy
+from skwave.molecules._readers import pack, read_ase, read_pair, read_rdkit, unpad
+
+
+class Molecule(NamedTuple):
+    """Atoms of one molecule."""
+
+    numbers: np.ndarray
+    """Atomic numbers, shape (n_atoms,)."""
+    positions: np.ndarray
+    """Coordinates in Å, shape (n_atoms, 3)."""
+
+
+@dataclass(frozen=True, init=False, eq=False, repr=False)
+class Molecules:
+    """Molecules of any size, in three packed arrays.
+
+    A sequence to scikit-learn: what splits, searches or scores with arrays of samples does so
+    with molecules. An integer index gives one molecule, the pair ``(numbers, positions)``. A
+    slice, a list or array of integers, or a mask gives Molecules; a slice of step 1 is a view.
+
+    Parameters
+    ----------
+    numbers : array-like, shape (n_atoms_total,)
+        Atomic numbers, 1 to 118.
+    positions : array-like, shape (n_atoms_total, 3)
+        Coordinates of the nuclei in Å.
+    offsets : array-like, shape (n + 1,)
+        Molecule ``i`` has the atoms ``offsets[i]`` to ``offsets[i + 1] - 1``.
+
+    Attributes
+    ----------
+    numbers : ndarray of int64, shape (n_atoms_total,)
+        Atomic numbers, read-only.
+    positions : ndarray of float64, shape (n_atoms_total, 3)
+        Coordinates in Å, read-only.
+    offsets : ndarray of int64, shape (n + 1,)
+        First atom of each molecule, and the end; read-only.
+
+    Raises
+    ------
+    ValueError
+        If a molecule is empty, an atomic number is not an integer from 1 to 118, a coordinate
+        is not finite, or two atoms are nearer than 0.1 Å. The message gives the index of the
+        molecule.
+    TypeError
+        If arrays are not of real numbers.
+
+    Warns
+    -----
+    UserWarning
+        If the positions look like Bohr: the hydrogen that is nearest to another atom is 1.6 to
+        3 Å away from it.
+
+    See Also
+    --------
+    as_molecules : Molecules of whatever kind.
+
+    Notes
+    -----
+    Checks are made when atoms come in: not for selections, sums and what is unpickled.
+
+    With scikit-learn's ``array_api_dispatch=True`` its functions take arrays, lists and data
+    frames only. Give them ``list(molecules)`` then.
+
+    Examples
+    --------
+    >>> from skwave.molecules import Molecules
+    >>> water = [8, 1, 1], [[0, 0, 0.119], [0, 0.763, -0.477], [0, -0.763, -0.477]]
+    >>> hydrogen = [1, 1], [[0, 0, 0], [0, 0, 0.74]]
+    >>> molecules = Molecules.from_pairs([water, hydrogen])
+    >>> molecules
+    Molecules(n=2, n_atoms=5, elements=H O)
+    >>> molecules[0].numbers
+    array([8, 1, 1])
+    >>> molecules[[1]].formula(0)
+    'H2'
+    """
+
+    numbers: np.ndarray
+    positions: np.ndarray
+    offsets: np.ndarray
+
+    def __init__(self, numbers, positions, offsets):
+        self._store(*check(numbers, positions, offsets))
+
+    def _store(self, *arrays):
+        for name, array in zip(("numbers", "positions", "offsets"), arrays, strict=True):
+            object.__setattr__(self, name, array)
+        return self
+
+    @classmethod
+    def from_pairs(cls, pairs):
+        """Molecules of pairs.
+
+        Parameters
+        ----------
+        pairs : iterable of (numbers, positions)
+            Atomic numbers of shape (n_atoms,), and coordinates in Å of shape (n_atoms, 3).
+
+        Returns
+        -------
+        molecules : Molecules
+            As many.
+        """
+        return cls(*pack(pairs, read_pair))
+
+    @classmethod
+    def from_ase(cls, atoms):
+        """Molecules of ASE.
+
+        Parameters
+        ----------
+        atoms : iterable of ase.Atoms
+            Molecules; their cells are left out, with a warning if they are periodic.
+
+        Returns
+        -------
+        molecules : Molecules
+            As many.
+        """
+        if hasattr(atoms, "positions"):
+            atoms = [atoms]
+        return cls(*pack(atoms, read_ase))
+
+    @classmethod
+    def from_rdkit(cls, mols):
+        """Molecules of RDKit.
+
+        Parameters
+        ----------
+        mols : iterable of rdkit.Chem.Mol
+            Molecules with all their hydrogens and with a conformer in three dimensions, of
+            which the first counts.
+
+        Returns
+        -------
+        molecules : Molecules
+            As many.
+
+        Raises
+        ------
+        ValueError
+            If hydrogens or coordinates are missing.
+        """
+        return cls(*pack(mols, read_rdkit))
+
+    @classmethod
+    def from_padded(cls, numbers, positions=None):
+        """Molecules of arrays in which small molecules are filled up with ``Z = 0``.
+
+        Parameters
+        ----------
+        numbers : array-like, shape (n, n_atoms) or (n, n_atoms, 4)
+            Atomic numbers; or, if ``positions`` is None, rows ``[Z, x, y, z]``.
+        positions : array-like, shape (n, n_atoms, 3), default=None
+            Coordinates in Å. Those of padding do not matter.
+
+        Returns
+        -------
+        molecules : Molecules
+            As many.
+
+        Raises
+        ------
+        ValueError
+            If ``Z = 0`` stands before an atom, besides what makes Molecules fail.
+
+        Examples
+        --------
+        >>> from skwave.molecules import Molecules
+        >>> X = [[[1, 0, 0, 0], [1, 0, 0, 0.74]], [[2, 0, 0, 0], [0, 0, 0, 0]]]
+        >>> Molecules.from_padded(X)
+        Molecules(n=2, n_atoms=3, elements=H He)
+        """
+        numbers = to_numpy(numbers)
+        if positions is None:
+            if numbers.ndim != 3 or numbers.shape[2] != 4:
+                raise ValueError(
+                    f"X of shape {numbers.shape} is no padded array of molecules, which has the "
+                    "shape (n, n_atoms, 4) and rows [Z, x, y, z]. Unfold flat rows by "
+                    "X.reshape(len(X), -1, 4)."
+                )
+            numbers, positions = numbers[..., 0], numbers[..., 1:]
+        return cls(*unpad(numbers, to_numpy(positions)))
+
+    @classmethod
+    def read_extxyz(cls, path):
+        """Read a file of molecules by ASE.
+
+        Parameters
+        ----------
+        path : str or Path
+            File in extended XYZ format; a plain XYZ file is one, too. Coordinates are in Å.
+
+        Returns
+        -------
+        molecules : Molecules
+            All in the file. Energies and other properties are not read: take them from
+            ``ase.io.read(path, ":")``.
+
+        Raises
+        ------
+        ImportError
+            If ASE is not installed.
+        """
+        return cls.from_ase(_import_ase().io.iread(path, format="extxyz"))
+
+    def to_ase(self):
+        """Molecules for ASE.
+
+        Returns
+        -------
+        atoms : list of ase.Atoms
+            One for each molecule.
+
+        Raises
+        ------
+        ImportError
+            If ASE is not installed.
+        """
+        ase = _import_ase()
+        return [ase.Atoms(numbers=m.numbers, positions=m.positions) for m in self]
+
+    @property
+    def shape(self):  # numpydoc ignore=RT01
+        """Number of molecules as a tuple, by which scikit-learn counts samples."""
+        return (len(self.offsets) - 1,)
+
+    @property
+    def n_atoms(self):  # numpydoc ignore=RT01
+        """Number of atoms of each molecule, an array of shape (n,)."""
+        return np.diff(self.offsets)
+
+    def formula(self, i):
+        """Sum formula of a molecule.
+
+        Parameters
+        ----------
+        i : int
+            Its index.
+
+        Returns
+        -------
+        formula : str
+            In Hill's order: C, then H, then the others by their letters; all by their letters
+            if there is no C.
+        """
+        numbers, counts = np.unique(self[i].numbers, return_counts=True)
+        count = {SYMBOLS[z - 1]: int(n) for z, n in zip(numbers, counts, strict=True)}
+        first = "CH" if "C" in count else ""
+        order = sorted(count, key=lambda s: (s not in first, s))
+        return "".join(s + (str(count[s]) if count[s] > 1 else "") for s in order)
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __getitem__(self, index):
+        if isinstance(index, tuple) and len(index) == 2 and index[1] is Ellipsis:
+            index = index[0]  # scikit-learn writes X[rows, ...]
+        i = np.arange(len(self))[index]
+        if i.ndim == 0:
+            atoms = slice(self.offsets[i], self.offsets[i + 1])
+            return Molecule(self.numbers[atoms], self.positions[atoms])
+        if i.ndim > 1:
+            raise IndexError(f"index of shape {i.shape}: molecules have one axis.")
+        start, n_atoms = self.offsets[i], self.n_atoms[i]
+        offsets = np.concatenate([[0], np.cumsum(n_atoms)])
+        if isinstance(index, slice) and index.step in (None, 1):
+            first = int(start[0]) if len(i) else 0
+            atoms = slice(first, first + int(offsets[-1]))
+        else:
+            atoms = np.arange(offsets[-1]) + np.repeat(start - offsets[:-1], n_atoms)
+        return _checked(self.numbers[atoms], self.positions[atoms], offsets)
+
+    def __iter__(self):
+        return (self[i] for i in range(len(self)))
+
+    def __add__(self, other):
+        if not isinstance(other, Molecules):
+            return NotImplemented
+        return _checked(
+            np.concatenate([self.numbers, other.numbers]),
+            np.concatenate([self.positions, other.positions]),
+            np.concatenate([self.offsets, other.offsets[1:] + self.offsets[-1]]),
+        )
+
+    def __eq__(self, other):
+        if not isinstance(other, Molecules):
+            return NotImplemented
+        return all(
+            np.array_equal(getattr(self, name), getattr(other, name))
+            for name in ("offsets", "numbers", "positions")
+        )
+
+    __hash__ = None
+
+    def __array__(self, dtype=None, copy=None):
+        if (dtype is not None and np.dtype(dtype) != object) or copy is False:
+            raise TypeError(
+                f"Molecules are no array of {dtype}: as an array they are a copy, of dtype object."
+            )
+        out = np.empty(len(self), dtype=object)
+        for i, molecule in enumerate(self):
+            out[i] = molecule
+        return out
+
+    def __repr__(self):
+        elements = " ".join(SYMBOLS[z - 1] for z in np.unique(self.numbers))
+        return f"Molecules(n={len(self)}, n_atoms={len(self.numbers)}, elements={elements})"
+
+    def __reduce__(self):
+        return _unpack, (self.numbers.astype(np.uint8), self.positions, self.n_atoms.astype("i4"))
+
+
+def _checked(*arrays):
+    return object.__new__(Molecules)._store(*freeze(*arrays))
+
+
+def _unpack(numbers, positions, n_atoms):
+    offsets = np.concatenate([[0], np.cumsum(n_atoms, dtype=np.int64)])
+    return _checked(numbers.astype(np.int64), positions, offsets)
+
+
+def _import_ase():
+    try:
+        import ase
+        import ase.io
+    except ImportError as error:
+        raise ImportError("this needs ASE: pip install 'skwave[molecules]'.") from error
+    return ase

@@ -1,0 +1,65 @@
+"""Fields at the atoms: orthonormal radial functions, invariances, brute force."""
+
+import math
+
+import pytest
+import torch
+
+from skwave.functional.local import local_fields, local_invariants, radial_functions
+from skwave.functional.solid import solid_harmonics
+
+WIDTHS = (0.4, 0.8, 1.6)
+
+
+@pytest.fixture
+def molecule(randn):
+    """Five atoms of two elements."""
+    return randn(1, 5, 3), torch.eye(2, dtype=torch.float64)[[0, 1, 1, 0, 1]].T[None]
+
+
+@pytest.mark.parametrize("l", [0, 2, 5])
+def test_radial_functions_are_orthonormal(l):
+    r = torch.linspace(0, 25, 50001, dtype=torch.float64)
+    f = radial_functions(r.square(), WIDTHS, l) * (r**l)[:, None]
+    gram = torch.trapezoid(f[:, :, None] * f[:, None] * r.square()[:, None, None], r, dim=0)
+    assert torch.allclose(gram, torch.eye(3, dtype=torch.float64), atol=1e-8)
+
+
+def test_fields_are_the_sum_over_atoms(molecule):
+    positions, weights = molecule
+    fields = local_fields(positions, weights, WIDTHS, 2)
+    r = positions[0, 3] - positions[0]
+    radial = radial_functions(r.square().sum(-1), WIDTHS, 2)
+    harmonics = math.sqrt(5 / (4 * math.pi)) * solid_harmonics(r, 2)
+    expected = torch.einsum("ek,kj,km->ejm", weights[0], radial, harmonics)
+    assert torch.allclose(fields[0, 3], expected)
+
+
+def test_invariants_are_the_products_over_atoms(molecule):
+    positions, weights = molecule
+    phi = local_invariants(positions, weights, WIDTHS, 2)
+    fields = local_fields(positions, weights, WIDTHS, 1).flatten(2, 3)[0]
+    gram = torch.einsum("kam,kbm->ab", fields, fields)
+    rows, columns = torch.triu_indices(6, 6)
+    assert torch.allclose(phi[0, 1], gram[rows, columns])
+
+
+def test_invariances_and_padding(molecule, randn):
+    positions, weights = molecule
+    rotation, _ = torch.linalg.qr(randn(3, 3))
+    order = torch.tensor([3, 1, 4, 0, 2])
+    phi = local_invariants(positions, weights, WIDTHS, 4)
+    moved = local_invariants(positions @ rotation.T + 3.0, weights, WIDTHS, 4)
+    assert torch.allclose(moved, phi)
+    assert torch.allclose(
+        local_invariants(positions[:, order], weights[:, :, order], WIDTHS, 4), phi
+    )
+    padded = torch.cat([positions, positions[:, :1]], 1)
+    zeros = torch.zeros(1, 2, 1, dtype=torch.float64)
+    assert torch.allclose(local_invariants(padded, torch.cat([weights, zeros], -1), WIDTHS, 4), phi)
+
+
+def test_gradient(molecule):
+    positions, weights = molecule
+    positions.requires_grad_()
+    assert torch.autograd.gradcheck(lambda r: local_invariants(r, weights, WIDTHS, 2), positions)

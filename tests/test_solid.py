@@ -1,0 +1,135 @@
+"""The scattering of molecules as an estimator."""
+
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skwave import Molecules, SolidHarmonicScattering
+
+SMALL = {"J": 1, "L": 1, "integral_powers": (1, 2), "accuracy": 1e-2}
+WATER = [8, 1, 1], [[0, 0, 0.119], [0, 0.763, -0.477], [0, -0.763, -0.477]]
+METHANE = (
+    [6, 1, 1, 1, 1],
+    0.629 * np.array([[0, 0, 0], [1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]),
+)
+HYDROGEN = [1, 1], [[0, 0, 0], [0, 0, 0.74]]
+
+
+@pytest.fixture(scope="module")
+def molecules():
+    """Six small molecules, three kinds stretched."""
+    pairs = [(n, s * np.array(r)) for s in (1.0, 1.1) for n, r in (WATER, METHANE, HYDROGEN)]
+    return Molecules.from_pairs(pairs)
+
+
+@pytest.mark.parametrize("pooling", ["integral", "atoms", "both"])
+def test_names_shape_and_values(molecules, pooling):
+    est = SolidHarmonicScattering(**SMALL, pooling=pooling).fit(molecules)
+    S = est.transform(molecules)
+    names = est.get_feature_names_out()
+    assert S.shape == (6, len(names)) and len(set(names)) == len(names)
+    assert np.isfinite(S).all()
+    if pooling != "atoms":
+        for column, charges in (("s0_full_q1", [10, 10, 2]), ("s0_valence_q1", [8, 8, 2])):
+            found = S[:3, list(names).index(column)]
+            assert np.allclose(found, charges, rtol=1e-2)
+    if pooling != "integral":
+        assert S[:3, list(names).index("n_H")].tolist() == [2, 4, 2]
+        assert "a_H_j0_C_j1_l1" in names
+
+
+def test_batches_and_order_do_not_matter(molecules):
+    est = SolidHarmonicScattering(**SMALL, pooling="both").fit(molecules)
+    S = est.transform(molecules)
+    assert np.allclose(est.transform(molecules[::-1])[::-1], S, rtol=1e-10)
+    threads = clone(est).set_params(n_jobs=2, batch_size=2).fit(molecules)
+    # molecules of one batch share a grid, within its accuracy
+    assert np.allclose(threads.transform(molecules), S, rtol=2e-2)
+
+
+@pytest.mark.parametrize("pooling", ["integral", "atoms"])
+def test_invariances(molecules, pooling):
+    est = SolidHarmonicScattering(**{**SMALL, "accuracy": 1e-4}, pooling=pooling).fit(molecules)
+    rotation, _ = np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))
+    turned = Molecules(molecules.numbers, molecules.positions @ rotation.T + 4, molecules.offsets)
+    S, S_turned = est.transform(molecules), est.transform(turned)
+    # the principal axes of methane are any three: there the grid shows, as far as its accuracy
+    spherical = np.arange(6) % 3 == 1
+    assert np.allclose(S_turned[~spherical], S[~spherical], rtol=1e-9, atol=1e-12)
+    assert np.allclose(S_turned, S, rtol=3e-3, atol=1e-5)
+
+
+def test_dtype(molecules):
+    S = SolidHarmonicScattering(**SMALL).fit_transform(molecules)
+    small = SolidHarmonicScattering(**SMALL, dtype="float32").fit_transform(molecules)
+    assert S.dtype == np.float64 and small.dtype == np.float32
+    assert np.allclose(small, S, rtol=1e-4)
+
+
+def test_densities(molecules):
+    est = SolidHarmonicScattering(**SMALL, densities=("full", "core", "valence", "elements"))
+    S = est.fit_transform(molecules)
+    names = list(est.get_feature_names_out())
+    q1 = {c: S[:, names.index(f"s0_{c}_q1")] for c in ("full", "core", "valence", "H", "O")}
+    assert np.allclose(q1["core"] + q1["valence"], q1["full"])
+    assert np.allclose(q1["H"][:3], [2, 4, 2], rtol=1e-2)
+    assert np.allclose(q1["O"][:3], [1, 0, 0], rtol=1e-2)
+
+
+def test_what_molecules_may_be(molecules):
+    est = SolidHarmonicScattering(**SMALL, pooling="atoms")
+    S = est.fit_transform(molecules)
+    pairs = [(m.numbers, m.positions) for m in molecules]
+    padded = np.zeros((6, 5, 4))
+    for row, (numbers, positions) in zip(padded, pairs, strict=True):
+        row[: len(numbers)] = np.column_stack([numbers, positions])
+    for X in (pairs, padded):
+        assert np.allclose(est.fit_transform(X), S)
+    pytest.importorskip("ase")
+    assert np.allclose(est.fit_transform(molecules.to_ase()), S)
+
+
+def test_scikit_learn_tools(molecules):
+    y = np.arange(6.0)
+    model = make_pipeline(
+        SolidHarmonicScattering(**SMALL, pooling="atoms"), StandardScaler(), Ridge()
+    )
+    assert np.isfinite(cross_val_score(model, molecules, y, cv=2, scoring="r2")).all()
+    search = GridSearchCV(model, {"solidharmonicscattering__L": [0, 1]}, cv=2, scoring="r2")
+    assert search.fit(molecules, y).predict(molecules).shape == (6,)
+    est = SolidHarmonicScattering(**SMALL).fit(molecules)
+    loaded = pickle.loads(pickle.dumps(est))
+    assert np.array_equal(loaded.transform(molecules), est.transform(molecules))
+    pytest.importorskip("pandas")
+    frame = est.set_output(transform="pandas").transform(molecules)
+    assert list(frame.columns) == list(est.get_feature_names_out())
+
+
+def test_bad_input(molecules):
+    with pytest.raises(NotFittedError):
+        SolidHarmonicScattering().transform(molecules)
+    for parameters, message in (
+        ({"densities": ("full", "electrons")}, "densities"),
+        ({"densities": ()}, "densities"),
+        ({"integral_powers": (0,)}, "integral_powers"),
+        ({"pooling": "sum"}, "pooling"),
+        ({"accuracy": 0}, "accuracy"),
+        ({"dtype": "int8"}, "dtype"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            SolidHarmonicScattering(**parameters).fit(molecules)
+    est = SolidHarmonicScattering(**SMALL, pooling="atoms").fit(molecules[[2]])
+    with pytest.raises(ValueError, match=r"molecule 1 of X holds O.*fitted molecules hold H"):
+        est.transform(molecules[[2, 0]])
+
+
+def test_progress(molecules, capsys):
+    SolidHarmonicScattering(**SMALL, verbose=1).fit_transform(molecules)
+    assert "6/6 samples" in capsys.readouterr().out
