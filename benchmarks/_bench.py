@@ -63,12 +63,23 @@ def memory_of(f):
     return read("VmHWM") - before
 
 
+def results_file(name, machine, suffix):
+    """Where the results of a benchmark on a machine stand."""
+    slug = re.sub(r"[^a-z0-9]+", "-", machine.lower()).strip("-")
+    return RESULTS / f"{name}.{slug}.{suffix}"
+
+
+def earlier(name):
+    """Results of the last run of a benchmark on this machine, by part."""
+    path = results_file(name, hardware(), "json")
+    return json.loads(path.read_text())["rows"] if path.exists() else {}
+
+
 def save(name, rows, table, device=None):
     """Print a Markdown table; write it and the rows, with the hardware's name."""
     machine = device or hardware()
-    slug = re.sub(r"[^a-z0-9]+", "-", machine.lower()).strip("-")
     RESULTS.mkdir(exist_ok=True)
     record = {"hardware": machine, "python": platform.python_version(), "rows": rows}
-    (RESULTS / f"{name}.{slug}.json").write_text(json.dumps(record, indent=1) + "\n")
-    (RESULTS / f"{name}.{slug}.md").write_text(f"{machine}\n\n{table}\n")
+    results_file(name, machine, "json").write_text(json.dumps(record, indent=1) + "\n")
+    results_file(name, machine, "md").write_text(f"{machine}\n\n{table}\n")
     print(f"\n{machine}\n\n{table}")

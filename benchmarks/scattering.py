@@ -30,7 +30,7 @@ CASES = {
 }
 
 
-def kymatio_transform(shape, J, Q):
+def kymatio_transform(shape, J, Q, L=8):
     """kymatio's torch module; SciPy 1.17 removed a function that it imports."""
     if not hasattr(scipy.special, "sph_harm"):
         scipy.special.sph_harm = lambda m, n, azimuth, polar: scipy.special.sph_harm_y(
@@ -40,7 +40,7 @@ def kymatio_transform(shape, J, Q):
 
     if len(shape) == 1:
         return Scattering1D(J=J, shape=shape, Q=Q, frontend="torch")
-    return Scattering2D(J=J, shape=shape, L=8, frontend="torch")
+    return Scattering2D(J=J, shape=shape, L=L, frontend="torch")
 
 
 def our_transform(x, J, Q, **parameters):

@@ -217,65 +217,22 @@ def to_tensor(X, dtype, device):
     return X.to(device=device, dtype=dtype)
 
 
-def from_numpy_like(values, X):
-    """Give numpy values as the kind of array, type and device of ``X``.
+def from_tensor(y, X):
+    """Give a tensor back as the kind of array that ``X`` is.
 
     Parameters
     ----------
-    values : ndarray
-        Values.
+    y : Tensor
+        Results, on the device of ``X`` if that is a tensor.
     X : array
         Validated samples.
 
     Returns
     -------
     Y : array
-        Of the namespace of ``X``.
+        Of the namespace and on the device of ``X``.
     """
-    values = values.astype(dtype_name(X.dtype), copy=False)
-    if isinstance(X, torch.Tensor):
-        return torch.from_numpy(values).to(X.device)
-    return like_kind(values, X)
-
-
-def beside(X, Y):
-    """Rows of two arrays of one kind, one beside the other.
-
-    Parameters
-    ----------
-    X, Y : array, shape (n_samples, ...)
-        Arrays of the same kind.
-
-    Returns
-    -------
-    Z : array
-        Shape (n_samples, m + n).
-    """
-    if isinstance(X, torch.Tensor):
-        return torch.cat([X, Y.detach().to(X)], 1)
-    xp, _ = get_namespace(X)
-    return xp.concat([X, xp.astype(Y, X.dtype)], axis=1)
-
-
-def reshape(X, shape):
-    """Reshape an array of any kind.
-
-    Parameters
-    ----------
-    X : array
-        Array.
-    shape : tuple of int
-        Shape.
-
-    Returns
-    -------
-    Y : array
-        Of the same kind.
-    """
-    if isinstance(X, torch.Tensor):
-        return X.reshape(shape)
-    xp, _ = get_namespace(X)
-    return xp.reshape(X, shape)
+    return y if isinstance(X, torch.Tensor) else like_kind(y.cpu().numpy(), X)
 
 
 def empty_like_kind(X, shape, dtype):

@@ -2,19 +2,19 @@
 
 import time
 import warnings
+from math import prod
 from numbers import Integral, Real
 
-import numpy as np
+import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skwave._arrays import (
-    beside,
-    from_numpy_like,
-    reshape,
+    from_tensor,
     resolve_device,
     resolve_dtype,
+    to_tensor,
     validate_features,
 )
 from skwave._batch import map_batches
@@ -67,17 +67,17 @@ def invert(est, X, init, max_iter, tol, random_state):
         Same kind of array as ``X``.
     """
     check_is_fitted(est)
+    est._check_signal(est.signal_shape_)  # a parameter may have been set since
     _check(max_iter, tol)
     n_out, sample = est._n_out(), (est.n_channels_, *est.signal_shape_)
     X = validate_features(X, n_out, type(est).__name__)
+    n = X.shape[0]
     if init is None:
-        noise = check_random_state(random_state).standard_normal((len(X), int(np.prod(sample))))
-        start = from_numpy_like(noise, X)
+        start = check_random_state(random_state).standard_normal((n, prod(sample)))
     else:
-        init = est._validate(init)
-        if len(init) != len(X):
-            raise ValueError(f"init has {len(init)} signals for {len(X)} rows of X: give one each.")
-        start = reshape(init, (len(init), -1))
+        start = est._validate(init)
+        if start.shape[0] != n:
+            raise ValueError(f"init has {start.shape[0]} signals for {n} rows of X: give one each.")
     dtype, device = resolve_dtype(est.dtype, X), resolve_device(est.device, X)
     plan = est._plan(dtype, device)
     report = _reporter(type(est).__name__, max_iter) if est.verbose else None
@@ -90,23 +90,25 @@ def invert(est, X, init, max_iter, tol, random_state):
         x = scale_noise(x, s, plan) if init is None else x
         if not interrupted:
             x, _, interrupted = invert_scattering(
-                s, plan, x, magnitudes=bool(est.log), max_iter=max_iter, tol=tol, on_step=report
+                s, plan, x, max_iter=max_iter, tol=tol, on_step=report
             )
         return x.flatten(1)
 
-    size = int(np.prod(sample))
+    home, size = X.device if isinstance(X, torch.Tensor) else "cpu", prod(sample)
     # the memory of the method and of the gradient
     row_bytes = dtype.itemsize * (40 * size + 6 * n_out + 2 * sample[0] * n_kept(plan))
-    Y = map_batches(
-        invert_block,
-        beside(X, start),
-        n_out=size,
-        row_bytes=row_bytes,
-        dtype=dtype,
-        device=device,
-        batch_size=est.batch_size,
-        n_jobs=est.n_jobs,
-    )
+    with torch.inference_mode(False):
+        rows = [to_tensor(part, dtype, home).detach().flatten(1) for part in (X, start)]
+        Y = map_batches(
+            invert_block,
+            torch.cat(rows, 1),
+            n_out=size,
+            row_bytes=row_bytes,
+            dtype=dtype,
+            device=device,
+            batch_size=est.batch_size,
+            n_jobs=est.n_jobs,
+        )
     if interrupted:
         warnings.warn(
             "inverse_transform was interrupted: these are the signals found so far. Give them as "
@@ -114,4 +116,4 @@ def invert(est, X, init, max_iter, tol, random_state):
             ConvergenceWarning,
             stacklevel=3,
         )
-    return reshape(Y, (len(X), *est.sample_shape_))
+    return from_tensor(Y.reshape(n, *est.sample_shape_), X)

@@ -4,6 +4,8 @@ from functools import lru_cache
 from math import floor, log2
 from threading import Lock
 
+import torch
+
 from skwave.functional import Layout, Path, Plan, scattering_layout, scattering_paths
 from skwave.functional import scattering_plan as make_plan
 
@@ -38,7 +40,8 @@ def cached_plan(shape, dtype, device, **parameters) -> Plan:
     plan : Plan
         Kept for the next call.
     """
-    with _lock:
+    # filters made in inference mode could not be used for training later
+    with _lock, torch.inference_mode(False):
         return _plan(shape, dtype, device, **parameters)
 
 
@@ -105,10 +108,10 @@ def check_scales(shape, J, T, averaging, note="") -> None:
         If ``2**J``, or ``T`` with a local average, exceeds the smallest side.
     """
     # a side of one pixel is constant: no scale is too large for it
-    sides = [n for n in shape if n > 1]
+    sides = [n for n in shape if n != 1]
     support = 2**J
     if not sides or support > min(sides):
-        largest = floor(log2(min(sides))) if sides else 0
+        largest = floor(log2(min(sides))) if sides and min(sides) else 0
         raise ValueError(
             f"J={J} is too large: 2**J = {support} samples do not fit into signals of shape "
             f"{shape}{note}. "

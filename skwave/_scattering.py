@@ -278,7 +278,7 @@ class ScatteringTransformer(TorchTransformer):
 
         by L-BFGS, for each sample on its own. A signal is recovered up to what the
         coefficients are invariant to, and as far as the minimisation goes: small ``J`` and
-        order 2 keep more. With ``log``, the sign of order 0 is not known.
+        order 2 keep more. With ``log``, order 0 is taken as positive, its sign being lost.
 
         Parameters
         ----------
@@ -297,7 +297,13 @@ class ScatteringTransformer(TorchTransformer):
         -------
         signals : array, shape (n_samples, ...)
             Signals of the fitted shape; same kind of array as ``X``. Ctrl-C gives those
-            found so far, with a warning.
+            found so far, with a ``ConvergenceWarning``, unless ``n_jobs`` is above 1.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` does not hold features of this transformer, or ``init`` one signal of the
+            fitted shape for each row of ``X``; if ``max_iter`` or ``tol`` is out of range.
 
         Examples
         --------

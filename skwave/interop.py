@@ -10,7 +10,9 @@ def from_kymatio(scattering, **parameters):
 
     In 2-D the coefficients are kymatio's, path for path. In 1-D the wavelets are those of
     kymatio's development version, with which the coefficients agree; those of kymatio 0.3
-    differ, because its coarse filters have too little energy.
+    differ, because its coarse filters have too little energy. The grid begins at the first
+    sample; kymatio's begins up to a step later if the length is not a power of two. Where that
+    version sums over the extended signal, ``T="global"``, the mean over the signal stands here.
 
     Parameters
     ----------
@@ -84,7 +86,7 @@ def _from_1d(scattering):
         T, averaging = None, "global"
     return {
         "ndim": 1,
-        "Q": Q if isinstance(Q, Integral) else tuple(Q),
+        "Q": Q if isinstance(Q, Integral) else (*Q, 1)[:2],
         "T": T,
         "averaging": averaging,
     }

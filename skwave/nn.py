@@ -1,6 +1,6 @@
 """Differentiable layers."""
 
-from numbers import Integral
+from numbers import Integral, Real
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,10 @@ _CHOICES = {
     "padding": ("reflect", "periodic", "zero"),
 }
 _COUNTS = {"J": 1, "L": 1, "n_phases": 1, "oversampling": 0}
+
+
+def _is_count(value, least):
+    return isinstance(value, Integral) and value >= least
 
 
 class Scattering(nn.Module):
@@ -60,10 +64,10 @@ class Scattering(nn.Module):
     Raises
     ------
     ValueError
-        If a parameter is none of these, or, in a call, if the signal is shorter than
-        ``2**J``.
+        If a parameter is none of these, or, in a call, if the input has fewer than ``ndim``
+        axes or the signal is shorter than ``2**J``.
     TypeError
-        In a call, if the input is not real and floating.
+        In a call, if the input is not a real floating tensor.
 
     See Also
     --------
@@ -77,7 +81,8 @@ class Scattering(nn.Module):
     gives the same results but spends a minute on the layer. ``torch.compiler.disable(layer)``
     in its place leaves the layer as it is and compiles what is around it.
 
-    Inputs in half precision, and those under ``torch.autocast``, are computed in float32.
+    Inputs in half precision are computed in float32, with or without ``torch.autocast``; the
+    coefficients have the type of the input.
 
     References
     ----------
@@ -119,13 +124,19 @@ class Scattering(nn.Module):
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name}={getattr(self, name)!r} must be one of {allowed}.")
-        rates = Q if isinstance(Q, tuple) and len(Q) == 2 else (Q, Q)
-        counts = [(name, getattr(self, name), least) for name, least in _COUNTS.items()]
-        for name, value, least in [*counts, ("Q", rates[0], 1), ("Q", rates[1], 1)]:
-            if not isinstance(value, Integral) or value < least:
-                raise ValueError(f"{name}={value!r} must be an integer from {least} on.")
-        if T is not None and not T >= 1:
-            raise ValueError(f"T={T!r} must be a number of samples from 1 on, or None for 2**J.")
+        for name, least in _COUNTS.items():
+            if not _is_count(getattr(self, name), least):
+                raise ValueError(
+                    f"{name}={getattr(self, name)!r} must be an integer from {least} on."
+                )
+        rates = Q if isinstance(Q, tuple) else (Q, Q)
+        if len(rates) != 2 or not all(_is_count(rate, 1) for rate in rates):
+            raise ValueError(f"Q={Q!r} must be an integer from 1 on, or a tuple of two of them.")
+        if T is not None and not (isinstance(T, Real) and T >= 1):
+            raise ValueError(
+                f"T={T!r} must be a number of samples from 1 on, or None for 2**J; the mean over "
+                "the signal is averaging='global'."
+            )
         self._names = tuple(parameters)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -142,14 +153,20 @@ class Scattering(nn.Module):
             Coefficients; the grid is ``(1,)`` or ``(1, 1)`` for ``averaging="global"``, and
             the maps are flattened one after the other, ``(..., n)``, for ``averaging=None``.
         """
+        if not isinstance(x, Tensor):
+            raise TypeError(f"Scattering takes tensors, not {type(x).__name__}: torch.as_tensor.")
         if not x.is_floating_point():
             raise TypeError(f"Scattering takes real floating tensors, not {x.dtype}: x.float().")
-        if x.dtype not in (torch.float32, torch.float64):
-            x = x.float()
         shape = tuple(x.shape[-self.ndim :])
+        if len(shape) < self.ndim:
+            raise ValueError(
+                f"x of shape {shape} has fewer axes than the signals of ndim={self.ndim}: the last "
+                "are (N,) for ndim=1, (H, W) for ndim=2."
+            )
         check_scales(shape, self.J, self.T, self.averaging)
-        with torch.autocast(x.device.type, enabled=False):
-            return scattering(x, cached_plan(shape, x.dtype, x.device, **layout_parameters(self)))
+        dtype = x.dtype if x.dtype in (torch.float32, torch.float64) else torch.float32
+        plan = cached_plan(shape, dtype, x.device, **layout_parameters(self))
+        return scattering(x.to(dtype), plan).to(x.dtype)
 
     def extra_repr(self) -> str:
         """Parameters, for the text of a network.

@@ -26,8 +26,9 @@ def _norm(s: Tensor) -> Tensor:
 def scale_noise(noise: Tensor, s: Tensor, plan: Plan) -> Tensor:
     r"""Scale noise so that its coefficients are as large as those given.
 
-    Orders 1 and 2 alone count, as far as there are any: the mean of a signal says nothing
-    about its variations. Scattering is homogeneous, :math:`S(ax) = a\,Sx` for :math:`a > 0`.
+    Orders 1 and 2 alone count, since the mean of a signal says nothing about its variations;
+    without them the signal is zero. Scattering is homogeneous, :math:`S(ax) = a\,Sx` for
+    :math:`a > 0`.
 
     Parameters
     ----------
@@ -41,12 +42,10 @@ def scale_noise(noise: Tensor, s: Tensor, plan: Plan) -> Tensor:
     Returns
     -------
     x : Tensor
-        Noise times one positive number for each row.
+        Noise times one number for each row.
     """
-    s, s_noise = s.flatten(2), _rows(noise, plan)
-    first = prod(map_shape(plan, 0))
-    if s.shape[-1] > first:
-        s, s_noise = s[..., first:], s_noise[..., first:]
+    n_mean = prod(map_shape(plan, 0))
+    s, s_noise = (t[..., n_mean:] for t in (s.flatten(2), _rows(noise, plan)))
     ratio = s.flatten(1).norm(dim=1) / _norm(s_noise)
     return noise * ratio.view(-1, *[1] * (noise.ndim - 1))
 
@@ -56,7 +55,6 @@ def invert_scattering(
     plan: Plan,
     x: Tensor,
     *,
-    magnitudes: bool = False,
     max_iter: int = 200,
     tol: float = 0.0,
     on_step: Callable[[int, Tensor, Tensor], bool | None] | None = None,
@@ -76,8 +74,6 @@ def invert_scattering(
         Made by `scattering_plan`.
     x : Tensor, shape (B, C, N) or (B, C, H, W)
         Signals to start from.
-    magnitudes : bool, default=False
-        Whether ``s`` holds absolute values, so that the sign of order 0 is not known.
     max_iter : int, default=200
         Largest number of steps.
     tol : float, default=0.0
@@ -110,8 +106,7 @@ def invert_scattering(
     norm = _norm(s)
 
     def objective(x: Tensor) -> Tensor:
-        s_x = _rows(x, plan)
-        difference = (s_x.abs() if magnitudes else s_x) - s
+        difference = _rows(x, plan) - s
         return (difference.flatten(1) / norm[:, None]).square().sum(1)
 
     return lbfgs(objective, x, max_iter=max_iter, tol=tol**2, on_step=on_step)

@@ -18,7 +18,8 @@ class Minimum(NamedTuple):
     """What a minimisation found.
 
     ``x`` (B, ...) are the best points, ``history`` (n_steps + 1, B) their objectives after
-    each step, the last row those of ``x``; ``interrupted`` tells that Ctrl-C ended it.
+    each step, the last row those of ``x``; ``interrupted`` tells that Ctrl-C ended it, in which
+    case they are NaN if it came before the first evaluation.
     """
 
     x: Tensor
@@ -47,20 +48,23 @@ def _line_search(
 ) -> tuple[Tensor, Tensor, Tensor]:
     # weak Wolfe conditions by bisection, which bears an objective with kinks: Lewis and
     # Overton, algorithm 4.6; rows which find no decrease stay where they are
-    slope, t = _dot(gradient, d), torch.ones_like(f)
+    best = x, f, gradient
+    # rounding may turn a direction upwards; it must not make an increase acceptable
+    slope, t = _dot(gradient, d).clamp(max=0), torch.ones_like(f)
     low, high = torch.zeros_like(f), torch.full_like(f, math.inf)
     for _ in range(_MAX_EVALUATIONS):
         x_new = torch.addcmul(x, t, d)
         f_new, gradient_new = evaluate(x_new)
         too_far = ~(f_new <= f + _C1 * t * slope)
         too_short = ~too_far & (_dot(gradient_new, d) < _C2 * slope)
+        trial = x_new, f_new, gradient_new
+        best = tuple(torch.where(too_far, a, b) for a, b in zip(best, trial, strict=True))
         if not (too_far | too_short).any():
             break
         high, low = torch.where(too_far, t, high), torch.where(too_short, t, low)
         middle = torch.where(high < math.inf, (low + high) / 2, 2 * t)
         t = torch.where(too_far | too_short, middle, t)
-    pick = torch.where
-    return pick(too_far, x, x_new), pick(too_far, f, f_new), pick(too_far, gradient, gradient_new)
+    return best
 
 
 def _first_step(f: Tensor, gradient: Tensor) -> Tensor:
@@ -100,7 +104,7 @@ def lbfgs(
     ----------
     objective : callable
         Tensor (B, ...) -> Tensor (B,), not negative, differentiable by autograd; value ``b``
-        depends on row ``b`` alone.
+        depends on row ``b`` alone. Where it or its gradient is not finite, no step leads.
     x : Tensor, shape (B, ...)
         Starting points, real.
     max_iter : int, default=200
@@ -108,7 +112,7 @@ def lbfgs(
     tol : float, default=0.0
         A row is done when its objective is at most this.
     memory : int, default=10
-        Steps that are remembered.
+        Steps that are remembered, 1 at least.
     on_step : callable, default=None
         Called as ``on_step(n, x, f)`` after step ``n`` from 1 on; true ends the minimisation.
 
@@ -117,6 +121,12 @@ def lbfgs(
     minimum : Minimum
         Points, and the objectives after every step; none is above that of the step before.
         Ctrl-C gives what was found until then.
+
+    Raises
+    ------
+    ValueError
+        If ``memory`` is under 1, if the objective does not give one number for each row, or
+        if one of the first numbers or their gradients is not finite.
 
     References
     ----------
@@ -137,13 +147,29 @@ def lbfgs(
         with torch.enable_grad():
             x = x.reshape(shape).detach().requires_grad_()
             f = objective(x)
+            if f.shape != x.shape[:1]:
+                raise ValueError(
+                    f"objective gave shape {tuple(f.shape)} for {len(x)} rows: it must give one "
+                    f"number for each, shape ({len(x)},): sum over all axes but the first."
+                )
             (gradient,) = torch.autograd.grad(f.sum(), x)
-        return f.detach()[:, None], gradient.reshape(len(x), -1)
+        gradient = gradient.reshape(len(x), -1)
+        finite = gradient.sum(1).isfinite()
+        return torch.where(finite, f.detach(), math.nan)[:, None], gradient
 
-    shape, x, history, interrupted = x.shape, x.detach().reshape(len(x), -1), [], False
+    if memory < 1:
+        raise ValueError(f"memory={memory!r} must be an integer from 1 on.")
+    shape, x, interrupted = x.shape, x.detach().reshape(len(x), -1), False
+    history = [x.new_full((len(x), 1), math.nan)]
     try:
         f, gradient = evaluate(x)
-        history.append(f)
+        if not f.isfinite().all():
+            rows = (~f.isfinite()).nonzero()[:, 0].tolist()
+            raise ValueError(
+                f"objective or its gradient is not finite at the start of rows {rows}: start from "
+                "other points, or bring the data to a scale near 1."
+            )
+        history = [f]
         pairs: list[Pair] = []
         failed = stalled = torch.zeros_like(f, dtype=torch.bool)
         gamma = _first_step(f, gradient)
@@ -159,8 +185,8 @@ def lbfgs(
             # a row which found no decrease tries the gradient alone before it gives up
             pairs = [(s, y, rho * ~failed) for s, y, rho in [*pairs, pair][-memory:]]
             x, f, gradient = x_new, f_new, gradient_new
-            gamma = torch.where(failed, _first_step(f, gradient), gamma)
             history.append(f)
+            gamma = torch.where(failed, _first_step(f, gradient), gamma)
             if on_step is not None and on_step(n, x.reshape(shape), f[:, 0]):
                 break
     except KeyboardInterrupt:

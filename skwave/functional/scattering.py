@@ -105,14 +105,15 @@ class _Scattering(torch.autograd.Function):
         if grad is None:
             return None, None
         x, kept = ctx.saved_tensors
-        if torch.is_grad_enabled():
-            # a derivative of the gradient is asked for: through the graph of all steps
-            return torch.autograd.grad(_all(x, ctx.plan), x, grad, create_graph=True)[0], None
-        parts = [_blocks(t, ctx.plan, _DIVIDE) for t in (x, grad)]
-        shelf = Shelf(kept)
-        return torch.cat(
-            [cascade_adjoint(b, g, shelf, ctx.plan) for b, g in zip(*parts, strict=True)]
-        ), None
+        with torch.autocast(x.device.type, enabled=False):
+            if torch.is_grad_enabled():
+                # a derivative of the gradient is asked for: through the graph of all steps
+                return torch.autograd.grad(_all(x, ctx.plan), x, grad, create_graph=True)[0], None
+            parts, shelf = [_blocks(t, ctx.plan, _DIVIDE) for t in (x, grad)], Shelf(kept)
+            gradients = [
+                cascade_adjoint(b, g, shelf, ctx.plan) for b, g in zip(*parts, strict=True)
+            ]
+            return torch.cat(gradients), None
 
 
 def scattering(x: Tensor, plan: Plan) -> Tensor:
@@ -142,12 +143,13 @@ def scattering(x: Tensor, plan: Plan) -> Tensor:
     geometry = plan.geometry
     batch = x.shape[: -geometry.ndim]
     x = x.reshape(-1, *geometry.shape)
-    if len(x) == 0:
-        s = x.new_zeros(0, sum(math.prod(path.grid) for path in scattering_paths(plan)))
-    elif x.requires_grad and torch.is_grad_enabled():
-        s, _ = _Scattering.apply(x, plan)
-    else:
-        s = _all(x, plan)
+    with torch.autocast(x.device.type, enabled=False):
+        if len(x) == 0:
+            s = x.new_zeros(0, sum(math.prod(path.grid) for path in scattering_paths(plan)))
+        elif x.requires_grad and torch.is_grad_enabled():
+            s, _ = _Scattering.apply(x, plan)
+        else:
+            s = _all(x, plan)
     if plan.averaging is None:
         return s.reshape(*batch, s.shape[-1])
     grid = geometry.count if plan.averaging == "local" else (1, 1)

@@ -1,0 +1,262 @@
+"""More images than memory should hold: file to file, in two processes, and what a crash costs.
+
+``make bench NAME=transform_blocks``, or ``python benchmarks/transform_blocks.py --images 20000``.
+200 000 images of 32×32 (0.8 GB) become scattering coefficients (4.1 GB), both in ``.npy`` files.
+Each run is a fresh process; memory is read from /proc, so this needs Linux. Then the same with a
+worker killed after a third of the blocks, and the whole tree of processes killed after two
+thirds; a second call does the rest. Every row is compared with that of ``est.transform``.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import joblib
+import numpy as np
+import psutil
+from _bench import save
+from numpy.lib.format import open_memmap
+
+from skwave import ScatteringTransformer
+from skwave.parallel import transform_blocks
+
+SHAPE = (32, 32)
+CHUNK = 1000
+MEASURES = {"Rss": "RSS", "Pss": "PSS", "Pss_Anon": "anonymous"}
+
+
+def estimator():
+    """The transformer of all runs; fitted to one image, because it only learns the shape."""
+    est = ScatteringTransformer(J=2, ndim=2, padding="periodic")
+    return est.fit(np.zeros((1, *SHAPE), np.float32))
+
+
+def make_images(path, n):
+    """Write white noise, a chunk at a time."""
+    X = open_memmap(path, "w+", np.float32, (n, *SHAPE))
+    for start in range(0, n, CHUNK):
+        rng = np.random.default_rng(start)
+        X[start : start + CHUNK] = rng.standard_normal(X[start : start + CHUNK].shape, np.float32)
+
+
+def make_reference(images, path):
+    """Write est.transform of every chunk; seconds that the transform took."""
+    est, X = estimator(), np.load(images, mmap_mode="r")
+    out = open_memmap(path, "w+", np.float32, (len(X), est.output_shape_[1] * 64))
+    seconds = 0.0
+    for start in range(0, len(X), CHUNK):
+        x = np.array(X[start : start + CHUNK])
+        begin = time.perf_counter()
+        y = est.transform(x)
+        seconds += time.perf_counter() - begin
+        out[start : start + CHUNK] = y
+    return seconds
+
+
+def largest_difference(path, reference):
+    """Largest difference to the reference, over its largest value."""
+    a, b = np.load(path, mmap_mode="r"), np.load(reference, mmap_mode="r")
+    if a.shape != b.shape:
+        raise SystemExit(f"shapes differ: {a.shape} and {b.shape}")
+    blocks = [slice(start, start + CHUNK) for start in range(0, len(a), CHUNK)]
+    scale = max(np.abs(b[block]).max() for block in blocks)
+    return float(max(np.abs(a[block] - b[block]).max() for block in blocks) / scale)
+
+
+def read_memory(pid):
+    """MiB of one process by kind, empty if it has ended."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    except (FileNotFoundError, ProcessLookupError):
+        return {}
+    values = {line.split(":")[0]: int(line.split()[1]) / 1024 for line in lines}
+    return {name: values[key] for key, name in MEASURES.items()}
+
+
+@contextmanager
+def peak_memory():
+    """Peaks of this process and of its whole tree, read five times a second."""
+    peaks = {"parent RSS": 0.0} | {f"tree {name}": 0.0 for name in MEASURES.values()}
+    stop = threading.Event()
+
+    def watch():
+        while not stop.wait(0.2):
+            tree = [os.getpid(), *(p.pid for p in psutil.Process().children(recursive=True))]
+            readings = [reading for reading in map(read_memory, tree) if reading]
+            now = {f"tree {k}": sum(r[k] for r in readings) for k in MEASURES.values()}
+            now["parent RSS"] = readings[0]["RSS"]
+            for key, value in now.items():
+                peaks[key] = max(peaks[key], value)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield peaks
+    finally:
+        stop.set()
+        thread.join()
+
+
+@contextmanager
+def two_workers(backend):
+    """joblib's processes, or a Dask cluster on this machine."""
+    if backend == "loky":
+        with joblib.parallel_config("loky", n_jobs=2):
+            yield
+        return
+    import dask
+    from distributed import Client, LocalCluster
+
+    # a killed worker imports torch again, which may take longer than the default of 15 s
+    with (
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "120s"}),
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50
+        ) as c,
+        Client(c),
+        joblib.parallel_config("dask"),
+    ):
+        yield
+
+
+def run(backend, images, out):
+    """In the fresh process: transform, print seconds and peaks."""
+    X = np.load(images, mmap_mode="r")
+    with two_workers(backend), peak_memory() as peaks:
+        begin = time.perf_counter()
+        transform_blocks(estimator(), X, out)
+        seconds = time.perf_counter() - begin
+    print(json.dumps({"seconds": seconds, **peaks}))
+
+
+def start(backend, images, out):
+    """Start the fresh process, in a group of its own."""
+    command = [sys.executable, __file__, "--run", backend, str(images), str(out)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def finish(process):
+    """Its figures."""
+    output, _ = process.communicate()
+    if process.returncode:
+        raise SystemExit(f"a run ended with {process.returncode}")
+    return json.loads(output.splitlines()[-1])
+
+
+def blocks_done(journal):
+    """Lines of the journal, without its head."""
+    try:
+        return len(journal.read_text().splitlines()) - 1
+    except FileNotFoundError:
+        return 0
+
+
+def crash(backend, images, out, n_blocks):
+    """Kill a worker after a third of the blocks, everything after two thirds, then resume."""
+    journal = Path(f"{out}.blocks")
+    process = start(backend, images, out)
+
+    def wait_for(share):
+        while blocks_done(journal) < share * n_blocks:
+            if process.poll() is not None:
+                raise SystemExit("the run ended too early")
+            time.sleep(0.05)
+
+    wait_for(1 / 3)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    max(workers, key=lambda p: p.cpu_times().user).kill()
+    wait_for(2 / 3)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    kept = blocks_done(journal)
+    second = finish(start(backend, images, out))
+    return {"blocks": n_blocks, "kept": kept, "second_call_s": second["seconds"]}
+
+
+def count_blocks(backend, images, out):
+    """Number of blocks and figures of a run without accident."""
+    process, journal = start(backend, images, out), Path(f"{out}.blocks")
+    n_rows = len(np.load(images, mmap_mode="r"))
+    while not journal.exists():
+        time.sleep(0.05)
+    rows = json.loads(journal.read_text().splitlines()[0])["block_size"]
+    return -(-n_rows // rows), finish(process)
+
+
+def measure(backend, images, out, reference):
+    """All figures of one backend."""
+    n = len(np.load(images, mmap_mode="r"))
+    n_blocks, row = count_blocks(backend, images, out)
+    row = {"case": backend, "images_per_s": n / row["seconds"], **row}
+    row["difference"] = largest_difference(out, reference)
+    out.unlink()
+    row["crash"] = crash(backend, images, out, n_blocks)
+    row["crash"]["difference"] = largest_difference(out, reference)
+    out.unlink()
+    return row
+
+
+def table(rows, n, seconds):
+    """Markdown table."""
+    lines = [
+        f'{n} images of 32×32, `ScatteringTransformer(J=2, ndim=2, padding="periodic")`, file '
+        "to file, 2 processes. "
+        f"`est.transform` alone, in one process with torch's threads: {n / seconds:.0f} images/s.",
+        "",
+        "| backend | wall s | images/s | parent RSS, MiB | tree RSS | tree PSS | tree anonymous "
+        "| difference | after kills: blocks kept | second call, s | difference |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        memory = [row[key] for key in ("parent RSS", "tree RSS", "tree PSS", "tree anonymous")]
+        crash = row["crash"]
+        lines.append(
+            f"| {row['case']} | {row['seconds']:.0f} | {row['images_per_s']:.0f} | "
+            + " | ".join(f"{value:.0f}" for value in memory)
+            + f" | {row['difference']:.0e} | {crash['kept']} of {crash['blocks']} "
+            f"| {crash['second_call_s']:.0f} | {crash['difference']:.0e} |"
+        )
+    return "\n".join(lines)
+
+
+def main():
+    """Both backends, in a folder that is removed at the end."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=200_000)
+    parser.add_argument("--folder", default=tempfile.gettempdir(), help="on a disk with room")
+    parser.add_argument("--run", nargs=3, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.run:
+        run(*arguments.run)
+        return
+    n = arguments.images
+    needed = n * 4 * (1024 + 2 * 81 * 64)
+    free = shutil.disk_usage(arguments.folder).free
+    if free < 1.1 * needed:
+        raise SystemExit(
+            f"{arguments.folder} has {free / 1e9:.1f} GB left, {1.1 * needed / 1e9:.1f} are "
+            "needed: give another --folder, or fewer --images."
+        )
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        images, reference, out = (Path(folder, f"{name}.npy") for name in ("X", "reference", "out"))
+        make_images(images, n)
+        seconds = make_reference(images, reference)
+        print(f"est.transform alone: {n / seconds:.0f} images/s", flush=True)
+        rows = []
+        for backend in ("loky", "dask"):
+            rows.append(measure(backend, images, out, reference))
+            print(json.dumps(rows[-1]), flush=True)
+    save("transform_blocks", rows, table(rows, n, seconds))
+
+
+if __name__ == "__main__":
+    main()
