@@ -8,28 +8,26 @@ hyper-parameter is chosen by cross-validation on the training labels.
 import argparse
 import time
 import warnings
+from functools import partial
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
 from _bench import earlier, save
 from _data import cifar10, mnist, spoken_digits
+from _heads import FOLDS, discriminant, svm, symmetric_svm
 from scattering import kymatio_transform
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.datasets import load_digits
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import euclidean_distances
-from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC, LinearSVC
+from sklearn.svm import LinearSVC
 
 from skwave import ScatteringTransformer
-from skwave.augment import mirror_features
 
 warnings.simplefilter("ignore")
-FOLDS = StratifiedKFold(3, shuffle=True, random_state=0)
 
 
 class KymatioTransformer(TransformerMixin, BaseEstimator):
@@ -51,63 +49,12 @@ class KymatioTransformer(TransformerMixin, BaseEstimator):
             return torch.cat([self.scattering_(x).flatten(1) for x in X.split(64)]).numpy()
 
 
-def standardised(S, S_test):
-    """Both, as the training features would have mean 0 and deviation 1."""
-    scaler = StandardScaler().fit(S)
-    return scaler.transform(S), scaler.transform(S_test)
-
-
-def svm(S, y, S_test, y_test):
-    """Accuracies of a linear and of a Gaussian SVM."""
-    S, S_test = standardised(S, S_test)
-    D, D_test = euclidean_distances(S, squared=True), euclidean_distances(S_test, S, squared=True)
-    median, n, n_test = np.median(D), (S**2).sum(1), (S_test**2).sum(1)
-    kernels = {
-        "linear": (n[:, None] + n - D, n_test[:, None] + n - D_test, n.mean() * 2),
-        **{
-            f"rbf {g}": (np.exp(-g * D / median), np.exp(-g * D_test / median), 1) for g in (0.3, 1)
-        },
-    }
-    found = {}
-    for name, (K, K_test, scale) in kernels.items():
-        model = GridSearchCV(SVC(kernel="precomputed"), {"C": [1, 3, 10, 30]}, cv=FOLDS)
-        model.fit(K / scale, y)
-        head = name.split()[0]
-        if head not in found or model.best_score_ > found[head][0]:
-            found[head] = model.best_score_, model.score(K_test / scale, y_test)
-    return {head: score for head, (_, score) in found.items()}
-
-
-def affine(S, y, S_test, y_test, mirrored=None):
-    """Accuracy of a shrunk linear discriminant in the span of the training features.
-
-    ``mirrored`` are features of the mirrored training and test images: the first double the
-    training set, the second are averaged with the test set.
-    """
-    parts = [S_test]
-    if mirrored is not None:
-        S, y = np.concatenate([S, mirrored[0]]), np.concatenate([y, y])
-        parts.append(mirrored[1])
-    scaler = StandardScaler().fit(S)
-    S, *parts = (scaler.transform(part) for part in (S, *parts))
-    values, vectors = np.linalg.eigh(S @ S.T)
-    keep = values > 1e-6 * values[-1]
-    basis = S.T @ (vectors[:, keep] / np.sqrt(values[keep]))[:, ::-1][:, :2000]
-    # a mirrored image stays in the fold of its original
-    groups = [
-        (np.concatenate([a, a + len(y) // 2]), np.concatenate([b, b + len(y) // 2]))
-        for a, b in FOLDS.split(y[: len(y) // 2], y[: len(y) // 2])
-    ]
-    lda = LinearDiscriminantAnalysis(solver="lsqr")
-    model = GridSearchCV(
-        lda, {"shrinkage": [0.03, 0.1, 0.3]}, cv=FOLDS if mirrored is None else groups
-    ).fit(S @ basis, y)
-    decision = sum(model.decision_function(part @ basis) for part in parts)
-    return float((model.classes_[decision.argmax(1)] == y_test).mean())
-
-
 def few_labels(name, data, sizes, J, best, mirror):
-    """Accuracies of one data set, for each number of labels and each kind of features."""
+    """Accuracies of one data set, for each number of labels and each kind of features.
+
+    The last is a recipe: scattering with the parameters ``best`` and, with ``mirror``, the
+    symmetric SVM, else the discriminant.
+    """
     X, y, X_test, y_test = data
     n = max(sizes)
     features = {"raw pixels": (X[:n].reshape(n, -1), X_test.reshape(len(X_test), -1))}
@@ -119,7 +66,7 @@ def few_labels(name, data, sizes, J, best, mirror):
         features[label] = est.fit(X[:1]).transform(X[:n]), est.transform(X_test)
     richest = ScatteringTransformer(J=J, ndim=2).set_params(**best).fit(X[:1])
     recipe = [richest.transform(part) for part in (X[:n], X_test)]
-    mirrored = [mirror_features(part, richest) for part in recipe] if mirror else None
+    head = partial(symmetric_svm, richest) if mirror else discriminant
     rows = []
     for size in sizes:
         draws = (
@@ -130,10 +77,9 @@ def few_labels(name, data, sizes, J, best, mirror):
         scores = {}
         for draw in draws:
             for label, (S, S_test) in features.items():
-                for head, score in svm(S[draw], y[draw], S_test, y_test).items():
-                    scores.setdefault(f"{label}, {head}", []).append(score)
-            pair = None if mirrored is None else (mirrored[0][draw], mirrored[1])
-            score = affine(recipe[0][draw], y[draw], recipe[1], y_test, pair)
+                for kind, score in svm(S[draw], y[draw], S_test, y_test).items():
+                    scores.setdefault(f"{label}, {kind}", []).append(score)
+            score = head(recipe[0][draw], y[draw], recipe[1], y_test)
             scores.setdefault("skwave, recipe", []).append(score)
         for label, values in scores.items():
             rows.append(
@@ -275,7 +221,9 @@ PARTS = {
     "mnist": lambda: few_labels(
         "MNIST", mnist(), (300, 1000, 5000), 3, {"T": 4, "log": 0.01}, False
     ),
-    "cifar": lambda: few_labels("CIFAR-10", cifar10(5000), (500, 5000), 3, {"log": 0.01}, True),
+    "cifar": lambda: few_labels(
+        "CIFAR-10", cifar10(5000), (500, 5000), 3, {"J": 2, "log": 0.03}, True
+    ),
     "digits": uci_digits,
     "spoken": spoken,
 }

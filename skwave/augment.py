@@ -18,13 +18,14 @@ def mirror_features(S, scattering, axis=-1):
        \qquad y(u) = x(u_0 + u_{M-1} - u) .
 
     The coefficients of ``y`` are those of ``x`` in another order, and cost an indexing. The
-    image ``y`` is the mirrored ``x``, moved by less than ``2**J`` pixels:
-    ``roll(flip(x), 1 - 2**J)`` if ``2**J`` divides the size.
+    image ``y`` is the mirrored ``x``, moved by less than the step of the coefficients, which
+    is ``2**J`` unless ``T`` is given: ``roll(flip(x), 1 - 2**J)`` if ``2**J`` divides the size.
 
-    On a periodic image the equation holds to rounding in order 1, and in order 2 up to the
-    values of the filters at the Nyquist frequency of coarser maps, about 1e-5 for ``L=8``.
-    Otherwise it holds away from the border, where extension and mirror do not commute.
-    With ``averaging="global"`` the result is the mean over the mirrored image.
+    On a periodic image whose sides ``2**J`` divides, the equation holds to rounding in
+    order 1, and in order 2 up to the values of the filters at the Nyquist frequency of
+    coarser maps, about 1e-5 for ``Q=1, L=8``. Otherwise it holds away from the border, where
+    extension and mirror do not commute. With ``averaging="global"`` the result is the mean
+    over the mirrored image.
 
     Parameters
     ----------

@@ -255,8 +255,7 @@ def test_an_exhausted_line_search_keeps_its_decrease():
 
 def test_float32_and_graphs(randn):
     x = randn(2, 4, dtype=torch.float32).requires_grad_()
-    with torch.no_grad():
-        minimum = lbfgs(rosenbrock, x, max_iter=5)
+    minimum = lbfgs(rosenbrock, x, max_iter=5)
     assert minimum.x.dtype == minimum.history.dtype == torch.float32
     assert not minimum.x.requires_grad and not minimum.history.requires_grad and x.grad is None
 
