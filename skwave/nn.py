@@ -149,9 +149,10 @@ class Scattering(nn.Module):
 
         Returns
         -------
-        s : Tensor, shape (..., n_paths, *grid)
-            Coefficients; the grid is ``(1,)`` or ``(1, 1)`` for ``averaging="global"``, and
-            the maps are flattened one after the other, ``(..., n)``, for ``averaging=None``.
+        s : Tensor
+            Coefficients, shape ``(..., n_paths, *grid)``. The grid is ``(1,)`` or ``(1, 1)``
+            for ``averaging="global"``, and the maps are flattened one after the other,
+            ``(..., n)``, for ``averaging=None``.
         """
         if not isinstance(x, Tensor):
             raise TypeError(f"Scattering takes tensors, not {type(x).__name__}: torch.as_tensor.")
