@@ -123,8 +123,9 @@ def draw_sound(x, methods):
     axes[0].legend()
     signals = {"notes": x, **{method.split(",")[0]: z for method, (_, z) in methods.items()}}
     for ax, (name, z) in zip(axes[1:], signals.items(), strict=True):
-        ax.specgram(z, NFFT=256, noverlap=192, vmin=-60, vmax=10)
-        ax.set(title=name, xlabel="time (samples / 2)", ylim=(0, 0.6))
+        ax.specgram(z, NFFT=256, noverlap=192, Fs=1, vmin=-60, vmax=15)
+        ax.set(title=name, xlabel="time (samples)", ylim=(0, 0.25))
+    axes[1].set_ylabel("frequency (cycles per sample)")
     save_figure(fig, "sound")
 
 

@@ -158,6 +158,8 @@ def test_init(kind):
     # the signal itself is done at once
     assert_close(est.inverse_transform(S, init=kind(X)), X)
     assert_close(est.inverse_transform(torch.from_numpy(S), init=kind(X)), X)
+    # and another one is taken as it is
+    assert_close(est.inverse_transform(S, init=kind(3 * X), tol=10), 3 * X)
     near = est.inverse_transform(S, init=kind(X + 0.01), max_iter=2)
     assert 0 < relative_error(near, X) < 0.05
     # without noise nothing is random
