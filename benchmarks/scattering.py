@@ -30,17 +30,23 @@ CASES = {
 }
 
 
-def kymatio_transform(shape, J, Q, L=8):
-    """kymatio's torch module; SciPy 1.17 removed a function that it imports."""
+def import_kymatio():
+    """kymatio; SciPy 1.17 removed a function that it imports."""
     if not hasattr(scipy.special, "sph_harm"):
         scipy.special.sph_harm = lambda m, n, azimuth, polar: scipy.special.sph_harm_y(
             n, m, polar, azimuth
         )
-    from kymatio import Scattering1D, Scattering2D
+    import kymatio
 
+    return kymatio
+
+
+def kymatio_transform(shape, J, Q, L=8):
+    """kymatio's torch module."""
+    kymatio = import_kymatio()
     if len(shape) == 1:
-        return Scattering1D(J=J, shape=shape, Q=Q, frontend="torch")
-    return Scattering2D(J=J, shape=shape, L=L, frontend="torch")
+        return kymatio.Scattering1D(J=J, shape=shape, Q=Q, frontend="torch")
+    return kymatio.Scattering2D(J=J, shape=shape, L=L, frontend="torch")
 
 
 def our_transform(x, J, Q, **parameters):

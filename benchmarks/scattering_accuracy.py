@@ -23,7 +23,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import LinearSVC
+from sklearn.svm import SVC
 
 from skwave import ScatteringTransformer
 
@@ -168,7 +168,7 @@ def grid_search():
         steps = [
             ("features", features),
             ("scaler", StandardScaler()),
-            ("svm", LinearSVC(max_iter=200)),
+            ("svm", SVC(kernel="linear")),
         ]
         pipeline = make_pipeline(*(step for _, step in steps))
         pipeline.steps = steps

@@ -1,8 +1,14 @@
 """Wavelet-structured learning with the interface of scikit-learn."""
 
+from skwave._multilinear import MultilinearRegressor
 from skwave._scattering import ScatteringTransformer
 from skwave._solid import SolidHarmonicScattering
 from skwave.molecules import Molecules
 
 __version__ = "0.1.0.dev0"
-__all__ = ["Molecules", "ScatteringTransformer", "SolidHarmonicScattering"]
+__all__ = [
+    "Molecules",
+    "MultilinearRegressor",
+    "ScatteringTransformer",
+    "SolidHarmonicScattering",
+]

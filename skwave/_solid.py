@@ -16,28 +16,34 @@ from skwave.functional.solid import align
 from skwave.functional.solid_scattering import quadrature, solid_paths, solid_scattering
 from skwave.molecules import SYMBOLS, as_molecules
 
-_DENSITIES = ("full", "core", "valence", "elements")
+_DENSITIES = ("full", "core", "valence", "elements", "dirac")
 _SHELLS = (2, 10, 18, 36, 54, 86)
 # molecules at once: fields on grids fill the cache alone, pairs of atoms do not
 _ROWS_OF_GRIDS = {"cpu": 1, "cuda": 32}
 _ROWS_OF_PAIRS = {"cpu": 32, "cuda": 1024}
 
 
-def core_electrons(numbers):
-    """Electrons of the closed shells below the valence shell.
+def density_weights(numbers, density):
+    """Weights of the atoms in a density.
 
     Parameters
     ----------
     numbers : ndarray of int
-        Atomic numbers.
+        Atomic numbers, 0 where there is no atom.
+    density : str
+        "full" or "dirac" for the charges; "core" for the electrons of closed shells, 0 for H
+        and He, 2 for Li to Ne, and so on; "valence" for the others; or the symbol of an
+        element, whose atoms have the weight 1.
 
     Returns
     -------
-    core : ndarray of int
-        0 for H and He, 2 for Li to Ne, 10 for Na to Ar, and so on.
+    weights : ndarray of float, of the shape of ``numbers``
+        Weights.
     """
-    shells = np.array((0, *_SHELLS))
-    return shells[np.searchsorted(_SHELLS, numbers)]
+    core = np.array((0, *_SHELLS))[np.searchsorted(_SHELLS, numbers)]
+    charges = {"full": numbers, "dirac": numbers, "core": core, "valence": numbers - core}
+    weights = charges[density] if density in charges else numbers == SYMBOLS.index(density) + 1
+    return weights.astype(float)
 
 
 def _pad(molecules):
@@ -80,9 +86,9 @@ class SolidHarmonicScattering(TransformerMixin, BaseEstimator):
     scales_per_octave : int, default=1
         Number of scales in each octave.
     densities : tuple of str, default=("full", "valence", "core")
-        Any of "full", "core", "valence" and "elements". Weights :math:`c_k`: charge,
+        Any of "full", "core", "valence", "elements" and "dirac". Weights :math:`c_k`: charge,
         electrons of closed shells, the other electrons, or one density for each element with
-        the weight 1.
+        the weight 1; "dirac" has the charges as points, without a width.
     integral_powers : tuple of float, default=(0.5, 1, 2, 3)
         Exponents :math:`q`.
     max_order : {0, 1, 2}, default=2
@@ -110,6 +116,8 @@ class SolidHarmonicScattering(TransformerMixin, BaseEstimator):
     ----------
     elements_ : ndarray of int
         Atomic numbers that occur in the fitted molecules.
+    scales_ : tuple of float
+        Widths of the wavelets in Å, increasing.
     paths_ : list of SolidPath
         Scales and degrees of the integrals of each density.
 
@@ -275,12 +283,14 @@ class SolidHarmonicScattering(TransformerMixin, BaseEstimator):
         """Scales and degrees of the integrals of each density, in their order."""
         check_is_fitted(self)
         return solid_paths(
-            len(self._scales()), self.L, max_order=self.max_order, cross_degrees=self.cross_degrees
+            len(self.scales_), self.L, max_order=self.max_order, cross_degrees=self.cross_degrees
         )
 
-    def _scales(self):
+    @property
+    def scales_(self):  # numpydoc ignore=RT01,SS06
+        """Widths of the wavelets in Å, increasing."""
         steps = range(self.J * self.scales_per_octave + 1)
-        return tuple(self.sigma * 2 ** (i / self.scales_per_octave) for i in steps)
+        return tuple(float(self.sigma) * 2 ** (i / self.scales_per_octave) for i in steps)
 
     def _dtype(self):
         return torch.float64 if self.dtype is None else resolve_dtype(self.dtype, None)
@@ -289,10 +299,10 @@ class SolidHarmonicScattering(TransformerMixin, BaseEstimator):
         for name, allowed in (("densities", _DENSITIES), ("integral_powers", None)):
             values = getattr(self, name)
             wrong = [v for v in values if (v not in allowed if allowed else not v > 0)]
-            if wrong or not len(values):
+            if wrong or not len(values) or len(set(values)) < len(values):
                 raise ValueError(
-                    f"{name}={values!r} must be a tuple of "
-                    + (f"{allowed}." if allowed else "positive numbers.")
+                    f"{name}={values!r} must be a tuple of different values, "
+                    + (f"of {allowed}." if allowed else "positive numbers.")
                 )
         self._dtype()
 
@@ -312,11 +322,11 @@ class SolidHarmonicScattering(TransformerMixin, BaseEstimator):
 
     def _channels(self):
         # names of the densities that are integrated
-        elements = [SYMBOLS[z - 1] for z in self.elements_]
+        elements = self._elements()
         return [c for d in self.densities for c in (elements if d == "elements" else [d])]
 
     def _names(self):
-        names, scales = [], [f"{i / self.scales_per_octave:g}" for i in range(len(self._scales()))]
+        names, scales = [], [f"{i / self.scales_per_octave:g}" for i in range(len(self.scales_))]
         if self.pooling != "atoms":
             for channel in self._channels():
                 for path in self.paths_:
@@ -326,46 +336,55 @@ class SolidHarmonicScattering(TransformerMixin, BaseEstimator):
                     stem = f"s{len(path.j)}_{channel}{j}{l}_q"
                     names += [f"{stem}{q:g}" for q in self.integral_powers]
         if self.pooling != "integral":
-            symbols = [SYMBOLS[z - 1] for z in self.elements_]
+            symbols = self._elements()
             fields = [f"{e}_j{j}" for e in symbols for j in scales]
             pairs = [f"{a}_{b}" for i, a in enumerate(fields) for b in fields[i:]]
             names += [f"n_{e}" for e in symbols]
             names += [f"a_{pair}_l{l}" for l in range(self.L + 1) for pair in pairs]
         return names
 
-    def _weights(self, numbers, density):
-        if density == "elements":
-            return (numbers[:, None] == self.elements_[:, None]).astype(float)
-        core = core_electrons(numbers)
-        return {"full": numbers, "core": core, "valence": numbers - core}[density][:, None]
+    def _weights(self, numbers, channels, like):
+        weights = np.stack([density_weights(numbers, c) for c in channels], 1)
+        return torch.from_numpy(weights).to(like)
+
+    def _elements(self):
+        return [SYMBOLS[z - 1] for z in self.elements_]
 
     def _features(self, numbers, positions, dtype):
         features = []
         if self.pooling != "atoms":
-            weights = np.concatenate([self._weights(numbers, d) for d in self.densities], 1)
-            s = solid_scattering(
-                align(positions, torch.from_numpy(numbers > 0).to(positions.device)).to(dtype),
-                torch.from_numpy(weights).to(positions.device, dtype),
-                sigma=float(self.sigma),
-                scales=self._scales(),
-                L=self.L,
-                powers=tuple(float(q) for q in self.integral_powers),
-                max_order=self.max_order,
-                cross_degrees=self.cross_degrees,
-                quadrature=quadrature(self.accuracy),
-            )
-            features.append(s.flatten(1))
+            positions = align(positions, torch.from_numpy(numbers > 0).to(positions.device))
+            features.append(self._integrals(numbers, positions.to(dtype)).flatten(1))
         if self.pooling != "integral":
             # products of small fields: in float64 at any dtype, as they cost little
-            weights = torch.from_numpy(self._weights(numbers, "elements")).to(positions)
-            phi = local_invariants(positions, weights, self._scales(), self.L)
+            weights = self._weights(numbers, self._elements(), positions)
+            phi = local_invariants(positions, weights, self.scales_, self.L)
             features += [weights.sum(-1), phi.flatten(1)]
         return torch.cat([f.to(dtype) for f in features], 1)
+
+    def _integrals(self, numbers, positions):
+        found, channels = {}, self._channels()
+        for sigma in (float(self.sigma), 0.0):
+            names = [c for c in channels if (c == "dirac") == (sigma == 0)]
+            if names:
+                s = solid_scattering(
+                    positions,
+                    self._weights(numbers, names, positions),
+                    sigma=sigma,
+                    scales=self.scales_,
+                    L=self.L,
+                    powers=tuple(float(q) for q in self.integral_powers),
+                    max_order=self.max_order,
+                    cross_degrees=self.cross_degrees,
+                    quadrature=quadrature(self.accuracy),
+                )
+                found |= dict(zip(names, s.unbind(1), strict=True))
+        return torch.stack([found[c] for c in channels], 1)
 
     def _batches(self, n_atoms, dtype, device):
         # molecules of about one size together
         order = np.argsort(n_atoms, kind="stable")
-        largest, fields = int(n_atoms.max()), len(self.elements_) * len(self._scales())
+        largest, fields = int(n_atoms.max()), len(self.elements_) * len(self.scales_)
         limits = _ROWS_OF_PAIRS if self.pooling == "atoms" else _ROWS_OF_GRIDS
         row_bytes = dtype.itemsize * largest**2 * (2 * fields + 8 * self.L + 100)
         rows = min(

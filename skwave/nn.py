@@ -178,3 +178,61 @@ class Scattering(nn.Module):
             Such as ``J=2, L=8``.
         """
         return ", ".join(f"{name}={getattr(self, name)!r}" for name in self._names)
+
+
+class Multilinear(nn.Module):
+    r"""Sum of products of affine forms.
+
+    .. math:: E(x) = c + \sum_{i=1}^n v_i \prod_{k=1}^r
+       \big(\langle x, w_i^{(k)}\rangle + b_i^{(k)}\big)
+
+    a polynomial of degree ``r`` whose homogeneous parts are tensors of low rank. At the start
+    the factors :math:`k > 1` are near 1, so that the function is near a linear one.
+
+    Parameters
+    ----------
+    n_features : int
+        Length of :math:`x`.
+    n_terms : int
+        Number of products :math:`n`.
+    degree : int
+        Number of factors :math:`r`.
+
+    References
+    ----------
+    .. [1] Eickenberg, M., Exarchakis, G., Hirn, M., Mallat, S. and Thiry, L., Solid harmonic
+       wavelet scattering for predictions of molecule properties, J. Chem. Phys. 148, 2018.
+
+    Examples
+    --------
+    >>> Multilinear(5, n_terms=4, degree=2)(torch.zeros(3, 5)).shape
+    torch.Size([3])
+    """
+
+    def __init__(self, n_features, n_terms, degree):
+        super().__init__()
+        scale = n_features**-0.5
+        self.weight = nn.Parameter(scale * torch.randn(degree, n_features, n_terms))
+        self.bias = nn.Parameter(torch.ones(degree, 1, n_terms))
+        self.v = nn.Parameter(torch.randn(n_terms) / n_terms)
+        self.constant = nn.Parameter(torch.zeros(()))
+        with torch.no_grad():
+            self.bias[0] = 0
+
+    def forward(self, X: Tensor) -> Tensor:
+        """Values of the function.
+
+        Parameters
+        ----------
+        X : Tensor, shape (n, n_features)
+            Points.
+
+        Returns
+        -------
+        E : Tensor, shape (n,)
+            Values.
+        """
+        return (
+            torch.baddbmm(self.bias, X.expand(len(self.bias), -1, -1), self.weight).prod(0) @ self.v
+            + self.constant
+        )

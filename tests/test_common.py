@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skwave import ScatteringTransformer
+from skwave import MultilinearRegressor, ScatteringTransformer
 from skwave.testing import check_transformer
 
 EXPECTED = {
@@ -27,6 +27,16 @@ def few_steps(monkeypatch):
     expected_failed_checks=lambda estimator: EXPECTED,
 )
 def test_sklearn(estimator, check):
+    check(estimator)
+
+
+@parametrize_with_checks(
+    [MultilinearRegressor(n_terms=4, learning_rate_init=0.05, max_iter=20, random_state=0)],
+    expected_failed_checks=lambda estimator: {
+        "check_sample_weight_equivalence_on_dense_data": "a sample of weight 2 is not drawn twice"
+    },
+)
+def test_sklearn_regressor(estimator, check):
     check(estimator)
 
 

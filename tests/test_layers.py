@@ -20,6 +20,8 @@ LAYERS = [
     "_scattering",
     "molecules",
     "_solid",
+    "_net",
+    "_multilinear",
     "plotting",
     "datasets",
     "_workers",

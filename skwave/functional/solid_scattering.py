@@ -132,7 +132,8 @@ def solid_scattering(
     weights : Tensor, shape (B, C, K)
         Weights of the atoms in ``C`` densities, 0 where there is no atom.
     sigma : float
-        Width of the Gaussians, in the unit of ``positions``.
+        Width of the Gaussians, in the unit of ``positions``; 0 for points, whose coefficients
+        of order 0 are :math:`\sum_k c_k^q`.
     scales : tuple of float
         Widths :math:`\sigma_j` of the wavelets, increasing.
     L : int
@@ -173,9 +174,12 @@ def solid_scattering(
     def keep(path: SolidPath, u: Tensor, axes: Axes) -> None:
         found[path] = integrals(u, powers, _volume(axes))
 
-    axes = _axes(half, sigma, quadrature)
-    density = gaussian_modulus(positions, weights, axes, sigma, 0.0, 0)
-    keep(SolidPath((), ()), density, axes)
+    if sigma:
+        axes = _axes(half, sigma, quadrature)
+        density = gaussian_modulus(positions, weights, axes, sigma, 0.0, 0)
+        keep(SolidPath((), ()), density, axes)
+    else:
+        found[SolidPath((), ())] = torch.stack([weights.pow(q).sum(-1) for q in powers], -1)
     paths = solid_paths(len(scales), L, max_order=max_order, cross_degrees=cross_degrees)
     for (*_, j), (*_, l) in (path for path in paths if len(path.j) == 1):
         axes = _axes(half, widths[j], quadrature)

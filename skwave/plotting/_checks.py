@@ -108,8 +108,8 @@ def check_sampling_rate(sampling_rate, ndim):
         )
 
 
-def check_scattering(estimator, caller):
-    """Raise an error unless an estimator is a fitted `ScatteringTransformer`.
+def check_estimator(estimator, caller, kind=ScatteringTransformer):
+    """Raise an error unless an estimator is of a class, and fitted.
 
     Parameters
     ----------
@@ -117,10 +117,12 @@ def check_scattering(estimator, caller):
         What the user gave.
     caller : str
         What needs it.
+    kind : type
+        The class.
     """
-    if not isinstance(estimator, ScatteringTransformer):
+    if not isinstance(estimator, kind):
         raise TypeError(
-            f"{caller} takes a fitted ScatteringTransformer, got {type(estimator).__name__}. Of a "
-            "pipeline, give the step: pipeline.named_steps['scatteringtransformer']."
+            f"{caller} takes a fitted {kind.__name__}, got {type(estimator).__name__}. Of a "
+            f"pipeline, give the step: pipeline.named_steps[{kind.__name__.lower()!r}]."
         )
     check_is_fitted(estimator)

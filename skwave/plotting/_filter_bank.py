@@ -6,8 +6,8 @@ from skwave._plans import layout_parameters
 from skwave.functional import Bank, littlewood_paley, morlet_1d, morlet_2d
 from skwave.plotting._checks import (
     check_choice,
+    check_estimator,
     check_sampling_rate,
-    check_scattering,
     one_axes,
     require_matplotlib,
 )
@@ -201,7 +201,7 @@ class FilterBankDisplay:
         """
         caller = f"{cls.__name__}.from_estimator"
         require_matplotlib(caller)
-        check_scattering(estimator, caller)
+        check_estimator(estimator, caller)
         check_choice("order", order, (1, 2))
         bank = _bank(estimator, order)
         return cls(bank, sampling_rate=sampling_rate).plot(ax, **kwargs)

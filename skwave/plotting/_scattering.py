@@ -4,8 +4,8 @@ import numpy as np
 
 from skwave.plotting._checks import (
     check_choice,
+    check_estimator,
     check_sampling_rate,
-    check_scattering,
     one_axes,
     require_matplotlib,
 )
@@ -233,7 +233,7 @@ class ScatteringDisplay:
         """
         caller = f"{cls.__name__}.from_estimator"
         require_matplotlib(caller)
-        check_scattering(estimator, caller)
+        check_estimator(estimator, caller)
         check_sampling_rate(sampling_rate, estimator.ndim)
         coefficients, paths, positions = sample_coefficients(estimator, X, sample, channel)
         display = cls(

@@ -1,0 +1,179 @@
+"""Solid harmonic scattering of molecules against kymatio, at the settings of its QM7 example.
+
+``make bench NAME=solid``. Both compute the coefficients of three densities of the same molecules,
+in float32, on one thread; figures are CPU seconds of a molecule. kymatio's grid is 192×128×96 of
+1/8.88 Å; its density is sampled by its own function, and that is not timed. On a machine with a
+GPU also molecules per second there.
+"""
+
+import argparse
+import statistics
+import time
+
+import numpy as np
+import torch
+from _bench import hardware, save
+from scattering import import_kymatio
+from sklearn.utils import check_random_state
+
+from skwave import SolidHarmonicScattering
+from skwave._solid import density_weights
+from skwave.datasets import load_qm7_sample
+from skwave.functional.solid import align
+
+GRID, PIXELS, SIGMA = (192, 128, 96), 8.88, 2.0
+POWERS = (0.5, 1.0, 2.0, 3.0)
+N_QM9 = 130_831
+
+
+def estimator(accuracy, **parameters):
+    """Ours at the same settings."""
+    return SolidHarmonicScattering(
+        J=2,
+        L=3,
+        sigma=SIGMA / PIXELS,
+        integral_powers=POWERS,
+        accuracy=accuracy,
+        dtype="float32",
+        **parameters,
+    )
+
+
+def kymatio_densities(est, molecule):
+    """The three densities of a molecule on kymatio's grid."""
+    from kymatio.scattering3d.utils import generate_weighted_sum_of_gaussians
+
+    grid = np.mgrid[tuple(slice(-(n // 2), n // 2) for n in GRID)].astype(np.float32)
+    grid = np.fft.ifftshift(grid, axes=(1, 2, 3))
+    r = torch.from_numpy(molecule.positions)[None]
+    r = align(r, torch.ones(r.shape[:2], dtype=torch.bool))[0].numpy() * PIXELS
+    weights = [density_weights(molecule.numbers, d) for d in est.densities]
+    return torch.from_numpy(
+        np.stack(
+            [generate_weighted_sum_of_gaussians(grid, r[None], w[None], SIGMA)[0] for w in weights]
+        ).astype(np.float32)
+    )
+
+
+def cpu_seconds(f, repeat=1):
+    """Median of the CPU seconds of some calls, and the last result."""
+    times = []
+    for _ in range(repeat):
+        start = time.process_time()
+        result = f()
+        times.append(time.process_time() - start)
+    return statistics.median(times), result
+
+
+def compare(n_molecules):
+    """Times and values of both on the same molecules."""
+    X, _ = load_qm7_sample(return_X_y=True)
+    X = X[check_random_state(0).choice(len(X), n_molecules, replace=False)]
+    kymatio = import_kymatio()
+    build, peer = cpu_seconds(
+        lambda: kymatio.HarmonicScattering3D(
+            J=2, shape=GRID, L=3, sigma_0=SIGMA, integral_powers=list(POWERS), frontend="torch"
+        )
+    )
+    ours = {accuracy: estimator(accuracy).fit(X) for accuracy in (1e-3, 1e-4, 1e-5)}
+    fine = estimator(1e-6).set_params(dtype="float64").fit(X)
+    names = fine.get_feature_names_out()
+    for est in ours.values():
+        est.transform(X[:1])
+    rows = []
+    for i in range(n_molecules):
+        density = kymatio_densities(fine, X[i])
+        seconds, expected = cpu_seconds(lambda density=density: peer(density))
+        # theirs: scales of both orders, degrees, powers; without order 0
+        row = {"formula": X.formula(i), "kymatio_s": seconds, "ours": {}}
+        expected = expected.numpy().reshape(-1)
+        keep = np.char.startswith(names.astype(str), "s0") == 0
+        exact = fine.transform(X[[i]])[0, keep]
+        half = np.char.endswith(names[keep].astype(str), "q0.5")
+        row["kymatio"] = errors(expected, exact, half)
+        for accuracy, est in ours.items():
+            seconds, s = cpu_seconds(lambda est=est, i=i: est.transform(X[[i]]), 5)
+            row["ours"][accuracy] = {
+                "seconds": seconds,
+                "ratio": row["kymatio_s"] / seconds,
+                "to_kymatio": errors(s[0, keep], expected, half),
+                "to_exact": errors(s[0, keep], exact, half),
+            }
+        rows.append(row)
+        print(row, flush=True)
+    return build, rows
+
+
+def errors(a, b, half):
+    """Median and largest relative errors: of all, and of the powers from 1 on."""
+    e = np.abs(a - b) / np.abs(b)
+    return {
+        "median": float(np.median(e)),
+        "max": float(e.max()),
+        "max from q=1": float(e[~half].max()),
+    }
+
+
+def table(build, rows):
+    """Markdown table: medians over molecules."""
+
+    def median(get):
+        return statistics.median(map(get, rows))
+
+    kymatio_s = median(lambda r: r["kymatio_s"])
+    lines = [
+        f"{len(rows)} molecules of QM7, 3 densities, J=2, L=3, one thread, CPU seconds a molecule: "
+        "medians over molecules. Errors are relative, of every coefficient of orders 1 and 2: "
+        "the median of all, the largest, the largest without the power ½, and of each the median "
+        'over molecules. "exact" is ours in float64 with accuracy=1e-6.',
+        "",
+        "| | CPU-s | ratio | to kymatio: median | max | max, q ≥ 1 | to exact: median | max "
+        "| max, q ≥ 1 |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    keys = ("median", "max", "max from q=1")
+    theirs = " | ".join(f"{median(lambda r, k=k: r['kymatio'][k]):.1e}" for k in keys)
+    lines.append(f"| kymatio (filters: {build:.0f} s) | {kymatio_s:.1f} | | | | | {theirs} |")
+    for accuracy in rows[0]["ours"]:
+        values = [median(lambda r, a=accuracy, k=k: r["ours"][a][k]) for k in ("seconds", "ratio")]
+        found = " | ".join(
+            f"{median(lambda r, a=accuracy, to=to, k=k: r['ours'][a][to][k]):.1e}"
+            for to in ("to_kymatio", "to_exact")
+            for k in keys
+        )
+        lines.append(
+            f"| skwave, accuracy={accuracy:g} | {values[0]:.3f} | {values[1]:.0f} | {found} |"
+        )
+    return "\n".join(lines)
+
+
+def cuda():
+    """Molecules per second on a GPU, and what all of QM9 takes."""
+    X, _ = load_qm7_sample(return_X_y=True)
+    rows = []
+    for pooling in ("integral", "atoms"):
+        est = estimator(1e-3, device="cuda", pooling=pooling).fit(X)
+        est.transform(X)
+        start = time.perf_counter()
+        est.transform(X)
+        rate = len(X) / (time.perf_counter() - start)
+        rows.append({"pooling": pooling, "molecules_per_s": rate, "qm9_s": N_QM9 / rate})
+    lines = ["| pooling | molecules/s | all of QM9, s |", "|---|---|---|"]
+    lines += [f"| {r['pooling']} | {r['molecules_per_s']:.0f} | {r['qm9_s']:.0f} |" for r in rows]
+    name = torch.cuda.get_device_name()
+    save("solid", rows, "\n".join(lines), device=f"{name}, {hardware()}")
+
+
+def main():
+    """Compare; then the GPU, if there is one."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--molecules", type=int, default=5)
+    torch.set_num_threads(1)
+    build, rows = compare(parser.parse_args().molecules)
+    save("solid", {"kymatio_filters_s": build, "molecules": rows}, table(build, rows))
+    if torch.cuda.is_available():
+        cuda()
+
+
+if __name__ == "__main__":
+    main()

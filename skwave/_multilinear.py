@@ -1,0 +1,232 @@
+"""Multilinear regression as a scikit-learn estimator."""
+
+from numbers import Integral, Real
+from typing import ClassVar
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils.validation import check_is_fitted, check_random_state, validate_data
+
+from skwave._arrays import resolve_device
+from skwave._sklearn import Interval, StrOptions, check_sample_weight, fit_context
+from skwave.nn import Multilinear
+
+_ROWS = 4096  # of a prediction at once
+
+
+class MultilinearRegressor(RegressorMixin, BaseEstimator):
+    r"""Regression by a sum of products of affine forms, trained by Adam.
+
+    .. math:: E(x) = c + \sum_{i=1}^n v_i \prod_{k=1}^r
+       \big(\langle x, w_i^{(k)}\rangle + b_i^{(k)}\big)
+
+    ``degree=1`` is a linear model; 2 and 3 add what products of features say, with far fewer
+    weights than all products. The loss is the mean square, or absolute, error of the
+    standardised target. Standardise the features too, or better whiten them: it decides how
+    fast Adam gets anywhere.
+
+    Parameters
+    ----------
+    degree : int, default=2
+        Number of factors :math:`r` of each product.
+    n_terms : int, default=64
+        Number of products :math:`n`.
+    loss : {"squared_error", "absolute_error"}, default="squared_error"
+        Loss that is minimised.
+    alpha : float, default=0.0
+        Decay of the weights, decoupled from the loss (AdamW).
+    learning_rate_init : float, default=1e-3
+        First step of Adam. It falls along a cosine to 0 at ``max_iter``.
+    batch_size : int, default=128
+        Samples of a step.
+    max_iter : int, default=200
+        Largest number of epochs.
+    early_stopping : bool, default=True
+        Whether to set samples apart, stop when their loss no longer falls, and keep the
+        weights for which it was lowest.
+    validation_fraction : float, default=0.1
+        Share of the samples that are set apart.
+    n_iter_no_change : int, default=20
+        Epochs without a lower loss before training stops.
+    tol : float, default=1e-4
+        Relative amount by which the loss must fall to count as lower.
+    device : str or torch.device, default=None
+        Where to compute: ``"cpu"`` (None), ``"cuda"`` or ``"auto"``.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the first weights, the split and the order of samples. torch's global
+        generator is left as it was.
+    verbose : int, default=0
+        Print a line for each epoch if positive.
+
+    Attributes
+    ----------
+    net_ : skorch.NeuralNet
+        The trained net.
+    n_iter_ : int
+        Epochs run.
+    loss_curve_ : list of float
+        Training loss of each epoch.
+    validation_loss_curve_ : list of float or None
+        Loss of the samples set apart; None without early stopping.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of str, shape (n_features_in_,)
+        Their names, if there were any.
+
+    See Also
+    --------
+    sklearn.linear_model.Ridge : The linear model in closed form.
+    sklearn.kernel_ridge.KernelRidge : Better with few samples.
+
+    Notes
+    -----
+    Ctrl-C ends the training and keeps the best weights so far.
+
+    References
+    ----------
+    .. [1] Eickenberg, M., Exarchakis, G., Hirn, M., Mallat, S. and Thiry, L., Solid harmonic
+       wavelet scattering for predictions of molecule properties, J. Chem. Phys. 148, 2018.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skwave import MultilinearRegressor
+    >>> X = np.random.default_rng(0).standard_normal((500, 3))
+    >>> y = 100 + 20 * X[:, 0] * X[:, 1]
+    >>> model = MultilinearRegressor(n_terms=8, learning_rate_init=0.01, random_state=0)
+    >>> bool(model.fit(X[:400], y[:400]).score(X[400:], y[400:]) > 0.99)
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "degree": [Interval(Integral, 1, None, closed="left")],
+        "n_terms": [Interval(Integral, 1, None, closed="left")],
+        "loss": [StrOptions({"squared_error", "absolute_error"})],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "device": [object],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        degree=2,
+        n_terms=64,
+        *,
+        loss="squared_error",
+        alpha=0.0,
+        learning_rate_init=1e-3,
+        batch_size=128,
+        max_iter=200,
+        early_stopping=True,
+        validation_fraction=0.1,
+        n_iter_no_change=20,
+        tol=1e-4,
+        device=None,
+        random_state=None,
+        verbose=0,
+    ):
+        self.degree = degree
+        self.n_terms = n_terms
+        self.loss = loss
+        self.alpha = alpha
+        self.learning_rate_init = learning_rate_init
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None):
+        """Train the net.
+
+        Parameters
+        ----------
+        X : array-like, shape (n_samples, n_features)
+            Features. The net computes in their type, float32 or float64.
+        y : array-like, shape (n_samples,)
+            Targets.
+        sample_weight : array-like, shape (n_samples,), default=None
+            Weights of the samples in the loss, and in the scale of the targets.
+
+        Returns
+        -------
+        self : estimator
+            Fitted regressor.
+        """
+        X, y = validate_data(
+            self, X, y, dtype=[np.float64, np.float32], y_numeric=True, ensure_min_samples=2
+        )
+        X = np.require(X, requirements="W")  # torch warns of a read-only array
+        weight = check_sample_weight(sample_weight, X, ensure_non_negative=True)
+        if not weight.sum() > 0:
+            raise ValueError("sample_weight holds zeros alone: nothing would be learnt.")
+        weight, self._dtype = weight / weight.mean(), X.dtype
+        self._mean = np.average(y, weights=weight)
+        self._scale = np.sqrt(np.average((y - self._mean) ** 2, weights=weight)) or 1.0
+        target = np.stack([(y - self._mean) / self._scale, weight], 1).astype(X.dtype)
+        seed = check_random_state(self.random_state).randint(2**31 - 1)
+        device = resolve_device(self.device, X)
+        devices = [device] if device.type == "cuda" else []
+        with torch.random.fork_rng(devices):
+            torch.manual_seed(seed)
+            self.net_ = self._net(X, device, seed).fit(X, target)
+        self.n_iter_ = len(self.net_.history)
+        self.loss_curve_ = self.net_.history[:, "train_loss"]
+        self.validation_loss_curve_ = (
+            self.net_.history[:, "valid_loss"] if self.early_stopping else None
+        )
+        return self
+
+    def _net(self, X, device, seed):
+        from skwave._net import weighted_net  # skorch takes seconds to import
+
+        module = Multilinear(X.shape[1], self.n_terms, self.degree)
+        return weighted_net(
+            module.to(torch.float64 if X.dtype == np.float64 else torch.float32),
+            loss=self.loss,
+            alpha=self.alpha,
+            rate=self.learning_rate_init,
+            batch_size=self.batch_size,
+            max_iter=self.max_iter,
+            validation_fraction=self.validation_fraction if self.early_stopping else None,
+            n_iter_no_change=self.n_iter_no_change,
+            tol=self.tol,
+            device=device,
+            seed=seed,
+            verbose=self.verbose,
+        )
+
+    def predict(self, X):
+        """Predict targets.
+
+        Parameters
+        ----------
+        X : array-like, shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        y : ndarray, shape (n_samples,)
+            Predictions.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=self._dtype, reset=False)
+        module, device = self.net_.module_, self.net_.device
+        with torch.no_grad():  # not by skorch, whose loaders draw from torch's global generator
+            parts = torch.from_numpy(np.require(X, requirements="W")).split(_ROWS)
+            y = torch.cat([module(part.to(device)) for part in parts])
+        return self._mean + self._scale * y.cpu().numpy().astype(np.float64)
