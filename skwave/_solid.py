@@ -20,7 +20,7 @@ _DENSITIES = ("full", "core", "valence", "elements", "dirac")
 _SHELLS = (2, 10, 18, 36, 54, 86)
 # molecules at once: fields on grids fill the cache alone, pairs of atoms do not
 _ROWS_OF_GRIDS = {"cpu": 1, "cuda": 32}
-_ROWS_OF_PAIRS = {"cpu": 32, "cuda": 1024}
+_ROWS_OF_PAIRS = {"cpu": 16, "cuda": 1024}
 
 
 def density_weights(numbers, density):
@@ -72,7 +72,11 @@ class SolidHarmonicScattering(TransformerMixin, BaseEstimator):
     With ``pooling="atoms"`` there is no grid: the wavelet fields of each element are sampled
     at the nuclei, and their products across scales and elements are summed,
 
-    .. math:: \Phi_{(e,j),(e',j'),\ell} = \sum_k\sum_m W_{e,j,\ell,m}(r_k)\,W_{e',j',\ell,m}(r_k).
+    .. math:: \Phi_{(e,j),(e',j'),\ell} = \sqrt{\tfrac{2 - \delta}{2\ell + 1}}
+       \sum_k\sum_m W_{e,j,\ell,m}(r_k)\,W_{e',j',\ell,m}(r_k),
+
+    over all atoms :math:`k`, or with ``pooling="elements"`` over the atoms of each element
+    apart.
 
     Parameters
     ----------
@@ -95,9 +99,10 @@ class SolidHarmonicScattering(TransformerMixin, BaseEstimator):
         Largest number of wavelets of a path.
     cross_degrees : bool, default=False
         Whether the degrees of the two wavelets of order 2 may differ.
-    pooling : {"integral", "atoms", "both"}, default="integral"
-        Integrals over space, sums over the atoms with the number of atoms of each element, or
-        both. ``densities``, ``integral_powers``, ``max_order`` and ``cross_degrees`` concern
+    pooling : {"integral", "atoms", "elements", "both"}, default="integral"
+        Integrals over space; sums over all atoms, or over the atoms of each element, with the
+        number of atoms of each element; or "both", integrals and sums over all atoms.
+        ``densities``, ``integral_powers``, ``max_order`` and ``cross_degrees`` concern
         integrals alone.
     accuracy : float, default=1e-3
         Relative error of the integrals, about. It sets the step and the reach of the grids.
@@ -155,7 +160,7 @@ class SolidHarmonicScattering(TransformerMixin, BaseEstimator):
         "integral_powers": [tuple, list],
         "max_order": [Interval(Integral, 0, 2, closed="both")],
         "cross_degrees": ["boolean"],
-        "pooling": [StrOptions({"integral", "atoms", "both"})],
+        "pooling": [StrOptions({"integral", "atoms", "elements", "both"})],
         "accuracy": [Interval(Real, 0, 0.1, closed="right")],
         "device": [object],
         "dtype": [object],
@@ -262,8 +267,8 @@ class SolidHarmonicScattering(TransformerMixin, BaseEstimator):
 
         ``s1_full_j1_l2_q0.5`` is the integral of order 1 of the full density, at scale 1 and
         degree 2, with the exponent 0.5; ``a_C_j0_H_j1_l2`` the product of the fields of carbon
-        at scale 0 and hydrogen at scale 1 of degree 2, summed over the atoms; ``n_C`` the
-        number of carbon atoms.
+        at scale 0 and hydrogen at scale 1 of degree 2, summed over the atoms, ``aO_...`` over
+        those of oxygen; ``n_C`` the number of carbon atoms.
 
         Parameters
         ----------
@@ -327,7 +332,7 @@ class SolidHarmonicScattering(TransformerMixin, BaseEstimator):
 
     def _names(self):
         names, scales = [], [f"{i / self.scales_per_octave:g}" for i in range(len(self.scales_))]
-        if self.pooling != "atoms":
+        if self.pooling in ("integral", "both"):
             for channel in self._channels():
                 for path in self.paths_:
                     j = "".join(f"_j{scales[i]}" for i in path.j)
@@ -340,7 +345,8 @@ class SolidHarmonicScattering(TransformerMixin, BaseEstimator):
             fields = [f"{e}_j{j}" for e in symbols for j in scales]
             pairs = [f"{a}_{b}" for i, a in enumerate(fields) for b in fields[i:]]
             names += [f"n_{e}" for e in symbols]
-            names += [f"a_{pair}_l{l}" for l in range(self.L + 1) for pair in pairs]
+            groups = symbols if self.pooling == "elements" else [""]
+            names += [f"a{e}_{p}_l{l}" for e in groups for l in range(self.L + 1) for p in pairs]
         return names
 
     def _weights(self, numbers, channels, like):
@@ -352,13 +358,13 @@ class SolidHarmonicScattering(TransformerMixin, BaseEstimator):
 
     def _features(self, numbers, positions, dtype):
         features = []
-        if self.pooling != "atoms":
+        if self.pooling in ("integral", "both"):
             positions = align(positions, torch.from_numpy(numbers > 0).to(positions.device))
             features.append(self._integrals(numbers, positions.to(dtype)).flatten(1))
         if self.pooling != "integral":
-            # products of small fields: in float64 at any dtype, as they cost little
             weights = self._weights(numbers, self._elements(), positions)
-            phi = local_invariants(positions, weights, self.scales_, self.L)
+            groups = weights if self.pooling == "elements" else None
+            phi = local_invariants(positions, weights, self.scales_, self.L, groups, dtype)
             features += [weights.sum(-1), phi.flatten(1)]
         return torch.cat([f.to(dtype) for f in features], 1)
 
@@ -385,7 +391,7 @@ class SolidHarmonicScattering(TransformerMixin, BaseEstimator):
         # molecules of about one size together
         order = np.argsort(n_atoms, kind="stable")
         largest, fields = int(n_atoms.max()), len(self.elements_) * len(self.scales_)
-        limits = _ROWS_OF_PAIRS if self.pooling == "atoms" else _ROWS_OF_GRIDS
+        limits = _ROWS_OF_GRIDS if self.pooling in ("integral", "both") else _ROWS_OF_PAIRS
         row_bytes = dtype.itemsize * largest**2 * (2 * fields + 8 * self.L + 100)
         rows = min(
             batch_rows(self.batch_size, row_bytes, len(n_atoms)),

@@ -29,20 +29,29 @@ def molecules():
     return Molecules.from_pairs(pairs)
 
 
-@pytest.mark.parametrize("pooling", ["integral", "atoms", "both"])
+@pytest.mark.parametrize("pooling", ["integral", "atoms", "elements", "both"])
 def test_names_shape_and_values(molecules, pooling):
     est = SolidHarmonicScattering(**SMALL, pooling=pooling).fit(molecules)
     S = est.transform(molecules)
     names = est.get_feature_names_out()
     assert S.shape == (6, len(names)) and len(set(names)) == len(names)
     assert np.isfinite(S).all()
-    if pooling != "atoms":
+    if pooling in ("integral", "both"):
         for column, charges in (("s0_full_q1", [10, 10, 2]), ("s0_valence_q1", [8, 8, 2])):
             found = S[:3, list(names).index(column)]
             assert np.allclose(found, charges, rtol=1e-2)
     if pooling != "integral":
         assert S[:3, list(names).index("n_H")].tolist() == [2, 4, 2]
-        assert "a_H_j0_C_j1_l1" in names
+        assert ("aO_H_j0_C_j1_l1" if pooling == "elements" else "a_H_j0_C_j1_l1") in names
+
+
+def test_elements_add_up_to_atoms(molecules):
+    apart, together = (
+        SolidHarmonicScattering(**SMALL, pooling=pooling).fit_transform(molecules)
+        for pooling in ("elements", "atoms")
+    )
+    assert np.array_equal(apart[:, :3], together[:, :3])  # numbers of atoms
+    assert np.allclose(apart[:, 3:].reshape(6, 3, -1).sum(1), together[:, 3:])
 
 
 def test_batches_and_order_do_not_matter(molecules):
@@ -54,7 +63,7 @@ def test_batches_and_order_do_not_matter(molecules):
     assert np.allclose(threads.transform(molecules), S, rtol=2e-2)
 
 
-@pytest.mark.parametrize("pooling", ["integral", "atoms"])
+@pytest.mark.parametrize("pooling", ["integral", "atoms", "elements"])
 def test_invariances(molecules, pooling):
     est = SolidHarmonicScattering(**{**SMALL, "accuracy": 1e-4}, pooling=pooling).fit(molecules)
     rotation, _ = np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))

@@ -72,12 +72,20 @@ def local_fields(positions: Tensor, weights: Tensor, widths: tuple[float, ...], 
 
 
 def local_invariants(
-    positions: Tensor, weights: Tensor, widths: tuple[float, ...], L: int
+    positions: Tensor,
+    weights: Tensor,
+    widths: tuple[float, ...],
+    L: int,
+    groups: Tensor | None = None,
+    dtype: torch.dtype | None = None,
 ) -> Tensor:
     r"""Rotation invariant products of wavelet fields across scales and elements, at the atoms.
 
-    .. math:: \Phi_{(e,j),(e',j'),\ell} = \sum_k \sum_m W_{e,j,\ell,m}(r_k)\,
-       W_{e',j',\ell,m}(r_k), \qquad (e, j) \le (e', j')
+    .. math:: \Phi_{(e,j),(e',j'),\ell} = \sqrt{\frac{2 - \delta}{2\ell + 1}} \sum_k \sum_m
+       W_{e,j,\ell,m}(r_k)\, W_{e',j',\ell,m}(r_k), \qquad (e, j) \le (e', j')
+
+    where :math:`\delta = 1` if :math:`(e, j) = (e', j')`, else 0: half of a symmetric matrix
+    stands for the whole in the inner product of two :math:`\Phi`.
 
     Parameters
     ----------
@@ -89,12 +97,18 @@ def local_invariants(
         Widths of the radial functions, in the unit of ``positions``.
     L : int
         Largest degree.
+    groups : Tensor, shape (B, G, K), default=None
+        1 for the atoms :math:`k` over which each sum runs, else 0. None for one sum over all
+        atoms.
+    dtype : torch.dtype, default=None
+        Type of the products; that of ``positions`` by default.
 
     Returns
     -------
-    phi : Tensor, shape (B, L + 1, P)
+    phi : Tensor, shape (B, G, L + 1, P)
         Products of the ``P = n * (n + 1) / 2`` pairs of the ``n = E * len(widths)``
-        channels, in the order of ``torch.triu_indices(n, n)``; differentiable.
+        channels, in the order of ``torch.triu_indices(n, n)``; differentiable. Without
+        ``groups`` the axis ``G`` is left out.
 
     Examples
     --------
@@ -104,10 +118,15 @@ def local_invariants(
     """
     n = weights.shape[1] * len(widths)
     rows, columns = torch.triu_indices(n, n, device=positions.device)
-    occupied = (weights != 0).any(1)[:, :, None, None]
+    occupied = (weights != 0).any(1, keepdim=True)
+    masks = (occupied if groups is None else groups).to(positions)[:, :, None, :, None]
+    factor = torch.where(rows == columns, 1.0, math.sqrt(2)).to(dtype or positions.dtype)
     products = []
     for l in range(L + 1):
-        fields = local_fields(positions, weights, widths, l).flatten(2, 3) * occupied
-        fields = fields.transpose(1, 2).flatten(2)
-        products.append((fields @ fields.mT)[:, rows, columns])
-    return torch.stack(products, 1)
+        fields = local_fields(positions, weights, widths, l).flatten(2, 3).transpose(1, 2)
+        fields = fields.to(dtype or positions.dtype)
+        of_groups = (fields[:, None] * masks.to(fields)).flatten(3)
+        gram = of_groups @ fields.flatten(2).mT[:, None]
+        products.append(gram[..., rows, columns] * (factor / math.sqrt(2 * l + 1)))
+    phi = torch.stack(products, 2)
+    return phi[:, 0] if groups is None else phi

@@ -39,9 +39,38 @@ def test_invariants_are_the_products_over_atoms(molecule):
     positions, weights = molecule
     phi = local_invariants(positions, weights, WIDTHS, 2)
     fields = local_fields(positions, weights, WIDTHS, 1).flatten(2, 3)[0]
-    gram = torch.einsum("kam,kbm->ab", fields, fields)
+    gram = torch.einsum("kam,kbm->ab", fields, fields) / math.sqrt(3)
     rows, columns = torch.triu_indices(6, 6)
-    assert torch.allclose(phi[0, 1], gram[rows, columns])
+    factor = torch.where(rows == columns, 1.0, math.sqrt(2)).double()
+    assert torch.allclose(phi[0, 1], factor * gram[rows, columns])
+
+
+def test_the_norm_is_that_of_the_symmetric_matrices(molecule):
+    positions, weights = molecule
+    phi = local_invariants(positions, weights, WIDTHS, 2)
+    norm = 0.0
+    for l in range(3):
+        fields = local_fields(positions, weights, WIDTHS, l).flatten(2, 3)[0]
+        gram = torch.einsum("kam,kbm->ab", fields, fields)
+        norm += gram.square().sum() / (2 * l + 1)
+    assert torch.allclose(phi.square().sum(), norm)
+
+
+def test_groups_add_up_to_the_sum_over_all_atoms(molecule):
+    positions, weights = molecule
+    parts = local_invariants(positions, weights, WIDTHS, 3, groups=weights)
+    assert parts.shape == (1, 2, 4, 21)
+    assert torch.allclose(parts.sum(1), local_invariants(positions, weights, WIDTHS, 3))
+    alone = local_invariants(positions, weights, WIDTHS, 3, groups=torch.eye(5)[:1, None])
+    field = local_fields(positions, weights, WIDTHS, 0)[0, 0].flatten()
+    assert torch.allclose(alone[0, 0, 0, 0], field[0] ** 2)
+
+
+def test_products_in_another_type(molecule):
+    positions, weights = molecule
+    phi = local_invariants(positions, weights, WIDTHS, 2)
+    small = local_invariants(positions, weights, WIDTHS, 2, dtype=torch.float32)
+    assert small.dtype == torch.float32 and torch.allclose(small.double(), phi, rtol=1e-4)
 
 
 def test_invariances_and_padding(molecule, randn):
