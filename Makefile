@@ -6,8 +6,8 @@ INSTALL = $(RUN) -m pip install --quiet --disable-pip-version-check --constraint
 
 .PHONY: demo test test-oldest lint docs bench clean
 
-demo: $(VENV)/.plot  ## classify real images, print a table, write demo.png
-	$(RUN) examples/demo_digits.py
+demo: $(VENV)/.plot  ## images and molecules by grid search: prints tables, writes demo.png
+	$(RUN) examples/demo.py
 
 test: $(VENV)/.test  ## run the tests
 	$(RUN) -m pytest

@@ -33,7 +33,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
     "filename_pattern": r"plot_",
-    "ignore_pattern": r"demo_|__init__\.py",
+    "ignore_pattern": r"demo\.py|__init__\.py",
     "doc_module": ("skwave",),
     "backreferences_dir": "generated/backreferences",
     "capture_repr": ("_repr_html_", "__repr__"),

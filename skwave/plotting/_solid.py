@@ -30,7 +30,7 @@ class SolidHarmonicDisplay:
     scales : tuple of float
         Scales :math:`j`, in octaves.
     extent : (float, float, float, float)
-        Left, right, bottom and top of the slice, in Å.
+        Left, right, bottom and top edges of the slice, in Å.
     atoms : list of (str, float, float)
         Symbols of the atoms, and their coordinates in the plane, in Å.
 
@@ -188,7 +188,7 @@ class SolidHarmonicDisplay:
             field(0.0, 0),
             np.stack([[field(s, l) for l in degrees] for s in scales]),
             scales=tuple(i / estimator.scales_per_octave for i in range(len(scales))),
-            extent=(float(x[0]), float(x[-1]), float(y[0]), float(y[-1])),
+            extent=tuple(float(v) for a in (x, y) for v in (a[0] - step / 2, a[-1] + step / 2)),
             atoms=[
                 (SYMBOLS[n - 1], float(a), float(b))
                 for n, (a, b, _) in zip(numbers, positions[0], strict=True)
