@@ -7,6 +7,9 @@ from torch import Tensor
 
 from skwave.functional.solid import solid_harmonics
 
+# eigenvalues of an overlap below this share of the largest are rounding errors
+_RANK = 1e-13
+
 
 def radial_functions(r2: Tensor, widths: tuple[float, ...], l: int) -> Tensor:
     r"""Gaussian radial functions of several widths, made orthonormal.
@@ -15,7 +18,8 @@ def radial_functions(r2: Tensor, widths: tuple[float, ...], l: int) -> Tensor:
        \int_0^\infty f_a f_b\, r^2\, dr = \delta_{ab}
 
     given without the factor :math:`r^\ell`, which solid harmonics hold. The overlap is
-    :math:`O_{ab} \propto (1/2s_a^2 + 1/2s_b^2)^{-(\ell + 3/2)}`.
+    :math:`O_{ab} \propto (1/2s_a^2 + 1/2s_b^2)^{-(\ell + 3/2)}`. Of widths so close that their
+    functions depend on each other to rounding, the span is kept.
 
     Parameters
     ----------
@@ -35,7 +39,8 @@ def radial_functions(r2: Tensor, widths: tuple[float, ...], l: int) -> Tensor:
     inverse = 1 / (2 * s**2)
     overlap = 0.5 * math.gamma(l + 1.5) * (inverse[:, None] + inverse) ** -(l + 1.5)
     values, vectors = torch.linalg.eigh(overlap)
-    root = vectors @ torch.diag(values.rsqrt()) @ vectors.T
+    scale = torch.where(values > _RANK * values[-1], values.abs().rsqrt(), 0.0)
+    root = (vectors * scale) @ vectors.T
     gaussians = torch.exp(-r2[..., None] * inverse.to(r2))
     return gaussians @ root.to(r2)
 

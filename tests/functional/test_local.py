@@ -25,6 +25,15 @@ def test_radial_functions_are_orthonormal(l):
     assert torch.allclose(gram, torch.eye(3, dtype=torch.float64), atol=1e-8)
 
 
+def test_close_widths_give_an_orthonormal_frame_of_their_span():
+    r = torch.linspace(0, 15, 20001, dtype=torch.float64)
+    widths = tuple(0.3 * 2 ** (i / 16) for i in range(33))
+    f = radial_functions(r.square(), widths, 2) * (r**2)[:, None]
+    values = torch.linalg.eigvalsh(torch.trapezoid(f.mT[:, None] * f.mT * r.square(), r))
+    assert torch.allclose(values[-12:], torch.ones(12, dtype=torch.float64), atol=1e-3)
+    assert -1e-6 < values[0] and values[-1] < 1.001
+
+
 def test_fields_are_the_sum_over_atoms(molecule):
     positions, weights = molecule
     fields = local_fields(positions, weights, WIDTHS, 2)
