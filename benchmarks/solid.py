@@ -69,30 +69,33 @@ def compare(n_molecules):
     """Times and values of both on the same molecules."""
     X, _ = load_qm7_sample(return_X_y=True)
     X = X[check_random_state(0).choice(len(X), n_molecules, replace=False)]
+    ours = {accuracy: estimator(accuracy).fit(X) for accuracy in (1e-3, 1e-4, 1e-5)}
+    fine = estimator(1e-6).set_params(dtype="float64").fit(X)
+    names = fine.get_feature_names_out().astype(str)
+    keep = ~np.char.startswith(names, "s0")
+    half = np.char.endswith(names[keep], "q0.5")
+    found = {}
+    for accuracy, est in ours.items():
+        est.transform(X)
+        for i in range(n_molecules):
+            found[accuracy, i] = cpu_seconds(lambda est=est, i=i: est.transform(X[[i]]), 5)
     kymatio = import_kymatio()
     build, peer = cpu_seconds(
         lambda: kymatio.HarmonicScattering3D(
             J=2, shape=GRID, L=3, sigma_0=SIGMA, integral_powers=list(POWERS), frontend="torch"
         )
     )
-    ours = {accuracy: estimator(accuracy).fit(X) for accuracy in (1e-3, 1e-4, 1e-5)}
-    fine = estimator(1e-6).set_params(dtype="float64").fit(X)
-    names = fine.get_feature_names_out()
-    for est in ours.values():
-        est.transform(X[:1])
     rows = []
     for i in range(n_molecules):
         density = kymatio_densities(fine, X[i])
         seconds, expected = cpu_seconds(lambda density=density: peer(density))
-        # theirs: scales of both orders, degrees, powers; without order 0
+        # theirs: scales of both orders, degrees, powers; without order 0; in pixels
         row = {"formula": X.formula(i), "kymatio_s": seconds, "ours": {}}
-        expected = expected.numpy().reshape(-1)
-        keep = np.char.startswith(names.astype(str), "s0") == 0
+        expected = (expected.numpy() * PIXELS ** (3 * np.array(POWERS) - 3)).reshape(-1)
         exact = fine.transform(X[[i]])[0, keep]
-        half = np.char.endswith(names[keep].astype(str), "q0.5")
         row["kymatio"] = errors(expected, exact, half)
-        for accuracy, est in ours.items():
-            seconds, s = cpu_seconds(lambda est=est, i=i: est.transform(X[[i]]), 5)
+        for accuracy in ours:
+            seconds, s = found[accuracy, i]
             row["ours"][accuracy] = {
                 "seconds": seconds,
                 "ratio": row["kymatio_s"] / seconds,

@@ -38,15 +38,15 @@ def quadrature(accuracy: float) -> Quadrature:
     Returns
     -------
     quadrature : Quadrature
-        A step of 0.7 and a margin of 5 widths for 1e-3, of 0.35 and 7 for 1e-5.
+        A step of 0.8 and a margin of 4.5 widths for 1e-3, of 0.35 and 7 for 1e-5.
 
     Examples
     --------
     >>> quadrature(1e-3)
-    Quadrature(step=0.7, margin=5.0)
+    Quadrature(step=0.8, margin=4.5)
     """
     digits = -math.log10(accuracy)
-    return Quadrature(0.7 * 2 ** ((3 - digits) / 2), 2 + digits)
+    return Quadrature(0.8 * 2 ** (0.6 * (3 - digits)), 0.75 + 1.25 * digits)
 
 
 QUADRATURE = quadrature(1e-3)
