@@ -25,7 +25,7 @@ lint: $(VENV)/.test  ## style and docstrings
 docs: $(VENV)/.docs  ## build the documentation into docs/_build/html
 	OMP_NUM_THREADS=1 $(RUN) -m sphinx -W --keep-going -b html docs docs/_build/html
 
-bench: $(VENV)/.test  ## make bench NAME=scattering
+bench: $(VENV)/.bench  ## make bench NAME=scattering
 	$(RUN) benchmarks/$(NAME).py
 
 clean:

@@ -71,7 +71,7 @@ class MultilinearRegressor(RegressorMixin, BaseEstimator):
         Loss of the samples set apart; None without early stopping.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of str, shape (n_features_in_,)
+    feature_names_in_ : ndarray of str, shape (n_features,)
         Their names, if there were any.
 
     See Also
