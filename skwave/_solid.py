@@ -204,6 +204,11 @@ class SolidHarmonicScattering(TransformerMixin, BaseEstimator):
         self.n_jobs = n_jobs
         self.verbose = verbose
 
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        return tags
+
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
         """Learn which elements there are.

@@ -7,8 +7,10 @@ import joblib
 import numpy as np
 import torch
 from sklearn.base import clone
+from sklearn.utils import get_tags
 
 from skwave._arrays import dtype_name
+from skwave.molecules import as_molecules
 
 _TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
 
@@ -89,18 +91,19 @@ def assert_invariant(f, x, transformed, tol):
 
 
 def check_transformer(transformer, X):
-    """Check what every transformer of signals here promises.
+    """Check what every transformer here promises.
 
-    The kind, device and type of array that comes in comes out, with one value for all of them;
+    Of signals: the kind, device and type of array that comes in comes out, with one value for all of them;
     the result depends neither on batches and threads nor on the memory layout; pickle, clone and
     joblib's hash are small and stable; names are unique and reach pandas; bad input is refused
-    and leaves the fit as it was.
+    and leaves the fit as it was. Of molecules, whose transformers have not the tag
+    ``two_d_array``: batches, persistence, names, order and refusals.
 
     Parameters
     ----------
     transformer : estimator
         Not fitted.
-    X : ndarray of float64, shape (n_samples, ...)
+    X : ndarray of float64, shape (n_samples, ...), or molecules
         At least three samples that it takes.
 
     Raises
@@ -108,14 +111,9 @@ def check_transformer(transformer, X):
     AssertionError
         At the first promise that is not kept.
     """
-    for check in (
-        _check_arrays,
-        _check_batches,
-        _check_memory_layout,
-        _check_persistence,
-        _check_names,
-        _check_refusals,
-    ):
+    arrays = get_tags(transformer).input_tags.two_d_array
+    own = (_check_arrays, _check_memory_layout, _check_refusals) if arrays else (_check_molecules,)
+    for check in (*own, _check_batches, _check_persistence, _check_names):
         check(clone(transformer), X)
 
 
@@ -171,6 +169,26 @@ def _check_names(transformer, X):
     _assert(len(set(names)) == len(names), "names are not unique")
     frame = clone(transformer).set_output(transform="pandas").fit_transform(X)
     _assert(list(frame.columns) == list(names), "the data frame has other names")
+
+
+def _check_molecules(transformer, X):
+    """Bad molecules are refused, and their order is that of the rows."""
+    expected = transformer.fit_transform(X)
+    numbers, positions = as_molecules(X)[0]
+    nowhere = np.full_like(positions, np.nan)
+    for bad in (
+        [],
+        "text",
+        [(numbers, nowhere)],
+        [(numbers, positions[:0])],
+        [(-numbers, positions)],
+    ):
+        try:
+            transformer.transform(bad)
+        except (ValueError, TypeError):
+            continue
+        raise AssertionError(f"bad molecules {bad!r} were not refused")
+    assert_close(transformer.transform(as_molecules(X)[::-1]), expected[::-1])
 
 
 def _check_refusals(transformer, X):

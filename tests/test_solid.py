@@ -12,6 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skwave import Molecules, SolidHarmonicScattering
+from skwave.testing import check_transformer
 
 SMALL = {"J": 1, "L": 1, "integral_powers": (1, 2), "accuracy": 1e-2}
 WATER = [8, 1, 1], [[0, 0, 0.119], [0, 0.763, -0.477], [0, -0.763, -0.477]]
@@ -103,6 +104,33 @@ def test_what_molecules_may_be(molecules):
         assert np.allclose(est.fit_transform(X), S)
     pytest.importorskip("ase")
     assert np.allclose(est.fit_transform(molecules.to_ase()), S)
+
+
+@pytest.mark.parametrize("kind", ["molecules", "pairs", "padded", "atoms", "series"])
+@pytest.mark.parametrize("pooling", ["atoms", "elements"])
+def test_ours(molecules, kind, pooling):
+    pairs = [(m.numbers, m.positions) for m in molecules]
+    padded = np.zeros((6, 5, 4))
+    for row, (numbers, positions) in zip(padded, pairs, strict=True):
+        row[: len(numbers)] = np.column_stack([numbers, positions])
+    X = {"molecules": molecules, "pairs": pairs, "padded": padded}.get(kind)
+    if kind in ("atoms", "series"):
+        pytest.importorskip("ase")
+        X = molecules.to_ase()
+    if kind == "series":
+        X = pytest.importorskip("pandas").Series(X)
+    check_transformer(SolidHarmonicScattering(J=1, L=1, pooling=pooling), X)
+
+
+@pytest.mark.parametrize("kind", ["list", "series"])
+def test_cross_validation_of_a_pipeline_on_atoms(molecules, kind):
+    pytest.importorskip("ase")
+    X = molecules.to_ase()
+    if kind == "series":
+        X = pytest.importorskip("pandas").Series(X)
+    model = make_pipeline(SolidHarmonicScattering(J=1, L=1, pooling="atoms"), Ridge())
+    scores = cross_val_score(model, X, np.arange(6.0), cv=2, scoring="r2")
+    assert np.isfinite(scores).all()
 
 
 def test_scikit_learn_tools(molecules):
