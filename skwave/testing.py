@@ -93,10 +93,10 @@ def assert_invariant(f, x, transformed, tol):
 def check_transformer(transformer, X):
     """Check what every transformer here promises.
 
-    Of signals: the kind, device and type of array that comes in comes out, with one value for all of them;
-    the result depends neither on batches and threads nor on the memory layout; pickle, clone and
-    joblib's hash are small and stable; names are unique and reach pandas; bad input is refused
-    and leaves the fit as it was. Of molecules, whose transformers have not the tag
+    Of signals: the kind, device and type of array that comes in comes out, with one value for all
+    of them; the result depends neither on batches and threads nor on the memory layout; pickle,
+    clone and joblib's hash are small and stable; names are unique and reach pandas; bad input is
+    refused and leaves the fit as it was. Of molecules, whose transformers have not the tag
     ``two_d_array``: batches, persistence, names, order and refusals.
 
     Parameters

@@ -9,7 +9,7 @@ import math
 from functools import cache
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 # keeps the squares of small fields within the range of float32
 _SCALE = 2.0**50
@@ -136,9 +136,9 @@ def wavelet_gain(l: int) -> float:
     return 1 / (4 * math.pi * 2 ** ((l + 1) / 2) * math.gamma((l + 3) / 2))
 
 
-def _clean(x: Tensor, peak: float | Tensor = 1.0) -> Tensor:
+def _clean(x: Tensor, peak: float = 1.0) -> Tensor:
     # 0 for what is negligible: products of subnormal numbers take a hundred times longer
-    return torch.where(x > peak * torch.finfo(x.dtype).tiny ** 0.25, x, 0.0)
+    return nn.functional.threshold(x, peak * torch.finfo(x.dtype).tiny ** 0.25, 0.0)
 
 
 def _profiles(distance: Tensor, l: int) -> list[Tensor]:
@@ -277,7 +277,7 @@ def map_modulus(u: Tensor, axes: Axes, out: Axes, scale: float, l: int) -> Tenso
     )
     batch, channels = u.shape[:2]
     (nx, ny, nz), size = map(len, out), u.shape[3:]
-    u = _clean(u, u.detach().amax())
+    u = _clean(u, float(u.detach().amax()))
     along_x = (x.flatten(0, 1) @ u.flatten(0, 1).flatten(2)).view(-1, l + 1, nx, *size)
     monomials = []
     for a in range(l + 1):
@@ -287,6 +287,11 @@ def map_modulus(u: Tensor, axes: Axes, out: Axes, scale: float, l: int) -> Tenso
     stacked = torch.stack(monomials, 1).view(batch, channels, -1, nx, ny, nz).transpose(1, 2)
     volume = math.prod(float(axis[1] - axis[0]) for axis in axes)
     return _modulus(stacked, l, wavelet_gain(l) * volume / scale**3)
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    # over the last axis, without a product in memory
+    return (a[..., None, :] @ b[..., None])[..., 0, 0]
 
 
 def integrals(u: Tensor, powers: tuple[float, ...], volume: float) -> Tensor:
@@ -307,11 +312,20 @@ def integrals(u: Tensor, powers: tuple[float, ...], volume: float) -> Tensor:
         Integrals; their gradient is 0 where ``u`` is 0.
     """
     u = u.flatten(-3)
-    large = _clean(u, u.detach().amax())
-    special = {0.5: _SafeSqrt.apply, 1.0: lambda u: u, 2.0: torch.square, 3.0: lambda u: u * u * u}
-    sums = []
-    for q in powers:
-        # what counts for large powers only; and u > 0 keeps the derivative of small ones finite
-        v = large if q > 1 else u if q in special else u.clamp_min(torch.finfo(u.dtype).tiny)
-        sums.append(special.get(q, lambda v, q=q: v.pow(q))(v).sum(-1))
+    # what counts for large powers only
+    large = _clean(u, float(u.detach().amax()))
+    squares = large * large
+    special = {
+        0.5: lambda: _SafeSqrt.apply(u).sum(-1),
+        1.0: lambda: u.sum(-1),
+        2.0: lambda: _dot(large, large),
+        3.0: lambda: _dot(squares, large),
+    }
+
+    def other(q: float) -> Tensor:  # numpydoc ignore=GL08
+        # u > 0 keeps the derivative of small powers finite
+        v = large if q > 1 else u.clamp_min(torch.finfo(u.dtype).tiny)
+        return v.pow(q).sum(-1)
+
+    sums = [special[q]() if q in special else other(q) for q in powers]
     return volume * torch.stack(sums, -1)
