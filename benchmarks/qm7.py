@@ -1,9 +1,9 @@
 """Atomisation energies of QM7: five folds, ours beside SOAP and the Coulomb matrix.
 
 ``SKWAVE_DATA=... make bench NAME=qm7``, or ``python benchmarks/qm7.py [coulomb soap atoms
-integral]``; parts of earlier runs on the machine stay in the table. Errors in kcal/mol on the folds of the file, means over
-folds. Regularisers and kernel widths are chosen on the training folds of the first fold. Times are
-CPU seconds; features a molecule, fits a fold.
+integral]``; parts of earlier runs on the machine stay in the table. Errors in kcal/mol on the folds
+of the file, means over folds. Kernel widths and scalings are chosen on the training folds of the
+first fold. Times are CPU seconds; features a molecule, fits a fold.
 """
 
 import argparse
