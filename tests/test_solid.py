@@ -93,6 +93,18 @@ def test_densities(molecules):
     assert np.allclose(q1["O"][:3], [1, 0, 0], rtol=1e-2)
 
 
+def test_points_beside_gaussians(molecules):
+    both = SolidHarmonicScattering(**SMALL, densities=("dirac", "full", "core"))
+    S, names = both.fit_transform(molecules), both.get_feature_names_out().astype(str)
+    apart = SolidHarmonicScattering(**SMALL, densities=("full", "core")).fit_transform(molecules)
+    assert np.array_equal(S[:, np.char.find(names, "dirac") < 0], apart)
+    q2 = S[:3, list(names).index("s0_dirac_q2")]
+    assert q2.tolist() == [66, 40, 2]
+    # the same charges, seen more sharply
+    sharp, wide = (S[:, list(names).index(f"s1_{d}_j0_l0_q2")] for d in ("dirac", "full"))
+    assert (sharp > wide).all()
+
+
 def test_what_molecules_may_be(molecules):
     est = SolidHarmonicScattering(**SMALL, pooling="atoms")
     S = est.fit_transform(molecules)
@@ -155,6 +167,7 @@ def test_bad_input(molecules):
     for parameters, message in (
         ({"densities": ("full", "electrons")}, "densities"),
         ({"densities": ()}, "densities"),
+        ({"densities": ("full", "full")}, "densities"),
         ({"integral_powers": (0,)}, "integral_powers"),
         ({"pooling": "sum"}, "pooling"),
         ({"accuracy": 0}, "accuracy"),

@@ -116,3 +116,32 @@ def test_force_is_the_finite_difference(molecule):
     with torch.no_grad():
         difference = (energy(positions + h) - energy(positions - h)) / 2e-2
     assert float(gradient[0, 1, 2]) == pytest.approx(float(difference), rel=1e-2)
+
+
+def test_a_point_shows_the_wavelets_themselves():
+    weights = torch.tensor([[[3.0]]], dtype=torch.float64)
+    s = solid_scattering(
+        torch.zeros(1, 1, 3, dtype=torch.float64),
+        weights,
+        sigma=0.0,
+        scales=(0.5, 1.0),
+        L=3,
+        powers=(0.5, 1.0, 2.0),
+        max_order=1,
+        quadrature=quadrature(1e-5),
+    )[0, 0]
+    # the modulus of a wavelet has the integral 1, and for l = 1 a cusp, where sums converge slowly
+    assert torch.allclose(s[1:, 1], torch.full((8,), 3.0, dtype=torch.float64), rtol=3e-4)
+    smooth = [1, 3, 4, 5, 7, 8]
+    assert torch.allclose(s[smooth, 1], torch.full((6,), 3.0, dtype=torch.float64), rtol=1e-6)
+    # that of an isotropic Gaussian, squared: 1 / (8 pi^1.5 sigma^3)
+    assert s[1, 2].item() == pytest.approx(9 / (8 * math.pi**1.5 * 0.5**3), rel=1e-6)
+
+
+def test_order_0_of_points_counts_their_weights():
+    weights = torch.tensor([[[4.0, 9.0, 0.0]]], dtype=torch.float64)
+    s = solid_scattering(
+        torch.zeros(1, 3, 3, dtype=torch.float64), weights, sigma=0.0, scales=(0.5,), L=0,
+        powers=(0.5, 1.0, 2.0), max_order=0,
+    )  # fmt: skip
+    assert torch.allclose(s[0, 0, 0], torch.tensor([5.0, 13.0, 97.0], dtype=torch.float64))
