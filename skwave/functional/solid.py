@@ -197,7 +197,10 @@ def _modulus(monomials: Tensor, l: int, gain: float) -> Tensor:
     if l == 0:
         return (gain * monomials[:, 0]).abs()
     coefficients = _SCALE * harmonic_polynomials(l)[1].to(monomials)
-    squares = (coefficients @ monomials.flatten(2)).square().sum(1)
+    first, *others = (coefficients @ monomials.flatten(2)).unbind(1)
+    squares = first * first
+    for field in others:  # quicker than a sum over an axis of all squares
+        squares = torch.addcmul(squares, field, field)
     norm = _SafeSqrt.apply(squares) * (gain / _SCALE)
     return norm.view(len(norm), *monomials.shape[2:])
 
