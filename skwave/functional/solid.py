@@ -293,8 +293,8 @@ def map_modulus(u: Tensor, axes: Axes, out: Axes, scale: float, l: int) -> Tenso
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:
-    # over the last axis, without a product in memory
-    return (a[..., None, :] @ b[..., None])[..., 0, 0]
+    # over the last two axes, without a product in memory; row after row, to lose few digits
+    return (a[..., None, :] @ b[..., None])[..., 0, 0].sum(-1)
 
 
 def integrals(u: Tensor, powers: tuple[float, ...], volume: float) -> Tensor:
@@ -314,13 +314,13 @@ def integrals(u: Tensor, powers: tuple[float, ...], volume: float) -> Tensor:
     s : Tensor, shape (..., len(powers))
         Integrals; their gradient is 0 where ``u`` is 0.
     """
-    u = u.flatten(-3)
+    u = u.flatten(-2)
     # what counts for large powers only
     large = _clean(u, float(u.detach().amax()))
     squares = large * large
     special = {
-        0.5: lambda: _SafeSqrt.apply(u).sum(-1),
-        1.0: lambda: u.sum(-1),
+        0.5: lambda: _SafeSqrt.apply(u).sum((-2, -1)),
+        1.0: lambda: u.sum((-2, -1)),
         2.0: lambda: _dot(large, large),
         3.0: lambda: _dot(squares, large),
     }
@@ -328,7 +328,7 @@ def integrals(u: Tensor, powers: tuple[float, ...], volume: float) -> Tensor:
     def other(q: float) -> Tensor:  # numpydoc ignore=GL08
         # u > 0 keeps the derivative of small powers finite
         v = large if q > 1 else u.clamp_min(torch.finfo(u.dtype).tiny)
-        return v.pow(q).sum(-1)
+        return v.pow(q).sum((-2, -1))
 
     sums = [special[q]() if q in special else other(q) for q in powers]
     return volume * torch.stack(sums, -1)
