@@ -5,17 +5,21 @@ import time
 import numpy as np
 from joblib import parallel_config
 from scipy.linalg import solve
+from sklearn.decomposition import PCA
 from sklearn.linear_model import LinearRegression, Ridge, RidgeCV
 from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skwave import SolidHarmonicScattering
+from skwave import MultilinearRegressor, SolidHarmonicScattering
 from skwave.parallel import transform_blocks
 
 POWERS = (0.0, 0.25, 0.5)
 WIDTHS = (3, 8, 20)
 ALPHAS = tuple(10.0**k for k in range(-10, 0))
+N_CHOICE = 2500
+N_QM9 = 130_831
 
 
 def local_scattering():
@@ -34,7 +38,7 @@ def ours(est, X):
     return F, (time.process_time() - start) / len(X)
 
 
-def soap(X, n_jobs=1):
+def soap(X):
     """dscribe's SOAP summed over the atoms, and CPU seconds a molecule."""
     from dscribe.descriptors import SOAP
 
@@ -44,7 +48,7 @@ def soap(X, n_jobs=1):
     )
     atoms = X.to_ase()
     start = time.process_time()
-    F = descriptor.create(atoms, n_jobs=n_jobs) * X.n_atoms[:, None]
+    F = descriptor.create(atoms) * X.n_atoms[:, None]
     return F, (time.process_time() - start) / len(X)
 
 
@@ -79,41 +83,31 @@ def errors(prediction, y):
     return {"mae": float(np.abs(e).mean()), "rmse": float(np.sqrt((e**2).mean()))}
 
 
-def ridge(F, y, train, test, n_choice=2500):
+def ridge(F, counts, y, train, test, choice=None):
     """Ridge on standardised features; the regulariser by leave-one-out on a part."""
     scaler = StandardScaler().fit(F[train].astype(float))
     A, B = (scaler.transform(F[rows].astype(float)) for rows in (train, test))
-    part = np.random.default_rng(0).permutation(len(train))[:n_choice]
-    alpha = RidgeCV(np.logspace(-6, 2, 17)).fit(A[part], y[train][part]).alpha_
-    return Ridge(alpha, solver="cholesky").fit(A, y[train]).predict(B)
+    if choice is None:
+        part = np.random.default_rng(0).permutation(len(train))[:N_CHOICE]
+        choice = RidgeCV(np.logspace(-6, 2, 17)).fit(A[part], y[train][part]).alpha_
+    return Ridge(choice, solver="cholesky").fit(A, y[train]).predict(B), choice
 
 
-def scaled(F, train, power):
-    """Features, centred and divided by a power of their standard deviation."""
-    mean = F[train].mean(0, dtype=np.float64)
-    std = F[train].std(0, dtype=np.float64)
-    weight = np.zeros_like(std)
-    used = std > 1e-7 * std.max()
-    weight[used] = std[used] ** -power
-    return (F - mean) * weight
-
-
-def kernel_ridge(F, counts, y, train, test, choice=None, n_choice=2500):
+def kernel_ridge(F, counts, y, train, test, choice=None):
     """Gaussian kernel ridge: the composition removed by least squares, then the kernel.
 
     The power of the scaling, the width (in median distances) and the regulariser are chosen on
-    a part of ``n_choice`` training samples, of which a fifth validates.
+    a part of the training samples, of which a fifth validates.
     """
     linear = LinearRegression().fit(counts[train], y[train])
     residual = y - linear.predict(counts)
     if choice is None:
-        part = np.random.default_rng(0).permutation(train)[:n_choice]
+        part = np.random.default_rng(0).permutation(train)[:N_CHOICE]
         choice = choose(F, residual, *train_test_split(part, test_size=0.2, random_state=0))
     power, width, alpha = choice
-    G = scaled(F, train, power)
-    A, B = G[train], G[test]
+    A, B = scaled(F, train, test, power)
     D = euclidean_distances(A, squared=True)
-    gamma = 1 / (2 * width**2 * median(D))
+    gamma = gamma_of(width, D)
     K = np.exp(-gamma * D, out=D)
     K[np.diag_indices(len(K))] += alpha
     weights = solve(K.T, residual[train], assume_a="pos", overwrite_a=True, check_finite=False)
@@ -122,20 +116,28 @@ def kernel_ridge(F, counts, y, train, test, choice=None, n_choice=2500):
     return prediction + linear.predict(counts[test]), choice
 
 
-def median(D):
-    """Median of the squared distances of at most 2000 samples."""
-    return np.median(D[:2000, :2000])
+def scaled(F, train, test, power):
+    """Features centred and divided by a power of their standard deviation, both parts."""
+    mean = F[train].mean(0, dtype=np.float64)
+    std = F[train].std(0, dtype=np.float64)
+    used = std > 1e-7 * std.max()
+    weight = np.where(used, np.where(used, std, 1) ** -power, 0)
+    return (F[train] - mean) * weight, (F[test] - mean) * weight
+
+
+def gamma_of(width, D):
+    """Exponent of the kernel of a width in median distances, from squared distances."""
+    return 1 / (2 * width**2 * np.median(D[:2000, :2000]))
 
 
 def choose(F, residual, train, valid):
     """The best of all powers, widths and regularisers."""
     found = {}
     for power in POWERS:
-        G = scaled(F, train, power)
-        D = euclidean_distances(G[train], squared=True)
-        E = euclidean_distances(G[valid], G[train], squared=True)
+        A, B = scaled(F, train, valid, power)
+        D, E = (euclidean_distances(G, A, squared=True) for G in (A, B))
         for width in WIDTHS:
-            gamma = 1 / (2 * width**2 * median(D))
+            gamma = gamma_of(width, D)
             values, vectors = np.linalg.eigh(np.exp(-gamma * D))
             c = vectors.T @ residual[train]
             P = np.exp(-gamma * E) @ vectors
@@ -143,3 +145,17 @@ def choose(F, residual, train, valid):
                 e = P @ (c / (np.maximum(values, 0) + alpha)) - residual[valid]
                 found[power, width, alpha] = np.abs(e).mean()
     return min(found, key=found.get)
+
+
+def multilinear(F, counts, y, train, test, choice=None):
+    """Multilinear regression of degree 3 on whitened components."""
+    model = make_pipeline(
+        StandardScaler(),
+        PCA(400, whiten=True, svd_solver="randomized", random_state=0),
+        MultilinearRegressor(3, 64, learning_rate_init=2e-3, random_state=0),
+    )
+    model.fit(F[train].astype(np.float32), y[train])
+    return model.predict(F[test].astype(np.float32)), None
+
+
+HEADS = {"ridge": ridge, "kernel ridge": kernel_ridge, "multilinear": multilinear}

@@ -14,35 +14,12 @@ from functools import partial
 
 import numpy as np
 from _bench import earlier, save
-from _molecules import (
-    composition,
-    coulomb_matrix,
-    errors,
-    kernel_ridge,
-    local_scattering,
-    ours,
-    ridge,
-    soap,
-)
-from sklearn.decomposition import PCA
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from _molecules import HEADS, composition, coulomb_matrix, errors, local_scattering, ours, soap
 
-from skwave import MultilinearRegressor, SolidHarmonicScattering
+from skwave import SolidHarmonicScattering
 from skwave.datasets import fetch_qm7
 
 warnings.simplefilter("ignore")
-HEADS = ("ridge", "kernel ridge", "multilinear")
-
-
-def multilinear(F, y, train, test):
-    """Multilinear regression of degree 3 on whitened components."""
-    model = make_pipeline(
-        StandardScaler(),
-        PCA(400, whiten=True, svd_solver="randomized", random_state=0),
-        MultilinearRegressor(3, 64, learning_rate_init=2e-3, random_state=0),
-    )
-    return model.fit(F[train].astype(np.float32), y[train]).predict(F[test].astype(np.float32))
 
 
 def run(label, F, seconds, head, y, counts, fold):
@@ -51,10 +28,7 @@ def run(label, F, seconds, head, y, counts, fold):
     start = time.process_time()
     for k in np.unique(fold):
         train, test = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
-        if head == "kernel ridge":
-            prediction, choice = kernel_ridge(F, counts, y, train, test, choice)
-        else:
-            prediction = {"ridge": ridge, "multilinear": multilinear}[head](F, y, train, test)
+        prediction, choice = HEADS[head](F, counts, y, train, test, choice)
         found.append(errors(prediction, y[test]))
     row = {
         "features": label,
@@ -104,11 +78,10 @@ def main():
     parser.add_argument("parts", nargs="*", default=list(PARTS), help=f"any of {list(PARTS)}")
     data = fetch_qm7(data_home=os.environ.get("SKWAVE_DATA"))
     X, y, fold = data.data, data.target, data.fold
-    found = earlier("qm7")
+    counts, found = composition(X), earlier("qm7")
     for part in parser.parse_args().parts:
         label, features, heads = PARTS[part]
         F, seconds = features(X)
-        counts = composition(X)
         found[part] = [run(label, F, seconds, head, y, counts, fold) for head in heads]
         save("qm7", found, table([row for name in PARTS for row in found.get(name, [])]))
 

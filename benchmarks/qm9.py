@@ -14,20 +14,19 @@ import warnings
 import numpy as np
 from _bench import save
 from _molecules import (
+    HEADS,
+    N_QM9,
     composition,
     coulomb_matrix,
     errors,
-    kernel_ridge,
     local_scattering,
     ours,
-    ridge,
     soap,
 )
 
 from skwave.datasets import fetch_qm9
 
 warnings.simplefilter("ignore")
-N_ALL = 130_831
 
 
 def run(label, F, seconds, head, y, counts, sizes, test):
@@ -36,10 +35,7 @@ def run(label, F, seconds, head, y, counts, sizes, test):
     for n in sizes:
         train = np.arange(len(y))[len(test) :][:n]
         start = time.process_time()
-        if head == "ridge":
-            prediction, choice = ridge(F, y, train, test), None
-        else:
-            prediction, choice = kernel_ridge(F, counts, y, train, test)
+        prediction, choice = HEADS[head](F, counts, y, train, test)
         rows.append(
             {
                 "features": label,
@@ -75,7 +71,7 @@ def table(rows, n_test, sizes):
         maes = " | ".join(f"{curve[n]['mae']:.2f}" if n in curve else "" for n in sizes)
         lines.append(
             f"| {features} | {r['count']} | {1e3 * r['feature_s']:.1f} "
-            f"| {r['feature_s'] * N_ALL / 60:.0f} | {head} | {maes} |"
+            f"| {r['feature_s'] * N_QM9 / 60:.0f} | {head} | {maes} |"
         )
     return "\n".join(lines)
 

@@ -13,17 +13,17 @@ import time
 import numpy as np
 import torch
 from _bench import hardware, save
+from _molecules import N_QM9
 from scattering import import_kymatio
 from sklearn.utils import check_random_state
 
 from skwave import SolidHarmonicScattering
-from skwave._solid import density_weights
+from skwave._densities import density_weights
 from skwave.datasets import load_qm7_sample
 from skwave.functional.solid import align
 
 GRID, PIXELS, SIGMA = (192, 128, 96), 8.88, 2.0
 POWERS = (0.5, 1.0, 2.0, 3.0)
-N_QM9 = 130_831
 
 
 def estimator(accuracy, **parameters):

@@ -8,10 +8,11 @@ import torch
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, check_random_state, validate_data
 
-from skwave._arrays import resolve_device
+from skwave._arrays import resolve_device, resolve_dtype
 from skwave._sklearn import Interval, StrOptions, check_sample_weight, fit_context
 from skwave.nn import Multilinear
 
+_LOSSES = {"squared_error": torch.nn.MSELoss, "absolute_error": torch.nn.L1Loss}
 _ROWS = 4096  # of a prediction at once
 
 
@@ -192,21 +193,34 @@ class MultilinearRegressor(RegressorMixin, BaseEstimator):
         return self
 
     def _net(self, X, device, seed):
-        from skwave._net import weighted_net  # skorch takes seconds to import
+        # skorch takes seconds to import
+        from skorch.callbacks import EarlyStopping, LRScheduler
+        from skorch.dataset import ValidSplit
+        from skorch.utils import noop
 
-        module = Multilinear(X.shape[1], self.n_terms, self.degree)
-        return weighted_net(
-            module.to(torch.float64 if X.dtype == np.float64 else torch.float32),
-            loss=self.loss,
-            alpha=self.alpha,
-            rate=self.learning_rate_init,
+        from skwave._net import WeightedNet
+
+        callbacks = [("rate", LRScheduler("CosineAnnealingLR", T_max=self.max_iter))]
+        if self.early_stopping:
+            stop = EarlyStopping(
+                patience=self.n_iter_no_change, threshold=self.tol, load_best=True, sink=noop
+            )
+            callbacks.append(("stop", stop))
+        return WeightedNet(
+            Multilinear(X.shape[1], self.n_terms, self.degree).to(resolve_dtype(None, X)),
+            criterion=_LOSSES[self.loss],
+            criterion__reduction="none",
+            optimizer=torch.optim.AdamW,
+            optimizer__weight_decay=self.alpha,
+            lr=self.learning_rate_init,
             batch_size=self.batch_size,
-            max_iter=self.max_iter,
-            validation_fraction=self.validation_fraction if self.early_stopping else None,
-            n_iter_no_change=self.n_iter_no_change,
-            tol=self.tol,
+            max_epochs=self.max_iter,
+            iterator_train__shuffle=True,
+            train_split=ValidSplit(self.validation_fraction, random_state=seed)
+            if self.early_stopping
+            else None,
+            callbacks=callbacks,
             device=device,
-            seed=seed,
             verbose=self.verbose,
         )
 

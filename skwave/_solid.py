@@ -10,50 +10,16 @@ from sklearn.utils.validation import check_is_fitted
 
 from skwave._arrays import dtype_name, resolve_device, resolve_dtype
 from skwave._batch import batch_rows, run_batches
+from skwave._densities import DENSITIES, density_weights, pad
 from skwave._sklearn import Interval, StrOptions, fit_context
 from skwave.functional.local import local_invariants
 from skwave.functional.solid import align
 from skwave.functional.solid_scattering import quadrature, solid_paths, solid_scattering
 from skwave.molecules import SYMBOLS, as_molecules
 
-_DENSITIES = ("full", "core", "valence", "elements", "dirac")
-_SHELLS = (2, 10, 18, 36, 54, 86)
 # molecules at once: fields on grids fill the cache alone, pairs of atoms do not
 _ROWS_OF_GRIDS = {"cpu": 1, "cuda": 32}
 _ROWS_OF_PAIRS = {"cpu": 16, "cuda": 1024}
-
-
-def density_weights(numbers, density):
-    """Weights of the atoms in a density.
-
-    Parameters
-    ----------
-    numbers : ndarray of int
-        Atomic numbers, 0 where there is no atom.
-    density : str
-        "full" or "dirac" for the charges; "core" for the electrons of closed shells, 0 for H
-        and He, 2 for Li to Ne, and so on; "valence" for the others; or the symbol of an
-        element, whose atoms have the weight 1.
-
-    Returns
-    -------
-    weights : ndarray of float, of the shape of ``numbers``
-        Weights.
-    """
-    core = np.array((0, *_SHELLS))[np.searchsorted(_SHELLS, numbers)]
-    charges = {"full": numbers, "dirac": numbers, "core": core, "valence": numbers - core}
-    weights = charges[density] if density in charges else numbers == SYMBOLS.index(density) + 1
-    return weights.astype(float)
-
-
-def _pad(molecules):
-    # numbers (n, k), 0 where there is no atom, and positions (n, k, 3)
-    n_atoms = molecules.n_atoms
-    numbers = np.zeros((len(molecules), n_atoms.max()), dtype=np.int64)
-    positions = np.zeros((*numbers.shape, 3))
-    occupied = np.arange(numbers.shape[1]) < n_atoms[:, None]
-    numbers[occupied], positions[occupied] = molecules.numbers, molecules.positions
-    return numbers, positions
 
 
 class SolidHarmonicScattering(TransformerMixin, BaseEstimator):
@@ -247,10 +213,10 @@ class SolidHarmonicScattering(TransformerMixin, BaseEstimator):
         molecules = as_molecules(X)
         self._check_elements(molecules)
         dtype, device = self._dtype(), resolve_device(self.device, molecules)
-        out = np.empty((len(molecules), len(self._names())), dtype=dtype_name(dtype))
+        out = None
 
         def compute(rows):
-            numbers, positions = _pad(molecules[rows])
+            numbers, positions = pad(molecules[rows])
             with torch.no_grad():
                 y = self._features(numbers, torch.from_numpy(positions).to(device), dtype)
             return rows, y
@@ -264,6 +230,8 @@ class SolidHarmonicScattering(TransformerMixin, BaseEstimator):
             name=type(self).__name__,
         )
         for rows, y in results:
+            if out is None:
+                out = np.empty((len(molecules), y.shape[1]), dtype=dtype_name(dtype))
             out[rows] = y.cpu().numpy()
         return out
 
@@ -306,7 +274,7 @@ class SolidHarmonicScattering(TransformerMixin, BaseEstimator):
         return torch.float64 if self.dtype is None else resolve_dtype(self.dtype, None)
 
     def _check(self):
-        for name, allowed in (("densities", _DENSITIES), ("integral_powers", None)):
+        for name, allowed in (("densities", DENSITIES), ("integral_powers", None)):
             values = getattr(self, name)
             wrong = [v for v in values if (v not in allowed if allowed else not v > 0)]
             if wrong or not len(values) or len(set(values)) < len(values):
@@ -338,8 +306,9 @@ class SolidHarmonicScattering(TransformerMixin, BaseEstimator):
     def _names(self):
         names, scales = [], [f"{i / self.scales_per_octave:g}" for i in range(len(self.scales_))]
         if self.pooling in ("integral", "both"):
+            paths = self.paths_
             for channel in self._channels():
-                for path in self.paths_:
+                for path in paths:
                     j = "".join(f"_j{scales[i]}" for i in path.j)
                     degrees = path.l if self.cross_degrees else path.l[:1]
                     l = "".join(f"_l{i}" for i in degrees)

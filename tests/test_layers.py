@@ -19,6 +19,7 @@ LAYERS = [
     "nn",
     "_scattering",
     "molecules",
+    "_densities",
     "_solid",
     "_net",
     "_multilinear",

@@ -317,12 +317,11 @@ def integrals(u: Tensor, powers: tuple[float, ...], volume: float) -> Tensor:
     u = u.flatten(-2)
     # what counts for large powers only
     large = _clean(u, float(u.detach().amax()))
-    squares = large * large
     special = {
         0.5: lambda: _SafeSqrt.apply(u).sum((-2, -1)),
         1.0: lambda: u.sum((-2, -1)),
         2.0: lambda: _dot(large, large),
-        3.0: lambda: _dot(squares, large),
+        3.0: lambda: _dot(large * large, large),
     }
 
     def other(q: float) -> Tensor:  # numpydoc ignore=GL08

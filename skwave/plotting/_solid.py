@@ -3,7 +3,8 @@
 import numpy as np
 import torch
 
-from skwave._solid import SolidHarmonicScattering, density_weights
+from skwave._densities import density_weights
+from skwave._solid import SolidHarmonicScattering
 from skwave.functional.solid import align, gaussian_modulus
 from skwave.molecules import SYMBOLS, as_molecules
 from skwave.plotting._checks import (
@@ -174,7 +175,7 @@ class SolidHarmonicDisplay:
         weights = density_weights(numbers, density)
         positions = torch.tensor(positions)[None]
         positions = align(positions, torch.ones(positions.shape[:2], dtype=torch.bool))
-        half = positions[0].abs().amax(0) + 3 * estimator.sigma * 2**estimator.J
+        half = positions[0].abs().amax(0) + 3 * estimator.scales_[-1]
         x, y = (torch.arange(-float(h), float(h), step, dtype=torch.float64) for h in half[:2])
         axes = (x, y, torch.tensor([float(z)], dtype=torch.float64))
         weights = torch.from_numpy(weights)[None, None]
