@@ -1,14 +1,34 @@
 r"""Pointwise nonlinearities of complex wavelet coefficients."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
+
+_SAMPLES = 2**16  # of a cycle, for the coefficients of any function
 
 
 def _norm(squares: Tensor) -> Tensor:
     # torch.abs of a complex tensor is several times slower, being safe against overflow
     return torch.add(squares[..., 0], squares[..., 1]).sqrt_()
+
+
+def squared_modulus(z: Tensor) -> Tensor:
+    r"""Squared modulus :math:`|z|^2`.
+
+    Parameters
+    ----------
+    z : Tensor, shape (...)
+        Complex tensor.
+
+    Returns
+    -------
+    u : Tensor, shape (...)
+        Real.
+    """
+    squares = torch.view_as_real(z.resolve_conj()).square()
+    return squares[..., 0] + squares[..., 1]  # quicker than a sum over an axis of two
 
 
 class _Modulus(torch.autograd.Function):
@@ -163,3 +183,116 @@ def rectifier_harmonic(k: int) -> float:
     if k % 2:
         return 0.25 if abs(k) == 1 else 0.0
     return (-1) ** (k // 2) / (math.pi * (1 - k * k))
+
+
+def rectifier_harmonics(rho: str | Callable[[Tensor], Tensor], K: int) -> Tensor:
+    r"""Fourier coefficients of a nonlinearity of a cosine.
+
+    .. math:: c_k = \frac{1}{2\pi} \int_0^{2\pi} \rho(\cos\alpha)\,e^{-ik\alpha}\,d\alpha
+
+    For a homogeneous :math:`\rho`, one with :math:`\rho(az) = a\rho(z)` for :math:`a > 0`,
+    they tie what it does to wavelet coefficients to phase harmonics,
+    :math:`\rho(\mathrm{Re}(e^{i\alpha} z)) = \sum_k c_k\, e^{ik\alpha}\, [z]^k`.
+
+    Parameters
+    ----------
+    rho : {"relu", "abs"} or callable
+        :math:`\max(a, 0)` or :math:`|a|`, in closed form; or any function of a tensor, whose
+        coefficients come from samples.
+    K : int
+        Largest harmonic.
+
+    Returns
+    -------
+    c : Tensor of float64, shape (K + 1,)
+        Coefficients of ``k`` from 0 to ``K``; they are real, and even in ``k``.
+
+    References
+    ----------
+    .. [1] Mallat, S., Zhang, S. and Rochette, G., Phase harmonic correlations and convolutional
+       neural networks, Information and Inference 9, 2020, theorem 3.1.
+
+    Examples
+    --------
+    >>> (rectifier_harmonics("abs", 2) * math.pi).tolist()
+    [2.0, 0.0, 0.6666666666666666]
+    """
+    if callable(rho):
+        n = max(_SAMPLES, 4 * K)
+        alpha = 2 * math.pi * torch.arange(n, dtype=torch.float64) / n
+        return torch.fft.rfft(rho(torch.cos(alpha)), norm="forward").real[: K + 1].clone()
+    c = torch.tensor([rectifier_harmonic(k) for k in range(K + 1)], dtype=torch.float64)
+    if rho == "relu":
+        return c
+    if rho == "abs":  # |a| is the sum of max(a, 0) and max(-a, 0): odd harmonics cancel
+        c[1::2] = 0
+        return 2 * c
+    raise ValueError(f"rho={rho!r} must be 'relu', 'abs' or a callable.")
+
+
+class _PhaseHarmonic(torch.autograd.Function):
+    @staticmethod
+    def forward(z, k):
+        r = _norm(torch.view_as_real(z).square()).clamp_(min=torch.finfo(z.dtype).tiny)
+        unit = torch.view_as_complex(torch.view_as_real(z) / r[..., None])
+        power, out = k - 1, z
+        while power:
+            if power % 2:
+                out = out * unit
+            power //= 2
+            if power:
+                unit = unit * unit
+        return out
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.k = inputs[1]
+        ctx.save_for_backward(inputs[0], output)
+
+    @staticmethod
+    def backward(ctx, grad):
+        # d[z]^k: the modulus changes as that of z, the phase k times as much
+        z, out = ctx.saved_tensors
+        h = grad.conj() * out
+        turned = torch.complex(h.real, -ctx.k * h.imag) * z
+        squares = squared_modulus(z)
+        tiny = torch.finfo(squares.dtype).tiny
+        scale = torch.where(squares > tiny, 1 / squares.clamp_min(tiny), 0.0)
+        return torch.view_as_complex(torch.view_as_real(turned) * scale[..., None]), None
+
+
+def phase_harmonic(z: Tensor, k: int) -> Tensor:
+    r"""Phase harmonic :math:`[z]^k = |z|\,e^{ik\arg z}`.
+
+    :math:`[z]^0` is the modulus, :math:`[z]^1 = z`, :math:`[z]^{-k}` the conjugate of
+    :math:`[z]^k`. The phase turns ``k`` times as fast, the modulus stays: frequencies are
+    multiplied by ``k``, so that scales can be compared. It is Lipschitz,
+    :math:`|[z]^k - [z']^k| \le \max(|k|, 1)\,|z - z'|`.
+
+    Parameters
+    ----------
+    z : Tensor, shape (...)
+        Complex tensor.
+    k : int
+        Harmonic.
+
+    Returns
+    -------
+    h : Tensor, shape (...)
+        Complex, but real for ``k=0``. Its gradient is 0 where ``z`` is 0.
+
+    References
+    ----------
+    .. [1] Mallat, S., Zhang, S. and Rochette, G., Phase harmonic correlations and convolutional
+       neural networks, Information and Inference 9, 2020.
+
+    Examples
+    --------
+    >>> phase_harmonic(torch.tensor([2j, 0j]), 2)
+    tensor([-2.+0.j, 0.+0.j])
+    """
+    if k == 0:
+        return modulus(z)
+    if k < 0:
+        return phase_harmonic(z, -k).conj()
+    return z if k == 1 else _PhaseHarmonic.apply(z.resolve_conj(), k)

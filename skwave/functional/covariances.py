@@ -1,0 +1,281 @@
+r"""Covariances of the phase harmonics of wavelet coefficients, block after block."""
+
+import math
+from functools import lru_cache
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from skwave.functional.fields import Fields, FieldPlan, Grid
+from skwave.functional.nonlinearity import squared_modulus
+
+Pairs = tuple[tuple[int, int], ...]
+
+
+class Shift(NamedTuple):
+    """Offset of the second factor.
+
+    Attributes
+    ----------
+    n, a : int
+        Length and direction, as a group counts them; 0 for none.
+    dy, dx : int
+        Samples.
+    """
+
+    n: int = 0
+    a: int = 0
+    dy: int = 0
+    dx: int = 0
+
+
+Offsets = tuple[tuple[int, int], ...]
+
+
+class Block(NamedTuple):
+    r"""Covariances of one harmonic at one scale with another at another.
+
+    .. math:: C(\tau) = \big\langle [x\star\psi_{j_1,\ell_1}]^{k_1}(u)\;
+       [x\star\psi_{j_2,\ell_2}]^{k_2}(u - \tau)^* \big\rangle_u
+
+    Attributes
+    ----------
+    group : str
+        Name of the group.
+    j1, k1, j2, k2 : int
+        Scales, ``j1 <= j2``, and harmonics. The scale ``J`` is the low-pass.
+    pairs : tuple of (int, int)
+        Orientations :math:`(\ell_1, \ell_2)`. Those from ``L`` on are the opposite ones, whose
+        coefficients are conjugate.
+    shifts : tuple of Shift
+        Offsets :math:`\tau`.
+    chosen : tuple of tuple of int, or None
+        Which of the offsets each pair has; None for all.
+    real : bool
+        Whether all of it is real: covariances of moduli.
+    own : bool
+        Whether these are variances: real between a channel and itself.
+    angular : bool
+        Whether orientations stand for frequencies of a Fourier series along all ``2 * L`` of
+        them.
+    """
+
+    group: str
+    j1: int
+    k1: int
+    j2: int
+    k2: int
+    pairs: Pairs
+    shifts: tuple[Shift, ...] = (Shift(),)
+    chosen: tuple[tuple[int, ...], ...] | None = None
+    real: bool = False
+    own: bool = False
+    angular: bool = False
+
+
+class Moment(NamedTuple):
+    """What one moment is of: the row of a table.
+
+    Attributes
+    ----------
+    group : str
+        Name of the group.
+    j1, l1, k1, j2, l2, k2 : int
+        Scale, orientation and harmonic of both factors; -1 where there is none.
+    n, a : int
+        Length and direction of the offset, as the group counts them.
+    dy, dx : int
+        Offset in samples.
+    part : str
+        ``"re"``, ``"im"``, or ``""`` for what is real.
+    c1, c2 : int
+        Channels.
+    """
+
+    group: str
+    j1: int = -1
+    l1: int = -1
+    k1: int = -1
+    j2: int = -1
+    l2: int = -1
+    k2: int = -1
+    n: int = 0
+    a: int = 0
+    dy: int = 0
+    dx: int = 0
+    part: str = ""
+    c1: int = 0
+    c2: int = 0
+
+
+def channel_pairs(block: Block, n_channels: int) -> Pairs:
+    """Channels whose fields are multiplied: each pair once, if the order says nothing.
+
+    Parameters
+    ----------
+    block : Block
+        Block.
+    n_channels : int
+        Number of channels.
+
+    Returns
+    -------
+    pairs : tuple of (int, int)
+        Channels of the two factors.
+    """
+    pairs = [(a, b) for a in range(n_channels) for b in range(n_channels)]
+    return tuple((a, b) for a, b in pairs if a <= b or not block.own)
+
+
+def block_rows(block: Block, n_channels: int) -> list[Moment]:
+    """Rows of the moments of a block, in their order.
+
+    Parameters
+    ----------
+    block : Block
+        Block.
+    n_channels : int
+        Number of channels.
+
+    Returns
+    -------
+    rows : list of Moment
+        Channels first, then orientations, offsets, and parts.
+    """
+    shifts = [
+        block.shifts if block.chosen is None else [block.shifts[i] for i in block.chosen[p]]
+        for p in range(len(block.pairs))
+    ]
+    return [
+        Moment(block.group, block.j1, l1, block.k1, block.j2, l2, block.k2, *shift, part, c1, c2)
+        for c1, c2 in channel_pairs(block, n_channels)
+        for (l1, l2), of_pair in zip(block.pairs, shifts, strict=True)
+        for shift in of_pair
+        for part in ([""] if block.real or (block.own and c1 == c2) else ["re", "im"])
+    ]
+
+
+@lru_cache(maxsize=64)
+def waves(
+    grid: Grid, shape: Grid, offsets: Offsets, dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    r"""Plane waves :math:`e^{i\omega\cdot\tau}` at the frequencies of a grid.
+
+    Parameters
+    ----------
+    grid : (int, int)
+        Grid.
+    shape : (int, int)
+        Grid of the signals, whose samples are the unit of the offsets.
+    offsets : tuple of (int, int)
+        Offsets :math:`\tau`.
+    dtype : torch.dtype
+        Real type.
+    device : torch.device
+        Where they are.
+
+    Returns
+    -------
+    e : Tensor, shape (h * w, n_offsets)
+        Complex; kept for the next call.
+    """
+    wy, wx = (
+        2 * math.pi / n * torch.fft.fftfreq(size, 1 / size, dtype=torch.float64)
+        for size, n in zip(grid, shape, strict=True)
+    )
+    angle = torch.stack([wy[:, None] * dy + wx * dx for dy, dx in offsets], -1).flatten(0, 1)
+    return torch.complex(angle.cos().to(device, dtype), angle.sin().to(device, dtype))
+
+
+def _wide(h_hat: Tensor) -> Tensor:
+    # add the opposite orientations: the spectrum of the conjugate field
+    opposite = h_hat.flip((-2, -1)).roll((1, 1), (-2, -1)).conj()
+    return torch.cat((h_hat, opposite), 2)
+
+
+def block_covariances(block: Block, fields: Fields) -> Tensor:
+    """Covariances of a block.
+
+    Parameters
+    ----------
+    block : Block
+        Block.
+    fields : Fields
+        Fields of a batch of signals.
+
+    Returns
+    -------
+    c : Tensor, shape (B, n_channel_pairs, n_pairs, n_shifts)
+        Real for blocks of moduli and for variances of one channel, else complex.
+    """
+    plan = fields.plan
+    # on the finer grid the harmonic of the coarser scale is as fine as the other factor
+    grid = plan.grids[block.j1 if block.k2 > 1 else block.j2]
+    channels = channel_pairs(block, fields.x_hat.shape[1])
+    first, second = (list(c) for c in zip(*channels, strict=True))
+    l1, l2 = (list(l) for l in zip(*block.pairs, strict=True))
+    a = fields.spectrum(block.j1, block.k1, grid, block.j2)
+    same = l1 == l2 == list(range(a.shape[2]))
+    auto = same and (block.j1, block.k1) == (block.j2, block.k2) and len(channels) == 1
+    if auto and plan.masks is None:
+        return _chosen(_against_waves(squared_modulus(a), block, plan), block)
+    b = fields.spectrum(block.j2, block.k2, grid)
+    if len(channels) > 1:
+        a, b = a[:, first], b[:, second]
+    if block.angular or max(*l1, *l2) >= a.shape[2]:
+        a, b = _wide(a), _wide(b)
+    if block.angular:
+        a, b = (torch.fft.fft(h, dim=2, norm="ortho") for h in (a, b))
+    if not same and block.shifts == (Shift(),):
+        c = (a.flatten(-2) @ b.flatten(-2).mH)[..., l1, l2, None]
+    else:
+        c = _against_waves((a if same else a[:, :, l1]) * (b if same else b[:, :, l2]).conj(), block, plan)
+    return _chosen(c.real if block.real else c, block)
+
+
+def _against_waves(product: Tensor, block: Block, plan: FieldPlan) -> Tensor:
+    # inverse transform of a cross spectrum, at the offsets alone
+    if block.shifts == (Shift(),):
+        return product.sum((-2, -1))[..., None]
+    offsets = tuple((shift.dy, shift.dx) for shift in block.shifts)
+    real = torch.float64 if product.dtype in (torch.float64, torch.complex128) else torch.float32
+    e = waves(tuple(product.shape[-2:]), plan.shape, offsets, real, product.device)
+    if product.is_complex():
+        return product.flatten(-2) @ e
+    c = (product.flatten(-2) @ torch.view_as_real(e).flatten(1)).unflatten(-1, (-1, 2))
+    return c[..., 0] if block.real else torch.view_as_complex(c)
+
+
+def _chosen(c: Tensor, block: Block) -> Tensor:
+    if block.chosen is None:
+        return c
+    return c[:, :, torch.arange(len(block.chosen))[:, None], torch.tensor(block.chosen)]
+
+
+def real_parts(c: Tensor, block: Block, n_channels: int) -> Tensor:
+    """Covariances as one real vector, in the order of `block_rows`.
+
+    Parameters
+    ----------
+    c : Tensor, shape (B, n_channel_pairs, n_pairs, n_shifts)
+        Result of `block_covariances`.
+    block : Block
+        Block.
+    n_channels : int
+        Number of channels.
+
+    Returns
+    -------
+    v : Tensor, shape (B, n)
+        Real.
+    """
+    if not c.is_complex():
+        return c.flatten(1)
+    if not block.own:
+        return torch.view_as_real(c.resolve_conj()).flatten(1)
+    parts = [
+        c[:, i].real if a == b else torch.view_as_real(c[:, i].resolve_conj())
+        for i, (a, b) in enumerate(channel_pairs(block, n_channels))
+    ]
+    return torch.cat([part.flatten(1) for part in parts], 1)

@@ -1,0 +1,359 @@
+r"""Wavelet fields of a batch of signals, each scale on a grid of its own, and their harmonics."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from skwave.functional.bump import bump_1d, bump_2d
+from skwave.functional.fourier import crop_spectrum
+from skwave.functional.morlet import morlet_1d, morlet_2d
+from skwave.functional.nonlinearity import modulus, phase_harmonic, rectifier
+
+Grid = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class FieldPlan:
+    """Grids and filters of the scales of a bank.
+
+    Attributes
+    ----------
+    shape : (int, int)
+        Grid of the signals ``(H, W)``; 1-D signals are ``(N, 1)``.
+    J, L : int
+        Numbers of scales and of orientations.
+    grids : tuple of (int, int)
+        Grid of each scale, and of the low-pass.
+    filters : tuple of Tensor, shape (L, h, w, 1)
+        Wavelets in Fourier, cropped to the grid of their scale; last the low-pass, one alone.
+    masks : tuple of Tensor, shape ``shape``, or None
+        Weights of the average for each scale, of mean 1; None for the mean over all samples.
+    n_phases : int or None
+        Phases of the rectifier that takes the place of the modulus; None for the modulus.
+    """
+
+    shape: Grid
+    J: int
+    L: int
+    grids: tuple[Grid, ...]
+    filters: tuple[Tensor, ...]
+    masks: tuple[Tensor, ...] | None = None
+    n_phases: int | None = None
+
+
+def _coarse(n: int, j: int, oversampling: int) -> int:
+    return min(n, 2 * math.ceil(n * 2**oversampling / 2**j))
+
+
+def field_plan(
+    shape: Grid,
+    J: int,
+    L: int,
+    *,
+    wavelet: str = "bump",
+    oversampling: int = 0,
+    n_phases: int | None = None,
+    valid: Tensor | None = None,
+    dtype: torch.dtype = torch.float64,
+    device: torch.device | str = "cpu",
+) -> FieldPlan:
+    r"""Plan of the wavelet fields of signals of one shape.
+
+    The fields of scale :math:`j` are sampled about every :math:`2^{j-1}` samples. Bump-steerable
+    wavelets end at :math:`|\omega| = 1.7\pi/2^j`, so that nothing is lost; the tails of Morlet
+    wavelets are cut there, at 0.7 % of the peak.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Grid ``(H, W)``, or ``(N, 1)`` for signals, with ``L=1``.
+    J : int
+        Number of scales.
+    L : int
+        Number of orientations in :math:`[0, \pi)`.
+    wavelet : {"bump", "morlet"}, default="bump"
+        Bank.
+    oversampling : int, default=0
+        Log2 of the factor by which the grids are finer, for moduli and harmonics, which alias.
+    n_phases : int, default=None
+        Phases of the rectifier, in place of the modulus.
+    valid : Tensor of bool, shape ``shape``, default=None
+        Samples that count. Averages of scale ``j`` leave out what is nearer than :math:`2^j` to
+        others.
+    dtype : torch.dtype, default=torch.float64
+        Type of the filters.
+    device : torch.device, default="cpu"
+        Where they are.
+
+    Returns
+    -------
+    plan : FieldPlan
+        Plan.
+    """
+    if shape[1] == 1:
+        bank = bump_1d(shape[0], J) if wavelet == "bump" else morlet_1d(shape[0], J)
+    else:
+        bank = bump_2d(shape, J, L) if wavelet == "bump" else morlet_2d(shape, J, L)
+    psi_hat = bank.psi_hat[: J * L].view(J, L, *shape)
+    grids = tuple(tuple(_coarse(n, j, oversampling) for n in shape) for j in range(J))
+    grids += grids[-1:]
+    filters = tuple(
+        crop_spectrum(f_hat, grid)[..., None].to(device, dtype).contiguous()
+        for f_hat, grid in zip([*psi_hat, bank.phi_hat.view(1, *shape)], grids, strict=True)
+    )
+    masks = None
+    if valid is not None:
+        masks = tuple(_eroded(valid, 2**j).to(device, dtype) for j in range(J + 1))
+    return FieldPlan(shape, J, L, grids, filters, masks, n_phases)
+
+
+def _eroded(valid: Tensor, radius: int) -> Tensor:
+    # 1 where all samples within the radius are valid and there, 0 elsewhere; over the mean
+    bad = 1.0 - valid.to(torch.float64)
+    for axis in range(2):
+        if valid.shape[axis] > 1:
+            moved = bad.movedim(axis, -1)[:, None]
+            padded = torch.nn.functional.pad(moved, (radius, radius), value=1.0)
+            moved = torch.nn.functional.max_pool1d(padded, 2 * radius + 1, 1)
+            bad = moved[:, 0].movedim(-1, axis)
+    good = 1.0 - bad
+    return good / good.mean()
+
+
+def pad_spectrum(x_hat: Tensor, grid: Grid) -> Tensor:
+    """Spectrum on a finer grid, zero beyond what it has.
+
+    Parameters
+    ----------
+    x_hat : Tensor, shape (..., h, w)
+        Spectrum in FFT order.
+    grid : (int, int)
+        Finer grid.
+
+    Returns
+    -------
+    y_hat : Tensor, shape ``(..., *grid)``
+        Padded spectrum.
+    """
+    for axis, n in zip((-2, -1), grid, strict=True):
+        size = x_hat.shape[axis]
+        if size < n:
+            low = x_hat.narrow(axis, 0, size - size // 2)
+            high = x_hat.narrow(axis, size - size // 2, size // 2)
+            zeros = x_hat.new_zeros(
+                [n - size if a == axis % x_hat.ndim else s for a, s in enumerate(x_hat.shape)]
+            )
+            x_hat = torch.cat((low, zeros, high), axis)
+    return x_hat
+
+
+def fft(x: Tensor) -> Tensor:
+    """Spectrum whose sum of products is the mean of products of samples.
+
+    Parameters
+    ----------
+    x : Tensor, shape (..., h, w)
+        Field.
+
+    Returns
+    -------
+    x_hat : Tensor, shape (..., h, w)
+        Complex.
+    """
+    return torch.fft.fft2(x, norm="forward")
+
+
+def ifft(x_hat: Tensor) -> Tensor:
+    """Inverse of `fft`.
+
+    Parameters
+    ----------
+    x_hat : Tensor, shape (..., h, w)
+        Spectrum.
+
+    Returns
+    -------
+    x : Tensor, shape (..., h, w)
+        Complex field.
+    """
+    return torch.fft.ifft2(x_hat, norm="forward")
+
+
+class Fields:
+    r"""Wavelet fields of a batch, their phase harmonics and spectra, each computed once.
+
+    Parameters
+    ----------
+    x : Tensor, shape (B, C, H, W)
+        Real signals.
+    plan : FieldPlan
+        Made by `field_plan`.
+    mean : Tensor, shape (C,), default=None
+        Mean of the signals, to be subtracted; None for that of each sample itself.
+    means : sequence of Tensor, shape (C, L), default=None
+        Means of the moduli of each scale, to be subtracted; None for those of each sample itself.
+    """
+
+    def __init__(
+        self,
+        x: Tensor,
+        plan: FieldPlan,
+        mean: Tensor | None = None,
+        means: list[Tensor] | None = None,
+    ):
+        self.plan, self.means = plan, means
+        mean = x.mean((-2, -1)) if mean is None else mean
+        self.x_hat = fft(x - mean[..., None, None])[:, :, None]
+        self._found: dict = {}
+
+    def _once(self, key, make):
+        if key not in self._found:
+            self._found[key] = make()
+        return self._found[key]
+
+    def wavelet_spectrum(self, j: int) -> Tensor:
+        """Spectrum of the wavelet coefficients of a scale.
+
+        Parameters
+        ----------
+        j : int
+            Scale.
+
+        Returns
+        -------
+        w_hat : Tensor, shape (B, C, L, h, w)
+            On the grid of the scale.
+        """
+
+        def make():
+            x_hat = torch.view_as_real(crop_spectrum(self.x_hat, self.plan.grids[j]))
+            return torch.view_as_complex(x_hat * self.plan.filters[j])
+
+        return self._once(j, make)
+
+    def harmonic(self, j: int, k: int, grid: Grid) -> Tensor:
+        r"""Phase harmonic :math:`[x\star\psi_{j,\ell}]^k` on a grid, a modulus without its mean.
+
+        Parameters
+        ----------
+        j : int
+            Scale.
+        k : int
+            Harmonic.
+        grid : (int, int)
+            That of the scale, or a finer one.
+
+        Returns
+        -------
+        h : Tensor, shape (B, C, L, h, w)
+            Real for ``k=0``, else complex; for ``k=0`` with a rectifier there are ``n_phases``
+            maps for each orientation.
+        """
+
+        def make():
+            if k == 1:
+                return ifft(pad_spectrum(self.wavelet_spectrum(j), grid))
+            w = self.harmonic(j, 1, grid)
+            if k:
+                return phase_harmonic(w, k)
+            h = self.envelope(w)
+            mean = self.average(h, j) if self.means is None else self.means[j]
+            return h - mean[..., None, None]
+
+        return self._once((j, k, grid), make)
+
+    def envelope(self, w: Tensor) -> Tensor:
+        """Modulus of wavelet coefficients, or their rectified parts.
+
+        Parameters
+        ----------
+        w : Tensor, shape (B, C, L, h, w)
+            Wavelet coefficients.
+
+        Returns
+        -------
+        u : Tensor, shape (B, C, L, h, w) or (B, C, L * n_phases, h, w)
+            Real.
+        """
+        if self.plan.n_phases is None:
+            return modulus(w)
+        return rectifier(w, self.plan.n_phases).flatten(2, 3)
+
+    def spectrum(self, j: int, k: int, grid: Grid, scale: int | None = None) -> Tensor:
+        """Spectrum of a phase harmonic.
+
+        Parameters
+        ----------
+        j : int
+            Scale.
+        k : int
+            Harmonic.
+        grid : (int, int)
+            Grid to give it on.
+        scale : int, default=None
+            Scale whose mask multiplies the field, if there are masks; None for no mask.
+
+        Returns
+        -------
+        h_hat : Tensor, shape (B, C, L, h, w)
+            Spectrum.
+        """
+        masked = scale is not None and self.plan.masks is not None
+        own = self.plan.grids[j]
+        own = (max(own[0], grid[0]), max(own[1], grid[1]))
+
+        def make():
+            if k == 1 and not masked:
+                return pad_spectrum(self.wavelet_spectrum(j), own)
+            h = self.harmonic(j, k, own)
+            return fft(h * self.mask(scale, own) if masked else h)
+
+        h_hat = self._once((j, k, own, scale if masked else None, "hat"), make)
+        return crop_spectrum(h_hat, grid)
+
+    def mask(self, j: int, grid: Grid) -> Tensor:
+        """Mask of a scale on a grid.
+
+        Parameters
+        ----------
+        j : int
+            Scale.
+        grid : (int, int)
+            Grid.
+
+        Returns
+        -------
+        mask : Tensor, shape (h, w)
+            Weights of mean 1.
+        """
+
+        def make():
+            index = [
+                (torch.arange(n, device=self.x_hat.device) * size) // n
+                for n, size in zip(grid, self.plan.shape, strict=True)
+            ]
+            mask = self.plan.masks[j][index[0][:, None], index[1]]
+            return mask / mask.mean()
+
+        return self._once(("mask", j, grid), make)
+
+    def average(self, u: Tensor, j: int) -> Tensor:
+        """Average over space, with the mask of a scale.
+
+        Parameters
+        ----------
+        u : Tensor, shape (..., h, w)
+            Field.
+        j : int
+            Scale.
+
+        Returns
+        -------
+        mean : Tensor, shape (...)
+            Averages.
+        """
+        if self.plan.masks is not None:
+            u = u * self.mask(j, tuple(u.shape[-2:]))
+        return u.mean((-2, -1))

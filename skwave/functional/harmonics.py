@@ -1,0 +1,261 @@
+r"""Moments of wavelet phase harmonics: what describes a stationary field, as one vector."""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from skwave.functional.bump import gaussian_spectrum
+from skwave.functional.covariances import (
+    Block,
+    Moment,
+    block_covariances,
+    block_rows,
+    channel_pairs,
+    real_parts,
+)
+from skwave.functional.fields import FieldPlan, Fields, ifft
+from skwave.functional.nonlinearity import squared_modulus
+
+_WIDTH = 1 / (0.496 * 2**-0.55 * 0.85 * math.pi)  # of pywph's low-pass at scale 0, in samples
+_KURTOSIS = ("re3", "re4", "abs4")
+_SCALING = ((0, 0), (0, 1), (1, 1))
+
+
+class Reference(NamedTuple):
+    """Means and standard deviations of a field, by which moments are centred and divided.
+
+    Attributes
+    ----------
+    mean, std : Tensor, shape (C,)
+        Of the samples.
+    means : list of Tensor, shape (C, L)
+        Means of the moduli of each scale.
+    moduli, waves : list of Tensor, shape (C, L)
+        Standard deviations of the moduli, and of the wavelet coefficients.
+    """
+
+    mean: Tensor
+    std: Tensor
+    means: list[Tensor] | None
+    moduli: list[Tensor]
+    waves: list[Tensor]
+
+
+@dataclass(frozen=True)
+class HarmonicPlan:
+    """Fields and blocks of covariances that make up a vector of moments.
+
+    Attributes
+    ----------
+    fields : FieldPlan
+        Grids and filters.
+    blocks : tuple of Block
+        Covariances.
+    kurtosis : bool
+        Whether third and fourth moments of the wavelet coefficients follow, group ``"K"``.
+    low : tuple of (float, Tensor)
+        Scales and low-pass filters whose moments come last, group ``"L"``.
+    """
+
+    fields: FieldPlan
+    blocks: tuple[Block, ...]
+    kurtosis: bool = False
+    low: tuple[tuple[float, Tensor], ...] = ()
+
+
+def low_filters(plan: FieldPlan, scales: tuple[float, ...]) -> tuple[tuple[float, Tensor], ...]:
+    r"""Gaussian low-pass filters of scaling moments.
+
+    Parameters
+    ----------
+    plan : FieldPlan
+        Gives the grid, the type and the device.
+    scales : tuple of float
+        Scales ``j``; the width is :math:`2^j / (0.496 \cdot 2^{-0.55}\, 0.85\pi)` samples.
+
+    Returns
+    -------
+    low : tuple of (float, Tensor)
+        Scales and filters on the grid of the signals.
+    """
+    like = plan.filters[0]
+    return tuple((j, gaussian_spectrum(plan.shape, _WIDTH * 2**j).to(like)) for j in scales)
+
+
+def reference(x: Tensor, plan: FieldPlan) -> Reference:
+    """Reference of realisations of one field.
+
+    Parameters
+    ----------
+    x : Tensor, shape (B, C, H, W)
+        Realisations.
+    plan : FieldPlan
+        Made by `field_plan`.
+
+    Returns
+    -------
+    reference : Reference
+        Averages over the realisations.
+    """
+    fields = Fields(x, plan)
+    means, moduli, waves = [], [], []
+    for j, grid in enumerate(plan.grids):
+        w = fields.harmonic(j, 1, grid)
+        u = fields.envelope(w)
+        mean = fields.average(u, j).mean(0)
+        means.append(mean)
+        moduli.append(fields.average((u - mean[..., None, None]).square(), j).mean(0).sqrt())
+        waves.append(fields.average(squared_modulus(w), j).mean(0).sqrt())
+    mean = x.mean((0, -2, -1))
+    std = (x - mean[:, None, None]).square().mean((0, -2, -1)).sqrt()
+    return Reference(mean, std, means, moduli, waves)
+
+
+def _of_each(x: Tensor, fields: Fields) -> Reference:
+    # of each sample by itself: tensors (B, C) and (B, C, L)
+    moduli, waves = [], []
+    for j, grid in enumerate(fields.plan.grids):
+        w, u = fields.harmonic(j, 1, grid), fields.harmonic(j, 0, grid)
+        moduli.append(_root(fields.average(u.square(), j)))
+        waves.append(_root(fields.average(squared_modulus(w), j)))
+    mean = x.mean((-2, -1))
+    std = _root((x - mean[..., None, None]).square().mean((-2, -1)))
+    return Reference(mean, std, None, moduli, waves)
+
+
+def _root(square: Tensor) -> Tensor:
+    # 1 for what is constant: its moments are 0
+    positive = square > 0
+    return torch.where(positive, square, 1.0).sqrt()
+
+
+def _divisor(block: Block, ref: Reference, itself: bool, n_channels: int) -> Tensor:
+    # (..., n_channel_pairs, n_pairs, 1)
+    first, second = (list(c) for c in zip(*channel_pairs(block, n_channels), strict=True))
+    if itself and block.own:  # variances: of the waves over that of x, of moduli over the waves'
+        std = ref.std[..., None] if block.k1 else ref.waves[block.j1]
+        std = std.expand(ref.waves[block.j1].shape)
+        a = b = std
+    else:
+        a, b = (
+            (ref.waves if k else ref.moduli)[j] for j, k in ((block.j1, block.k1), (block.j2, block.k2))
+        )
+    L = a.shape[-1]
+    l1, l2 = ([l % L for l in side] for side in zip(*block.pairs, strict=True))
+    return (a[..., first, :][..., l1] * b[..., second, :][..., l2])[..., None]
+
+
+def harmonic_moments(
+    x: Tensor, plan: HarmonicPlan, ref: Reference | None = None, *, normalize: bool = True
+) -> Tensor:
+    r"""Moments of the phase harmonics of wavelet coefficients.
+
+    .. math:: C_{\lambda,k,\lambda',k'}(\tau) = \frac{1}{\sigma_{\lambda,k}\sigma_{\lambda',k'}}
+       \Big\langle \big([x\star\psi_\lambda]^k(u) - \mu_{\lambda,k}\big)
+       \big([x\star\psi_{\lambda'}]^{k'}(u - \tau) - \mu_{\lambda',k'}\big)^* \Big\rangle_u
+
+    and, if the plan has them, moments of order 3 and 4, and scaling moments.
+
+    Parameters
+    ----------
+    x : Tensor, shape (B, C, H, W)
+        Real signals.
+    plan : HarmonicPlan
+        What to compute.
+    ref : Reference, default=None
+        Means :math:`\mu` and deviations :math:`\sigma`, from `reference`; None for those of each
+        signal itself. Then variances of wavelet coefficients are divided by that of the signal,
+        and those of moduli by those of the wavelet coefficients.
+    normalize : bool, default=True
+        Whether to divide by deviations.
+
+    Returns
+    -------
+    m : Tensor, shape (B, n_moments)
+        Real, in the order of `moment_rows`.
+
+    References
+    ----------
+    .. [1] Zhang, S. and Mallat, S., Maximum entropy models from phase harmonic covariances,
+       Appl. Comput. Harmon. Anal. 53, 2021.
+    """
+    fields = Fields(x, plan.fields) if ref is None else Fields(x, plan.fields, ref.mean, ref.means)
+    itself = ref is None
+    if itself and normalize:
+        ref = _of_each(x, fields)
+    found = []
+    for block in plan.blocks:
+        c = block_covariances(block, fields)
+        if normalize:
+            c = c / _divisor(block, ref, itself, x.shape[1])
+        found.append(real_parts(c, block, x.shape[1]))
+    if plan.kurtosis:
+        found.append(_kurtosis(fields, ref if normalize else None))
+    if plan.low:
+        found.append(_scaling(fields, plan, ref if normalize else None))
+    return torch.cat(found, 1)
+
+
+def _kurtosis(fields: Fields, ref: Reference | None) -> Tensor:
+    # (B, C, J, L, 3)
+    found = []
+    for j, grid in enumerate(fields.plan.grids[:-1]):
+        w = fields.harmonic(j, 1, grid)
+        if ref is not None:
+            w = torch.view_as_complex(torch.view_as_real(w) / ref.waves[j][..., None, None, None])
+        real = w.real
+        square, modulus2 = real.square(), squared_modulus(w)
+        powers = square * real, square.square(), modulus2.square()
+        found.append(torch.stack([fields.average(p, j) for p in powers], -1))
+    return torch.stack(found, 2).flatten(1)
+
+
+def _scaling(fields: Fields, plan: HarmonicPlan, ref: Reference | None) -> Tensor:
+    # (B, C, n_low, 3): covariances of a smoothed signal and of its absolute value
+    found = []
+    for _, phi_hat in plan.low:
+        u = ifft(fields.x_hat[:, :, 0] * phi_hat).real
+        u = u - u.mean((-2, -1), keepdim=True)
+        if ref is not None:
+            u = u / ref.std[..., None, None]
+        of = u.abs(), u
+        of = of[0] - of[0].mean((-2, -1), keepdim=True), u
+        found.append(torch.stack([(of[p] * of[q]).mean((-2, -1)) for p, q in _SCALING], -1))
+    return torch.stack(found, 2).flatten(1)
+
+
+def moment_rows(plan: HarmonicPlan, n_channels: int = 1) -> list[Moment]:
+    """Table of the moments, in the order of `harmonic_moments`.
+
+    Parameters
+    ----------
+    plan : HarmonicPlan
+        What is computed.
+    n_channels : int, default=1
+        Number of channels.
+
+    Returns
+    -------
+    rows : list of Moment
+        One for each.
+    """
+    rows = [row for block in plan.blocks for row in block_rows(block, n_channels)]
+    channels, J, L = range(n_channels), range(plan.fields.J), range(plan.fields.L)
+    if plan.kurtosis:
+        rows += [
+            Moment("K", j, l, 1, part=part, c1=c, c2=c)
+            for c in channels
+            for j in J
+            for l in L
+            for part in _KURTOSIS
+        ]
+    rows += [
+        Moment("L", j, k1=p, k2=q, c1=c, c2=c)
+        for c in channels
+        for j, _ in plan.low
+        for p, q in _SCALING
+    ]
+    return rows

@@ -1,0 +1,136 @@
+r"""Microcanonical maximum-entropy fields: noise, moved until its moments are those given."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from skwave.functional.fields import FieldPlan, fft, ifft
+from skwave.functional.optimise import Minimum, lbfgs
+
+Shape = tuple[int, int]
+
+
+def _radii(shape: Shape) -> Tensor:
+    # distances from frequency 0, in the step of the longest side, rounded
+    longest = max(shape)
+    y, x = (torch.fft.fftfreq(n, dtype=torch.float64) * longest for n in shape)
+    return torch.hypot(y[:, None], x).round().long()
+
+
+def smoothed_spectrum(x: Tensor, plan: FieldPlan) -> Tensor:
+    r"""Power spectrum that keeps what scale and orientation say, and nothing of single waves.
+
+    .. math:: P(\omega) = R(|\omega|)\, \frac{\sum_\lambda r_\lambda |\hat\psi_\lambda(\omega)|^2}
+       {\sum_\lambda |\hat\psi_\lambda(\omega)|^2}, \qquad
+       r_\lambda = \frac{\sum_\omega |\hat x|^2 |\hat\psi_\lambda|^2}
+       {\sum_\omega R\,|\hat\psi_\lambda|^2}
+
+    with :math:`R` the average of the periodogram over rings.
+
+    Parameters
+    ----------
+    x : Tensor, shape (B, C, H, W)
+        Realisations of a field.
+    plan : FieldPlan
+        Gives the wavelets; those that end within the grid of the signals.
+
+    Returns
+    -------
+    P : Tensor, shape (C, H, W)
+        Average of :math:`|\hat x|^2`; its sum is the variance. 0 at frequency 0.
+    """
+    power = fft(x - x.mean((-2, -1), keepdim=True)).abs().square().mean(0)
+    radii = _radii(x.shape[-2:]).to(x.device).flatten()
+    counts = torch.bincount(radii).to(power)
+    rings = power.new_zeros(len(power), len(counts)).index_add_(1, radii, power.flatten(1))
+    ring = (rings / counts.clamp_min(1))[:, radii].view(power.shape)
+    weight = power.new_full(power.shape[1:], 1e-6)  # where there are no wavelets: the rings alone
+    turned = weight * ring
+    for filters in plan.filters:
+        for psi in filters[..., 0]:
+            square = _on_grid(psi.square(), power.shape[1:])
+            square = square + square.flip((-2, -1)).roll((1, 1), (-2, -1))
+            total = (ring * square).sum((-2, -1), keepdim=True)
+            ratio = (power * square).sum((-2, -1), keepdim=True) / total.clamp_min(1e-300)
+            turned = turned + ratio * square * ring
+            weight = weight + square
+    return turned / weight
+
+
+def _on_grid(f_hat: Tensor, shape: Shape) -> Tensor:
+    from skwave.functional.fields import pad_spectrum
+
+    return pad_spectrum(f_hat, shape)
+
+
+def resample_spectrum(P: Tensor, shape: Shape) -> Tensor:
+    """Smooth power spectrum at the frequencies of another grid.
+
+    Parameters
+    ----------
+    P : Tensor, shape (..., H, W)
+        Spectrum whose sum is the variance.
+    shape : (int, int)
+        Other grid.
+
+    Returns
+    -------
+    Q : Tensor, shape ``(..., *shape)``
+        Linear interpolation, of about the same sum.
+    """
+    for axis, n in zip((-2, -1), shape, strict=True):
+        size = P.shape[axis]
+        if size != n:
+            k = torch.fft.fftfreq(n, dtype=torch.float64, device=P.device) * size
+            low = k.floor()
+            share = (k - low).to(P).view([-1] + [1] * (-1 - axis))
+            low = low.long()
+            P = P.index_select(axis, low % size) * (1 - share) + share * P.index_select(
+                axis, (low + 1) % size
+            )
+            P = P * (size / n)
+    return P
+
+
+def gaussian_field(noise: Tensor, P: Tensor) -> Tensor:
+    r"""Gaussian field of a power spectrum.
+
+    Parameters
+    ----------
+    noise : Tensor, shape (..., H, W)
+        White noise of variance 1.
+    P : Tensor, shape (..., H, W)
+        Power spectrum, even, whose sum is the variance.
+
+    Returns
+    -------
+    x : Tensor, shape (..., H, W)
+        Field.
+    """
+    return ifft(fft(noise) * (P * P[0].numel()).sqrt()).real
+
+
+def moment_distance(
+    moments: Callable[[Tensor], Tensor], target: Tensor
+) -> Callable[[Tensor], Tensor]:
+    r"""Relative squared distance :math:`E(x) = \|\phi(x) - t\|^2 / \|t\|^2` of moments.
+
+    Parameters
+    ----------
+    moments : callable
+        Tensor (B, ...) -> Tensor (B, M).
+    target : Tensor, shape (M,)
+        Moments :math:`t`.
+
+    Returns
+    -------
+    energy : callable
+        Tensor (B, ...) -> Tensor (B,).
+    """
+    norm = target.square().sum().clamp_min(torch.finfo(target.dtype).tiny)
+
+    def energy(x: Tensor) -> Tensor:
+        return (moments(x) - target).square().sum(1) / norm
+
+    return energy
