@@ -87,12 +87,13 @@ def errors(prediction, y):
 
 def ridge(F, counts, y, train, test, choice=None):
     """Ridge on standardised features; the regulariser by leave-one-out on a part."""
-    scaler = StandardScaler().fit(F[train].astype(float))
-    A, B = (scaler.transform(F[rows].astype(float)) for rows in (train, test))
+    A, B = (F[rows].astype(np.float64) for rows in (train, test))
+    scaler = StandardScaler(copy=False)
+    A, B = scaler.fit_transform(A), scaler.transform(B)
     if choice is None:
         part = np.random.default_rng(0).permutation(len(train))[:N_CHOICE]
         choice = RidgeCV(np.logspace(-6, 2, 17)).fit(A[part], y[train][part]).alpha_
-    return Ridge(choice, solver="cholesky").fit(A, y[train]).predict(B), choice
+    return Ridge(choice, solver="cholesky", copy_X=False).fit(A, y[train]).predict(B), choice
 
 
 def kernel_ridge(F, counts, y, train, test, choice=None):
@@ -134,7 +135,11 @@ def scaled(F, train, test, power):
     std = F[train].std(0, dtype=np.float64)
     used = std > 1e-7 * std.max()
     weight = np.where(used, np.where(used, std, 1) ** -power, 0)
-    return (F[train] - mean) * weight, (F[test] - mean) * weight
+    parts = F[train].astype(np.float64), F[test].astype(np.float64)
+    for part in parts:
+        part -= mean
+        part *= weight
+    return parts
 
 
 def gamma_of(width, A):

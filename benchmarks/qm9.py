@@ -34,29 +34,25 @@ warnings.simplefilter("ignore")
 
 
 def run(label, F, seconds, head, y, counts, sizes, test):
-    """A learning curve of one kind of features and one regressor."""
-    rows, choice = [], None
+    """Rows of a learning curve of one kind of features and one regressor."""
+    choice = None
     for n in sizes:
         if head == "ridge" and n > N_EXACT:
             continue
         train = np.arange(len(y))[len(test) :][:n]
         start = time.process_time()
         prediction, choice = HEADS[head](F, counts, y, train, test, choice)
-        rows.append(
-            {
-                "features": label,
-                "head": head,
-                "count": F.shape[1],
-                "n": n,
-                "feature_s": seconds,
-                "fit_s": time.process_time() - start,
-                **errors(prediction, y[test]),
-                "choice": choice,
-            }
-        )
-        print(rows[-1], flush=True)
+        yield {
+            "features": label,
+            "head": head,
+            "count": F.shape[1],
+            "n": n,
+            "feature_s": seconds,
+            "fit_s": time.process_time() - start,
+            **errors(prediction, y[test]),
+            "choice": choice,
+        }
         choice = choice if n >= N_CHOICE else None
-    return rows
 
 
 def table(rows, n_test):
@@ -110,9 +106,11 @@ def main():
         F, seconds = features(X)
         found[part] = []
         for head in heads:
-            found[part] += run(label, F, seconds, head, y, counts, sizes, test)
-        rows = [row for name in PARTS for row in found.get(name, [])]
-        save("qm9", found, table(rows, arguments.test))
+            for row in run(label, F, seconds, head, y, counts, sizes, test):
+                print(row, flush=True)
+                found[part].append(row)
+                rows = [row for name in PARTS for row in found.get(name, [])]
+                save("qm9", found, table(rows, arguments.test))
 
 
 if __name__ == "__main__":

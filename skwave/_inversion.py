@@ -1,6 +1,5 @@
 """Signals from features: the iterative inverse of the scattering transformer."""
 
-import time
 import warnings
 from math import prod
 from numbers import Integral, Real
@@ -18,27 +17,10 @@ from skwave._arrays import (
     validate_features,
 )
 from skwave._batch import map_batches
+from skwave._progress import step_reporter
 from skwave.functional import invert_scattering
 from skwave.functional.inversion import scale_noise
 from skwave.functional.plan import n_kept
-
-_REPORT_EVERY = 10
-
-
-def _reporter(name, max_iter):
-    begin = time.perf_counter()
-
-    def report(n, x, f):
-        if n % _REPORT_EVERY == 0 or n == max_iter:
-            error = f.sqrt()
-            print(
-                f"[{name}] step {n}/{max_iter}: relative error {error.mean():.2e} on average, "
-                f"at most {error.max():.2e}, {time.perf_counter() - begin:.1f} s",
-                flush=True,
-            )
-
-    return report
-
 
 def _check(max_iter, tol):
     if not isinstance(max_iter, Integral) or max_iter < 1:
@@ -80,7 +62,7 @@ def invert(est, X, init, max_iter, tol, random_state):
             raise ValueError(f"init has {start.shape[0]} signals for {n} rows of X: give one each.")
     dtype, device = resolve_dtype(est.dtype, X), resolve_device(est.device, X)
     plan = est._plan(dtype, device)
-    report = _reporter(type(est).__name__, max_iter) if est.verbose else None
+    report = step_reporter(type(est).__name__, max_iter) if est.verbose else None
     interrupted = False
 
     def invert_block(rows):

@@ -91,6 +91,8 @@ class Moment(NamedTuple):
         ``"re"``, ``"im"``, or ``""`` for what is real.
     c1, c2 : int
         Channels.
+    j3, l3 : int
+        Scale and orientation of a last wavelet; -1 where there is none.
     """
 
     group: str
@@ -107,6 +109,8 @@ class Moment(NamedTuple):
     part: str = ""
     c1: int = 0
     c2: int = 0
+    j3: int = -1
+    l3: int = -1
 
 
 def channel_pairs(block: Block, n_channels: int) -> Pairs:

@@ -12,7 +12,6 @@ from skwave.functional.covariances import (
     Block,
     Moment,
     block_covariances,
-    block_rows,
     channel_pairs,
     real_parts,
 )
@@ -175,7 +174,7 @@ def harmonic_moments(
     Returns
     -------
     m : Tensor, shape (B, n_moments)
-        Real, in the order of `moment_rows`.
+        Real: block after block, then K and L.
 
     References
     ----------
@@ -227,13 +226,19 @@ def _scaling(fields: Fields, plan: HarmonicPlan, ref: Reference | None) -> Tenso
     return torch.stack(found, 2).flatten(1)
 
 
-def moment_rows(plan: HarmonicPlan, n_channels: int = 1) -> list[Moment]:
-    """Table of the moments, in the order of `harmonic_moments`.
+def extra_rows(
+    J: int, L: int, kurtosis: bool, low: tuple[int, ...], n_channels: int = 1
+) -> list[Moment]:
+    """Rows of the groups K and L, which follow the covariances.
 
     Parameters
     ----------
-    plan : HarmonicPlan
-        What is computed.
+    J, L : int
+        Numbers of scales and of orientations.
+    kurtosis : bool
+        Whether there is the group K.
+    low : tuple of int
+        Scales of the group L.
     n_channels : int, default=1
         Number of channels.
 
@@ -242,20 +247,16 @@ def moment_rows(plan: HarmonicPlan, n_channels: int = 1) -> list[Moment]:
     rows : list of Moment
         One for each.
     """
-    rows = [row for block in plan.blocks for row in block_rows(block, n_channels)]
-    channels, J, L = range(n_channels), range(plan.fields.J), range(plan.fields.L)
-    if plan.kurtosis:
-        rows += [
-            Moment("K", j, l, 1, part=part, c1=c, c2=c)
-            for c in channels
-            for j in J
-            for l in L
-            for part in _KURTOSIS
-        ]
-    rows += [
+    rows = [
+        Moment("K", j, l, 1, part=part, c1=c, c2=c)
+        for c in range(n_channels if kurtosis else 0)
+        for j in range(J)
+        for l in range(L)
+        for part in _KURTOSIS
+    ]
+    return rows + [
         Moment("L", j, k1=p, k2=q, c1=c, c2=c)
-        for c in channels
-        for j, _ in plan.low
+        for c in range(n_channels)
+        for j in low
         for p, q in _SCALING
     ]
-    return rows

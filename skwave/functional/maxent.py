@@ -5,8 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from skwave.functional.fields import FieldPlan, fft, ifft
-from skwave.functional.optimise import Minimum, lbfgs
+from skwave.functional.fields import FieldPlan, fft, ifft, pad_spectrum
 
 Shape = tuple[int, int]
 
@@ -47,21 +46,15 @@ def smoothed_spectrum(x: Tensor, plan: FieldPlan) -> Tensor:
     ring = (rings / counts.clamp_min(1))[:, radii].view(power.shape)
     weight = power.new_full(power.shape[1:], 1e-6)  # where there are no wavelets: the rings alone
     turned = weight * ring
-    for filters in plan.filters:
+    for filters in plan.filters[:-1]:
         for psi in filters[..., 0]:
-            square = _on_grid(psi.square(), power.shape[1:])
+            square = pad_spectrum(psi.square(), power.shape[1:])
             square = square + square.flip((-2, -1)).roll((1, 1), (-2, -1))
             total = (ring * square).sum((-2, -1), keepdim=True)
             ratio = (power * square).sum((-2, -1), keepdim=True) / total.clamp_min(1e-300)
             turned = turned + ratio * square * ring
             weight = weight + square
     return turned / weight
-
-
-def _on_grid(f_hat: Tensor, shape: Shape) -> Tensor:
-    from skwave.functional.fields import pad_spectrum
-
-    return pad_spectrum(f_hat, shape)
 
 
 def resample_spectrum(P: Tensor, shape: Shape) -> Tensor:

@@ -1,0 +1,284 @@
+"""Moments of wavelet phase harmonics as a scikit-learn transformer."""
+
+from math import prod
+from numbers import Integral
+from typing import ClassVar
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from skwave._base import TorchTransformer
+from skwave._moments import cached_family, cached_layout, moment_name, moment_table
+from skwave._plans import check_scales
+from skwave._sklearn import Interval, StrOptions, check_feature_names_in
+from skwave.functional.families import FAMILIES, OTHERS, PUBLISHED, check_groups
+
+
+class PhaseHarmonicTransformer(TorchTransformer):
+    r"""Covariances of wavelet phase harmonics: what describes a non-Gaussian field.
+
+    A stationary field is seen through wavelets of :math:`J` octaves and :math:`L` orientations.
+    Their coefficients at different scales do not correlate; their phase harmonics,
+    :math:`[z]^k = |z|e^{ik\arg z}`, do, and so does what a rectifier makes of them,
+
+    .. math:: C_{\lambda,k,\lambda',k'}(\tau) = \frac{1}{\sigma_{\lambda,k}\sigma_{\lambda',k'}}
+       \mathrm{Cov}\big([x\star\psi_\lambda]^k(u),\, [x\star\psi_{\lambda'}]^{k'}(u - \tau)\big),
+
+    averaged over :math:`u`. Each sample gives one vector of them, which does not change when the
+    sample is moved. The wavelets are fixed: ``fit`` learns the shape alone.
+
+    Parameters
+    ----------
+    J : int
+        Number of scales, an octave apart; ``2**J`` is at most the smallest side.
+    L : int, default=4
+        Number of orientations in :math:`[0, \pi)`, for ``ndim=2``.
+    ndim : {1, 2}, default=2
+        Signals or images.
+    moments : str or tuple of str, default="phase_harmonic"
+        ``"phase_harmonic"``
+            The groups S11, S00, S01, C01, Cphase, C00, K and L.
+        ``"pywph"``
+            The default of that package: the same without C00 and K.
+        ``"wavelet_covariance"``
+            The groups S11 and C11: second moments, all that a Gaussian field has.
+        ``"rectifier"``
+            Covariances of :math:`\max(0, \mathrm{Re}(e^{i\alpha} x\star\psi_\lambda))` at
+            ``n_phases`` phases :math:`\alpha`.
+        ``"scattering_covariance"``
+            Moduli, and moduli seen by a second wavelet: S1, S2, S3, S4.
+        ``"gaussian"``
+            The whole power spectrum.
+        ``"model_a"``, ..., ``"model_d"``
+            Those of Zhang and Mallat [1]_.
+
+        Or a tuple of groups, which the user guide lists.
+    shifts : int, default=2
+        Lengths of the offsets :math:`\tau`, 2, 4, ... samples; 0 for none.
+    harmonics : int, default=None
+        Largest harmonic :math:`k`; None for all that the groups have.
+    n_phases : int, default=4
+        Phases of the rectifier.
+    wavelet : {"bump", "morlet"}, default="bump"
+        Bump-steerable wavelets, or Morlet wavelets.
+    normalize : bool, default=True
+        Whether to divide covariances by standard deviations, those of each sample itself. Then
+        the vector does not change when a sample is multiplied by a number: variances are shares
+        of that of the sample.
+    boundary : {"periodic", "crop"}, default="periodic"
+        Whether samples continue at the opposite side, or averages of scale ``j`` leave out
+        what is within ``2**j`` of the sides.
+    mask : array-like of bool, shape of a signal, default=None
+        True for the samples that count; averages of scale ``j`` leave out what is within
+        ``2**j`` of others. These should hold moderate values, such as the mean.
+    oversampling : int, default=0
+        Compute on grids finer by ``2**oversampling``. Errors by aliasing are about 1e-3 of a
+        group for 0, 1e-4 for 1.
+    shape : tuple of int, default=None
+        Shape of the signal, if the rows of ``X`` are flat; one entry may be -1.
+    device : str or torch.device, default=None
+        Where to compute: None for where ``X`` lives, ``"cuda"``, or ``"auto"``.
+    dtype : {"float32", "float64"}, default=None
+        Type to compute in and to give back; None for that of ``X``.
+    batch_size : int or "auto", default="auto"
+        Samples at once; ``"auto"`` keeps within scikit-learn's ``working_memory``.
+    n_jobs : int, default=None
+        Number of batches computed at the same time on a CPU, in threads.
+    verbose : int, default=0
+        Print the progress if positive.
+
+    Attributes
+    ----------
+    n_features_in_ : int
+        Length of axis 1 of ``X``.
+    feature_names_in_ : ndarray of str
+        Names of the columns of ``X``, if it is a data frame.
+    sample_shape_ : tuple of int
+        Shape of one sample of ``X``.
+    signal_shape_ : tuple of int
+        ``(N,)`` or ``(H, W)``.
+    n_channels_ : int
+        Signals per sample; moments across channels are included.
+    moment_table_ : structured ndarray, shape (n_moments,)
+        Group, scales, orientations, harmonics and offset of each moment.
+
+    See Also
+    --------
+    skwave.MaxEntTextureModel : Fields that have given moments.
+    skwave.ScatteringTransformer : Features that keep where things are.
+
+    References
+    ----------
+    .. [1] Zhang, S. and Mallat, S., Maximum entropy models from phase harmonic covariances,
+       Appl. Comput. Harmon. Anal. 53, 2021.
+    .. [2] Mallat, S., Zhang, S. and Rochette, G., Phase harmonic correlations and convolutional
+       neural networks, Information and Inference 9, 2020.
+    .. [3] Allys, E. et al., New interpretable statistics for large-scale structure analysis and
+       generation, Phys. Rev. D 102, 2020.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skwave import PhaseHarmonicTransformer
+    >>> X = np.random.default_rng(0).standard_normal((3, 32, 32))
+    >>> harmonics = PhaseHarmonicTransformer(J=3).fit(X)
+    >>> harmonics.transform(X).shape
+    (3, 1012)
+    >>> harmonics.get_feature_names_out()[[0, 4]]
+    array(['S11_j0_l0', 'S11_j0_l0_t1a0_re'], dtype=object)
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        **TorchTransformer._parameter_constraints,
+        "J": [Interval(Integral, 1, None, closed="left")],
+        "L": [Interval(Integral, 1, None, closed="left")],
+        "ndim": [Interval(Integral, 1, 2, closed="both")],
+        "moments": [str, tuple, list],
+        "shifts": [Interval(Integral, 0, None, closed="left")],
+        "harmonics": [Interval(Integral, 0, None, closed="left"), None],
+        "n_phases": [Interval(Integral, 1, None, closed="left")],
+        "wavelet": [StrOptions({"bump", "morlet"})],
+        "normalize": ["boolean"],
+        "boundary": [StrOptions({"periodic", "crop"})],
+        "mask": ["array-like", None],
+        "oversampling": [Interval(Integral, 0, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        J,
+        L=4,
+        *,
+        ndim=2,
+        moments="phase_harmonic",
+        shifts=2,
+        harmonics=None,
+        n_phases=4,
+        wavelet="bump",
+        normalize=True,
+        boundary="periodic",
+        mask=None,
+        oversampling=0,
+        shape=None,
+        device=None,
+        dtype=None,
+        batch_size="auto",
+        n_jobs=None,
+        verbose=0,
+    ):
+        self.J = J
+        self.L = L
+        self.ndim = ndim
+        self.moments = moments
+        self.shifts = shifts
+        self.harmonics = harmonics
+        self.n_phases = n_phases
+        self.wavelet = wavelet
+        self.normalize = normalize
+        self.boundary = boundary
+        self.mask = mask
+        self.oversampling = oversampling
+        self.shape = shape
+        self.device = device
+        self.dtype = dtype
+        self.batch_size = batch_size
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    @property
+    def moment_table_(self):  # numpydoc ignore=RT01,SS06
+        """Table of the moments, in the order of the features: ``group``, scales ``j1, j2, j3``,
+        orientations ``l1, l2, l3`` and harmonics ``k1, k2`` of the factors, -1 where there is
+        none, length and direction ``n, a`` of the offset, the offset ``dy, dx`` in samples,
+        ``part`` and channels ``c1, c2``.
+        """
+        check_is_fitted(self)
+        return moment_table(self._rows())
+
+    def get_feature_names_out(self, input_features=None):
+        """Names of the features: group, scales and orientations, offset, part.
+
+        ``C01_j0_l1_j2_l1_t2a3_re`` is the real part of the covariance of the modulus at scale 0
+        and orientation 1 with the wavelet coefficients at scale 2 and orientation 1, at the
+        second length of offsets and their third direction from the wave vector. Channels
+        come first as ``c0`` or ``c0c1``.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Checked against the fitted names, else not used.
+
+        Returns
+        -------
+        names : ndarray of str, shape (n_features_out,)
+            Names.
+        """
+        check_is_fitted(self)
+        check_feature_names_in(self, input_features)
+        n_phases = self.n_phases if self.moments == "rectifier" else None
+        names = [moment_name(row, self.n_channels_, n_phases) for row in self._rows()]
+        return np.array(names, dtype=object)
+
+    def _layout(self, shape=None):
+        return cached_layout(
+            self.signal_shape_ if shape is None else shape,
+            J=self.J,
+            L=self.L if self.ndim == 2 else 1,
+            moments=self.moments if isinstance(self.moments, str) else tuple(self.moments),
+            n_lengths=self.shifts,
+            harmonics=self.harmonics,
+            n_phases=self.n_phases,
+        )
+
+    def _family(self, dtype, device, shape=None):
+        layout = self._layout(shape)
+        return cached_family(
+            layout,
+            self._mask(shape or self.signal_shape_),
+            wavelet=self.wavelet,
+            oversampling=self.oversampling,
+            dtype=dtype,
+            device=device,
+        )
+
+    def _mask(self, shape):
+        if self.mask is not None:
+            return np.asarray(self.mask, dtype=bool)
+        return np.ones(shape, dtype=bool) if self.boundary == "crop" else None
+
+    def _rows(self):
+        return self._layout().rows(self.n_channels_)
+
+    def _grid(self, x):
+        # (B, C, N) -> (B, C, N, 1)
+        return x if self.ndim == 2 else x.unsqueeze(-1)
+
+    def _forward(self, x):
+        return self._family(x.dtype, x.device).moments(self._grid(x), None, self.normalize)
+
+    def _n_out(self):
+        return len(self._rows())
+
+    def _row_bytes(self, dtype):
+        L = self.L if self.ndim == 2 else 1
+        return dtype.itemsize * prod(self.sample_shape_) * 60 * L
+
+    def _check_signal(self, signal_shape):
+        if not (isinstance(self.moments, str) and self.moments in (*FAMILIES, *OTHERS, *PUBLISHED)):
+            check_groups(self.moments if isinstance(self.moments, str) else tuple(self.moments))
+        if self.ndim == 1 and self.moments in PUBLISHED:
+            raise ValueError(f"moments={self.moments!r} are of images: use ndim=2.")
+        check_scales(signal_shape, self.J, None, None, f" (n_features={self.n_features_in_})")
+        if self.mask is None:
+            if self.boundary == "crop" and 2 ** (self.J + 1) >= min(signal_shape):
+                raise ValueError(
+                    f"boundary='crop' leaves nothing of signals of shape {signal_shape} at scale "
+                    f"J={self.J}: use a smaller J, or boundary='periodic'."
+                )
+            return
+        mask = np.asarray(self.mask)
+        if mask.shape != tuple(signal_shape) or not mask.astype(bool).any():
+            raise ValueError(
+                f"mask of shape {mask.shape} must have the shape {tuple(signal_shape)} of the "
+                "signals, and True somewhere."
+            )

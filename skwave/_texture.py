@@ -1,0 +1,420 @@
+"""Maximum-entropy models of stationary fields as a scikit-learn estimator."""
+
+import warnings
+from math import prod
+from numbers import Integral, Real
+from typing import ClassVar
+
+import numpy as np
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from skwave._arrays import dtype_name, from_tensor, resolve_device, resolve_dtype, to_tensor
+from skwave._base import TorchTransformer
+from skwave._phase_harmonic import PhaseHarmonicTransformer
+from skwave._plans import check_scales
+from skwave._sklearn import Interval, StrOptions
+from skwave._batch import batch_rows
+from skwave._progress import step_reporter
+from skwave.functional.harmonics import Reference, reference
+from skwave.functional import lbfgs
+from skwave.functional.maxent import (
+    gaussian_field,
+    moment_distance,
+    resample_spectrum,
+    smoothed_spectrum,
+)
+
+
+class MaxEntTextureModel(PhaseHarmonicTransformer):
+    r"""Maximum-entropy model of a stationary field, from one realisation.
+
+    ``fit`` computes moments :math:`\phi(x)` of the field, an average if there are several
+    realisations; ``sample`` gives fields that have them and are as random as can be otherwise:
+    Gaussian noise is moved by L-BFGS until its energy
+
+    .. math:: E(x) = \frac{\|\phi(x) - \phi(\bar x)\|^2}{\|\phi(\bar x)\|^2}
+
+    is close to 0. The moments are divided by the standard deviations of the fitted field.
+
+    Parameters
+    ----------
+    J : int
+        Number of scales, an octave apart; ``2**J`` is at most the smallest side.
+    L : int, default=4
+        Number of orientations in :math:`[0, \pi)`, for ``ndim=2``.
+    ndim : {1, 2}, default=2
+        Signals or images.
+    moments : str, tuple of str or callable, default="phase_harmonic"
+        Moments, as `PhaseHarmonicTransformer` has them; or any differentiable function of a
+        tensor ``(B, C, H, W)``, ``(B, C, N)`` for signals, that gives a tensor ``(B, M)``:
+        statistics of the features of a network, say. It sees the standardised field.
+    shifts : int, default=2
+        Lengths of the offsets.
+    harmonics : int, default=None
+        Largest harmonic; None for all that the groups have.
+    n_phases : int, default=4
+        Phases of the rectifier.
+    wavelet : {"bump", "morlet"}, default="bump"
+        Wavelets.
+    boundary : {"periodic", "crop"}, default="periodic"
+        Whether realisations are periodic, or averages of scale ``j`` leave out what is within
+        ``2**j`` of the sides. Samples are periodic.
+    mask : array-like of bool, shape of a signal, default=None
+        True for the samples of ``X`` that count; these should not be missing, but may be filled
+        with the mean.
+    oversampling : int, default=0
+        Compute on grids finer by ``2**oversampling``.
+    init : {"gaussian", "white"}, default="gaussian"
+        Noise to start from: Gaussian of the smoothed power spectrum of the field, or white.
+    max_iter : int, default=100
+        Largest number of steps.
+    tol : float, default=1e-5
+        A sample is done when its energy is at most this.
+    random_state : int, RandomState instance or None, default=None
+        Draws the noise.
+    shape : tuple of int, default=None
+        Shape of the signal, if the rows of ``X`` are flat; one entry may be -1.
+    device : str or torch.device, default=None
+        Where to compute: ``"cpu"`` (None, for arrays), ``"cuda"``, or ``"auto"``.
+    dtype : {"float32", "float64"}, default=None
+        Type to compute in and to give back; None for that of ``X``. float32 is precise enough.
+    batch_size : int or "auto", default="auto"
+        Samples at once; ``"auto"`` keeps within scikit-learn's ``working_memory``.
+    n_jobs : int, default=None
+        Number of batches at the same time on a CPU, in threads, of ``transform``.
+    verbose : int, default=0
+        Print the progress if positive.
+
+    Attributes
+    ----------
+    moments_ : ndarray, shape (n_moments,)
+        Moments of the field.
+    n_moments_ : int
+        Their number.
+    spectrum_ : ndarray, shape (n_channels, ...)
+        Smoothed power spectrum, whose sum is the variance.
+    mean_, scale_ : ndarray, shape (n_channels,)
+        Mean and standard deviation of the field.
+    loss_curve_ : ndarray, shape (n_steps + 1, n_samples)
+        Energies of the last fields that were made, after every step. NaN where a sample had
+        stopped.
+    n_features_in_ : int
+        Length of axis 1 of ``X``.
+    feature_names_in_ : ndarray of str
+        Names of the columns of ``X``, if it is a data frame.
+    sample_shape_ : tuple of int
+        Shape of one sample of ``X``.
+    signal_shape_ : tuple of int
+        ``(N,)`` or ``(H, W)``.
+    n_channels_ : int
+        Signals per sample.
+    moment_table_ : structured ndarray, shape (n_moments,)
+        Group, scales, orientations, harmonics and offset of each moment.
+
+    See Also
+    --------
+    PhaseHarmonicTransformer : The moments alone.
+    skwave.validation.texture_report : What samples are worth.
+
+    References
+    ----------
+    .. [1] Bruna, J. and Mallat, S., Multiscale sparse microcanonical models, Math. Stat. Learn.
+       1, 2018.
+    .. [2] Zhang, S. and Mallat, S., Maximum entropy models from phase harmonic covariances,
+       Appl. Comput. Harmon. Anal. 53, 2021.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skwave import MaxEntTextureModel
+    >>> x = np.random.default_rng(0).standard_normal((1, 32, 32)) ** 3
+    >>> model = MaxEntTextureModel(J=3, tol=1e-3, random_state=0).fit(x)
+    >>> model.sample(2).shape
+    (2, 32, 32)
+    >>> model.loss_curve_[-1].max() < 2e-3
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        **PhaseHarmonicTransformer._parameter_constraints,
+        "moments": [str, tuple, list, callable],
+        "init": [StrOptions({"gaussian", "white"})],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "random_state": ["random_state"],
+    }
+    _parameter_constraints.pop("normalize")
+
+    def __init__(
+        self,
+        J,
+        L=4,
+        *,
+        ndim=2,
+        moments="phase_harmonic",
+        shifts=2,
+        harmonics=None,
+        n_phases=4,
+        wavelet="bump",
+        boundary="periodic",
+        mask=None,
+        oversampling=0,
+        init="gaussian",
+        max_iter=100,
+        tol=1e-5,
+        random_state=None,
+        shape=None,
+        device=None,
+        dtype=None,
+        batch_size="auto",
+        n_jobs=None,
+        verbose=0,
+    ):
+        super().__init__(
+            J,
+            L,
+            ndim=ndim,
+            moments=moments,
+            shifts=shifts,
+            harmonics=harmonics,
+            n_phases=n_phases,
+            wavelet=wavelet,
+            boundary=boundary,
+            mask=mask,
+            oversampling=oversampling,
+            shape=shape,
+            device=device,
+            dtype=dtype,
+            batch_size=batch_size,
+            n_jobs=n_jobs,
+            verbose=verbose,
+        )
+        self.init = init
+        self.max_iter = max_iter
+        self.tol = tol
+        self.random_state = random_state
+
+    def fit(self, X, y=None):
+        """Compute the moments of the field, and what sampling starts from.
+
+        Parameters
+        ----------
+        X : array-like or Tensor, shape (n_samples, ...)
+            Realisations of one stationary field: the last axes are the signal, axes between are
+            channels.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : estimator
+            Fitted model.
+
+        Raises
+        ------
+        ValueError
+            If a channel is constant, the signals are too small for ``J``, or the family of
+            moments is unknown.
+        """
+        super().fit(X, y)
+        X = self._validate(X)
+        dtype, device = resolve_dtype(self.dtype, X), resolve_device(self.device, X)
+        x = self._grid(to_tensor(X, dtype, device).detach().reshape(self._batch_shape()))
+        mean, std = x.mean((0, -2, -1)), x.std((0, -2, -1), correction=0)
+        if not (std > 1e-6 * mean.abs()).all():
+            raise ValueError(
+                f"channel {int((std <= 1e-6 * mean.abs()).nonzero()[0])} of X is constant: a field "
+                "without variations has no moments. Leave the channel out."
+            )
+        self.mean_, self.scale_ = mean.cpu().numpy(), std.cpu().numpy()
+        x = self._standardised(x)
+        family = self._family(dtype, device)
+        with torch.no_grad():
+            self._reference = None
+            if not callable(self.moments):
+                self._reference = _to_numpy(reference(x, family.fields))
+            self.moments_ = self._moments(x, family).mean(0).cpu().numpy()
+            spectrum = smoothed_spectrum(x, family.fields)
+        self.spectrum_ = spectrum.reshape(len(std), *self.signal_shape_).cpu().numpy()
+        self.spectrum_ *= self.scale_.reshape(-1, *[1] * self.ndim) ** 2
+        self.n_moments_ = len(self.moments_)
+        return self
+
+    def sample(self, n_samples=1, *, shape=None, init=None):
+        """Make fields that have the moments.
+
+        All of a batch are moved at the same time, each as if it were alone.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of fields.
+        shape : tuple of int, default=None
+            Shape of the signal; None for that of ``X``.
+        init : array-like, shape (n_samples, ...), default=None
+            Fields to start from, such as those of an earlier call; None for noise.
+
+        Returns
+        -------
+        X : ndarray, shape (n_samples, ...)
+            Fields, periodic. After Ctrl-C those that were found until then, with a warning.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the energy of a field is above ``tol``.
+        """
+        check_is_fitted(self)
+        shape = self._sample_shape(shape)
+        generator = check_random_state(self.random_state)
+        if init is None:
+            start = self._noise(n_samples, shape, generator)
+        else:
+            start = np.asarray(init).reshape(-1, self.n_channels_, *shape)
+            n_samples = len(start)
+        return self._minimise(start, shape, lambda energy, rows: energy)
+
+    def inpaint(self, X, mask):
+        """Keep known samples of fields, and make the others so that all have the moments.
+
+        Parameters
+        ----------
+        X : array-like, shape (n_samples, ...)
+            Fields of the fitted shape; what is unknown may hold anything finite.
+        mask : array-like of bool, shape of ``X``, of a sample or of a signal
+            True where ``X`` is known.
+
+        Returns
+        -------
+        X : ndarray, shape (n_samples, ...)
+            Completed fields.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the energy of a field is above ``tol``.
+        """
+        X = np.asarray(self._validate(X))
+        try:
+            known = np.broadcast_to(np.asarray(mask, dtype=bool), X.shape)
+        except ValueError:
+            raise ValueError(
+                f"mask of shape {np.shape(mask)} must have the shape of X, {X.shape}, of a sample, "
+                f"or of a signal, {self.signal_shape_}."
+            ) from None
+        shape, batch = self.signal_shape_, self._batch_shape()
+        X, known = X.reshape(batch), known.reshape(batch)
+        noise = self._noise(len(X), shape, check_random_state(self.random_state))
+
+        def fixed(energy, rows):
+            is_known, x = (self._on_device(a[rows]) for a in (known, X))
+            x = self._standardised(self._grid(x))
+            is_known = self._grid(is_known) > 0
+            return lambda z: energy(torch.where(is_known, x, z))
+
+        found = self._minimise(np.where(known, X, noise), shape, fixed)
+        return np.where(known, X, found.reshape(batch)).reshape(found.shape)
+
+    def denoise(self, X, noise, *, n_draws=8):
+        r"""Fields that, with noise added, have the moments of noisy ones.
+
+        .. math:: \min_x \Big\| \frac1D\sum_d \phi(x + n_d) - \phi(y) \Big\|^2
+
+        from :math:`x = y` on: the part of :math:`y` that the noise does not explain, in its
+        statistics rather than sample by sample. Fit the model to the noisy fields.
+
+        Parameters
+        ----------
+        X : array-like, shape (n_samples, ...)
+            Noisy fields :math:`y` of the fitted shape.
+        noise : callable
+            ``noise(n, random_state)`` gives ``n`` draws, an array ``(n, ...)`` of fields of the
+            fitted shape.
+        n_draws : int, default=8
+            Draws :math:`D`, the same at every step.
+
+        Returns
+        -------
+        X : ndarray, shape (n_samples, ...)
+            Fields without noise.
+
+        References
+        ----------
+        .. [1] Regaldo-Saint Blancard, B. et al., A new approach for the statistical denoising of
+           Planck interstellar dust polarization data, Astron. Astrophys. 649, 2021.
+        """
+        X = np.asarray(self._validate(X))
+        if not callable(noise):
+            raise TypeError(f"noise={noise!r} must be a function of n and random_state.")
+        generator = check_random_state(self.random_state)
+        draws = np.asarray(noise(n_draws, generator))
+        if draws.shape[1:] != self.sample_shape_ or len(draws) != n_draws:
+            raise ValueError(
+                f"noise gave shape {draws.shape}: it must give {n_draws} fields of shape "
+                f"{self.sample_shape_}."
+            )
+        draws = draws.reshape(n_draws, self.n_channels_, *self.signal_shape_) / self._unit()
+
+        def noisy(energy, rows):
+            n = self._grid(self._on_device(draws))
+
+            def moments(x):
+                all_ = (x[:, None] + n).flatten(0, 1)
+                return self._moments(all_, self._sampling(x)).unflatten(0, (-1, n_draws)).mean(1)
+
+            y = self._standardised(self._grid(self._on_device(X.reshape(self._batch_shape())[rows])))
+            with torch.no_grad():
+                target = self._moments(y, self._sampling(y))
+            return moment_distance(moments, target)
+
+        return self._minimise(X.reshape(self._batch_shape()), self.signal_shape_, noisy, n_draws)
+
+    def energy(self, X, *, return_gradient=False):
+        """Energy of fields, the relative squared distance of their moments.
+
+        Parameters
+        ----------
+        X : array-like, shape (n_samples, ...)
+            Fields of the fitted shape.
+        return_gradient : bool, default=False
+            Whether to give the gradient too.
+
+        Returns
+        -------
+        energy : ndarray, shape (n_samples,)
+            0 for fields that have the moments.
+        gradient : ndarray, shape (n_samples, ...)
+            By the samples of ``X``; if it is asked for.
+        """
+        X = np.asarray(self._validate(X))
+        values, gradients = [], []
+        for rows in self._batches(len(X), self.signal_shape_):
+            x = self._on_device(X.reshape(self._batch_shape())[rows])
+            x.requires_grad_(return_gradient)
+            with torch.set_grad_enabled(return_gradient):
+                e = self._energy(self._sampling(x, boundary=True))(self._standardised(self._grid(x)))
+            values.append(e.detach().cpu().numpy())
+            if return_gradient:
+                gradients.append(torch.autograd.grad(e.sum(), x)[0].cpu().numpy())
+        energy = np.concatenate(values)
+        if not return_gradient:
+            return energy
+        return energy, np.concatenate(gradients).reshape(X.shape)
+
+    def score_samples(self, X):
+        """Minus the energy of fields: 0 for those that have the moments.
+
+        Parameters
+        ----------
+        X : array-like, shape (n_samples, ...)
+            Fields of the fitted shape.
+
+        Returns
+        -------
+        score : ndarray, shape (n_samples,)
+            Higher is closer.
+        """
+        return -self.energy(X)
