@@ -3,6 +3,7 @@
 from skwave.datasets._qm7 import fetch_qm7, load_qm7_sample
 from skwave.datasets._qm9 import fetch_qm9
 from skwave.datasets._textures import fetch_textures, load_cosmic_web, load_textures
+from skwave.datasets._turbulence import make_turbulence
 
 __all__ = [
     "fetch_qm7",
@@ -11,4 +12,5 @@ __all__ = [
     "load_cosmic_web",
     "load_qm7_sample",
     "load_textures",
+    "make_turbulence",
 ]
