@@ -100,12 +100,12 @@ def load_textures():
 
 
 def load_cosmic_web():
-    """Load four maps of the cosmic web, which are in the package.
+    """Load eight maps of the cosmic web, which are in the package.
 
     Returns
     -------
     maps : Bunch
-        ``images``, float32 of shape (4, 256, 256), logarithms of the projected density;
+        ``images``, float32 of shape (8, 256, 256), logarithms of the projected density;
         ``names``; ``licences``, one for each map; ``periodic``, True; ``DESCR``.
 
     See Also
@@ -116,8 +116,9 @@ def load_cosmic_web():
     -----
     Independent realisations of one process, from N-body simulations of dark matter [2]_, projected
     by the authors of [1]_: what two of them differ by is the scatter that a model of the process
-    has to be judged by. They are periodic. Values are rounded to 1/256, a three-hundredth of their
-    standard deviation. The maps have the licence BSD-3-Clause.
+    has to be judged by. They are periodic. The package has them in steps of 1/32, a
+    twenty-fifth of their standard deviation; the steps are filled by uniform noise, the same at
+    each call, so that values are within 1/32 of the originals. The licence is BSD-3-Clause.
 
     References
     ----------
@@ -132,9 +133,11 @@ def load_cosmic_web():
     >>> from skwave.datasets import load_cosmic_web
     >>> maps = load_cosmic_web()
     >>> maps.images.shape, maps.periodic
-    ((4, 256, 256), True)
+    ((8, 256, 256), True)
     """
-    images = _packaged("cosmic_web.npz")["images"].astype(np.float32) / 256
+    steps = _packaged("cosmic_web.npz")["images"]
+    steps = steps + np.random.default_rng(0).uniform(-0.5, 0.5, steps.shape)
+    images = (steps / 32 - 3).astype(np.float32)
     return _bunch("cosmic_web", images, [f"df_z0_{i}" for i in range(len(images))])
 
 
@@ -172,7 +175,7 @@ def fetch_textures(name="cosmic_web", *, data_home=None):
     See Also
     --------
     load_textures : Two of the images, in the package.
-    load_cosmic_web : Four of the maps, in the package.
+    load_cosmic_web : Eight of the maps, in the package.
 
     Notes
     -----
