@@ -222,7 +222,7 @@ def _read(path):
         from PIL import Image
     except ImportError as error:
         raise ImportError(
-            f"{path.name} is an image, which Pillow reads: python -m pip install pillow"
+            f'{path.name} is an image, which Pillow reads: python -m pip install "skwave[data]"'
         ) from error
     with Image.open(path) as image:
         pixels = np.asarray(image, dtype=np.float32) / 255

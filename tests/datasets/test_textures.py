@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import sys
 from importlib.resources import files
 
 import numpy as np
@@ -88,8 +89,8 @@ def test_images_are_read_as_grey_values_and_colours(tmp_path):
 
 
 def test_without_pillow(tmp_path, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "PIL", None)
-    with pytest.raises(ImportError, match="pip install pillow"):
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    with pytest.raises(ImportError, match=r"Pillow.*skwave\[data\]"):
         _textures._read(tmp_path / "a.png")
 
 
