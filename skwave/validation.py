@@ -5,13 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from skwave.functional.moments import (
-    bispectrum,
-    minkowski_functionals,
-    power_spectrum,
-    shift_correlation,
-    structure_functions,
-)
+from skwave.functional.moments import minkowski_functionals, structure_functions
+from skwave.functional.spectra import bispectrum, power_spectrum, shift_correlation
 
 _LEVELS = tuple(i / 26 for i in range(1, 26))  # of quantiles and of thresholds
 _LOGARITHMIC = ("spectrum", "structure_functions", "increment_kurtosis")

@@ -149,17 +149,18 @@ def evolve(w, viscosity, time, courant):
         products *= factors
         return products[0] + products[1], u, v
 
-    w_hat, t, steps = _to_spectrum(w, kx.shape[1]) * keep, 0.0, 0
-    while t < time:
+    w_hat, left, steps = _to_spectrum(w, kx.shape[1]) * keep, time, 0
+    while left > 0:
         change, u, v = advection(w_hat)
         speed = float((u * u + v * v).max()) ** 0.5
-        limit = courant * 2 * np.pi / n / speed if speed else time
+        limit = courant * 2 * np.pi / n / speed if speed else left
         # equal steps to the end, if the limit stays as it is: no sliver at last
-        dt = (time - t) / max(1, np.ceil((time - t) / limit - 1e-6))
+        n_left = max(1, np.ceil(left / limit - 1e-6))
+        dt = left / n_left
         half = torch.exp(rate * dt)
         middle, _, _ = advection(half * (w_hat + 0.5 * dt * change))
         w_hat = half * (half * w_hat + dt * middle)
-        t, steps = t + dt if time - t > 1.5 * dt else time, steps + 1
+        left, steps = left - dt if n_left > 1 else 0, steps + 1
     return _to_grid(w_hat), steps
 
 

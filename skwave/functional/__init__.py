@@ -13,13 +13,9 @@ from skwave.functional.inversion import invert_scattering
 from skwave.functional.layout import Layout, Path, scattering_layout, scattering_paths
 from skwave.functional.local import local_fields, local_invariants, radial_functions
 from skwave.functional.moments import (
-    bispectrum,
-    bispectrum_triangles,
     increment_kurtosis,
     increments,
     minkowski_functionals,
-    power_spectrum,
-    shift_correlation,
     structure_functions,
 )
 from skwave.functional.morlet import morlet_1d, morlet_2d
@@ -34,6 +30,12 @@ from skwave.functional.solid_scattering import (
     quadrature,
     solid_paths,
     solid_scattering,
+)
+from skwave.functional.spectra import (
+    bispectrum,
+    bispectrum_triangles,
+    power_spectrum,
+    shift_correlation,
 )
 
 __all__ = [

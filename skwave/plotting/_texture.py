@@ -5,7 +5,7 @@ from numbers import Integral
 import numpy as np
 import torch
 
-from skwave.functional.moments import increment_kurtosis, power_spectrum
+from skwave.functional import increment_kurtosis, power_spectrum
 from skwave.plotting._checks import require_matplotlib
 from skwave.validation import TextureReport, texture_report
 

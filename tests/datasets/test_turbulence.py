@@ -61,6 +61,24 @@ def test_the_rate_of_change():
     assert advection(w).abs().max() > 1
 
 
+@pytest.mark.parametrize("n", [24, 25, 26])
+def test_the_rule_of_two_thirds(n, randn):
+    w = randn(n, n)
+    k = torch.fft.fftfreq(n, 1 / n, dtype=torch.float64)
+    square = k[:, None] ** 2 + k[None] ** 2
+    kept = (square > 0) & (square < (n / 3) ** 2)
+    expected = torch.fft.ifft2(torch.fft.fft2(w) * kept).real
+    torch.testing.assert_close(evolve(w, 0.0, 0.0, 0.1)[0], expected)
+    assert not torch.fft.fft2(evolve(w, 0.0, 0.05, 0.1)[0])[~kept].abs().max() > 1e-10
+
+
+def test_number_of_steps():
+    """The fastest fluid of this steady flow has speed 1."""
+    y, x = grid(24)
+    _, steps = evolve(2 * torch.cos(x) * torch.cos(y), 0.0, 2.0, 0.5)
+    assert steps == math.ceil(2.0 / (0.5 * 2 * math.pi / 24))
+
+
 def test_second_order_in_time():
     w = vortices(32)
     reference = evolve(w, 0.01, 0.5, 0.01)[0]
@@ -90,7 +108,8 @@ def test_energy_and_enstrophy():
 def test_subsampling_is_exact():
     torch.testing.assert_close(_subsample(vortices(32)), vortices(16), rtol=0, atol=1e-13)
     y, x = grid(32)
-    assert _subsample(torch.cos(9 * x) + torch.sin(12 * y)).abs().max() < 1e-13
+    beyond = torch.cos(9 * x) + torch.sin(12 * y) + torch.cos(8 * x - 3 * y) + torch.cos(8 * y)
+    assert _subsample(beyond).abs().max() < 1e-13
 
 
 def test_samples():
