@@ -199,9 +199,28 @@ def texture_report(real, synthetic, *, target=0, periodic=True):
     )
 
 
+def as_maps(x):
+    """Maps as a tensor.
+
+    Parameters
+    ----------
+    x : array-like or Tensor, shape (n, H, W) or (H, W)
+        Maps.
+
+    Returns
+    -------
+    x : Tensor of float64, shape (n, H, W)
+        Without a graph, in the memory of the processor.
+    """
+    # a copy: torch warns of arrays that cannot be written to
+    x = x.detach().cpu() if isinstance(x, torch.Tensor) else torch.from_numpy(np.array(x))
+    if x.is_complex():
+        raise ValueError("maps must be real, got complex ones: compare their parts one by one.")
+    return x.to(torch.float64)[None] if x.ndim == 2 else x.to(torch.float64)
+
+
 def _maps(name, x):
-    x = torch.as_tensor(x).detach().to("cpu", torch.float64)
-    x = x[None] if x.ndim == 2 else x
+    x = as_maps(x)
     if x.ndim != 3 or not len(x):
         raise ValueError(
             f"{name} must be one map (H, W) or several (n, H, W), got the shape {tuple(x.shape)}."

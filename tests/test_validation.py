@@ -112,16 +112,18 @@ def test_one_real_map_gives_relative_errors(maps):
         assert ("real" in repr(report).splitlines()[1]) == bool(n)
 
 
-def test_units_do_not_matter(maps):
+def test_units_and_kinds_of_arrays_do_not_matter(maps):
     y = draw(2, seed=1)
+    y.flags.writeable = False
     for real, synthetic in (
         (maps, y),
-        (torch.from_numpy(maps), torch.from_numpy(y).requires_grad_()),
+        (torch.from_numpy(maps), torch.tensor(y).requires_grad_()),
+        (list(maps), y.tolist()),
         (1e3 * maps, 1e3 * y),
         (1e3 * maps[0], 1e3 * y),
     ):
         report = texture_report(real, synthetic)
-        reference = texture_report(maps if real.ndim == 3 else maps[0], y)
+        reference = texture_report(maps if len(real) == len(maps) else maps[0], y)
         for name in FAMILIES:
             np.testing.assert_allclose(report.families[name], reference.families[name], rtol=1e-8)
 
@@ -174,6 +176,7 @@ def test_the_table_needs_pandas(maps, monkeypatch):
         ({"synthetic": np.zeros((2, 32, 32))}, r"synthetic has constant maps, at \[0, 1\]"),
         ({"synthetic": np.full((32, 32), np.nan)}, "synthetic has values that are NaN"),
         ({"synthetic": np.eye(16)}, r"real maps are \(96, 96\), synthetic ones \(16, 16\)"),
+        ({"synthetic": 1j * np.eye(96)}, "maps must be real"),
         ({"target": 10}, "target must be an integer from 0 to 9, got 10"),
     ],
 )

@@ -3,11 +3,10 @@
 from numbers import Integral
 
 import numpy as np
-import torch
 
 from skwave.functional import increment_kurtosis, power_spectrum
 from skwave.plotting._checks import require_matplotlib
-from skwave.validation import TextureReport, texture_report
+from skwave.validation import TextureReport, as_maps, texture_report
 
 _REAL, _SYNTHETIC, _TARGET = "0.75", "C0", "black"
 
@@ -107,7 +106,7 @@ class TextureDisplay:
         require_matplotlib(f"{type(self).__name__}.plot")
         if not isinstance(n_samples, Integral) or n_samples < 1:
             raise ValueError(f"n_samples must be a positive integer, got {n_samples!r}.")
-        real, synthetic = _maps(self.real), _maps(self.synthetic)
+        real, synthetic = as_maps(self.real), as_maps(self.synthetic)
         others = [i for i in range(len(real)) if i != self.target]
         groups = {"target": real[[self.target]], "sample": synthetic}
         groups |= {"real": real[others]} if others else {}
@@ -175,11 +174,6 @@ class TextureDisplay:
             loss_curve=loss_curve,
         )
         return display.plot(figure, **kwargs)
-
-
-def _maps(x):
-    x = torch.as_tensor(x).detach().to("cpu", torch.float64)
-    return x[None] if x.ndim == 2 else x
 
 
 def _figure(figure):
