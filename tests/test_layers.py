@@ -27,6 +27,7 @@ LAYERS = [
     "_solid",
     "_net",
     "_multilinear",
+    "validation",
     "plotting",
     "datasets",
     "_workers",

@@ -1,6 +1,16 @@
-"""Real data sets: small samples in the package, and originals that are fetched once."""
+"""Data sets: small samples in the package, originals that are fetched once, simulations."""
 
 from skwave.datasets._qm7 import fetch_qm7, load_qm7_sample
 from skwave.datasets._qm9 import fetch_qm9
+from skwave.datasets._textures import fetch_textures, load_cosmic_web, load_textures
+from skwave.datasets._turbulence import make_turbulence
 
-__all__ = ["fetch_qm7", "fetch_qm9", "load_qm7_sample"]
+__all__ = [
+    "fetch_qm7",
+    "fetch_qm9",
+    "fetch_textures",
+    "load_cosmic_web",
+    "load_qm7_sample",
+    "load_textures",
+    "make_turbulence",
+]

@@ -12,6 +12,12 @@ from skwave.functional.bank import (
 from skwave.functional.inversion import invert_scattering
 from skwave.functional.layout import Layout, Path, scattering_layout, scattering_paths
 from skwave.functional.local import local_fields, local_invariants, radial_functions
+from skwave.functional.moments import (
+    increment_kurtosis,
+    increments,
+    minkowski_functionals,
+    structure_functions,
+)
 from skwave.functional.morlet import morlet_1d, morlet_2d
 from skwave.functional.nonlinearity import modulus, phases, rectifier, rectifier_harmonic
 from skwave.functional.optimise import Minimum, lbfgs
@@ -25,6 +31,12 @@ from skwave.functional.solid_scattering import (
     solid_paths,
     solid_scattering,
 )
+from skwave.functional.spectra import (
+    bispectrum,
+    bispectrum_triangles,
+    power_spectrum,
+    shift_correlation,
+)
 
 __all__ = [
     "Bank",
@@ -35,8 +47,12 @@ __all__ = [
     "Quadrature",
     "SolidPath",
     "Wavelet",
+    "bispectrum",
+    "bispectrum_triangles",
     "frame_bounds",
     "gaussian_modulus",
+    "increment_kurtosis",
+    "increments",
     "integrals",
     "inverse_wavelet_transform",
     "invert_scattering",
@@ -45,10 +61,12 @@ __all__ = [
     "local_fields",
     "local_invariants",
     "map_modulus",
+    "minkowski_functionals",
     "modulus",
     "morlet_1d",
     "morlet_2d",
     "phases",
+    "power_spectrum",
     "quadrature",
     "radial_functions",
     "rectifier",
@@ -57,9 +75,11 @@ __all__ = [
     "scattering_layout",
     "scattering_paths",
     "scattering_plan",
+    "shift_correlation",
     "solid_harmonics",
     "solid_paths",
     "solid_scattering",
+    "structure_functions",
     "tight_frame",
     "wavelet_transform",
 ]

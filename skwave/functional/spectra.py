@@ -1,0 +1,194 @@
+r"""Spectra of stationary fields: power, triangles of frequencies, correlation over shifts.
+
+Fields are real, ``(..., H, W)``, and float64 is best. They are periodic unless told: else spectra
+are those of the fields times a Hann window.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def _wavenumbers(x: Tensor) -> Tensor:
+    # radii of the frequencies of a real transform, in radians per pixel
+    height, width = x.shape[-2:]
+    kwargs = {"dtype": x.dtype, "device": x.device}
+    y = torch.fft.fftfreq(height, **kwargs)[:, None]
+    return 2 * math.pi * torch.hypot(y, torch.fft.rfftfreq(width, **kwargs)[None])
+
+
+def _spectrum(x: Tensor, periodic: bool) -> Tensor:
+    # of the field less its mean, times a Hann window of mean square 1 if it is not periodic
+    if periodic:
+        return torch.fft.rfft2(x - x.mean((-2, -1), keepdim=True))
+    rows, columns = (
+        torch.sin(math.pi * (torch.arange(n, dtype=x.dtype, device=x.device) + 0.5) / n).square()
+        for n in x.shape[-2:]
+    )
+    window = rows[:, None] * columns
+    window /= window.square().mean().sqrt()
+    mean = (window * x).sum((-2, -1), keepdim=True) / window.sum()
+    return torch.fft.rfft2(window * (x - mean))
+
+
+def power_spectrum(
+    x: Tensor, *, bins_per_octave: int = 4, periodic: bool = True
+) -> tuple[Tensor, Tensor]:
+    r"""Power spectrum, averaged over rings of frequencies.
+
+    .. math:: P(k) = \frac{1}{H W} \operatorname{mean}_{|\omega| \in \text{ring } k}
+       |\hat x(\omega)|^2
+
+    Its mean over all frequencies, each ring weighted by what it holds, is the variance.
+
+    Parameters
+    ----------
+    x : Tensor, shape (..., H, W)
+        Real fields.
+    bins_per_octave : int, default=4
+        Rings in each octave, from the lowest frequency to the corner; those that hold no
+        frequency are left out.
+    periodic : bool, default=True
+        Whether the fields are; else they are multiplied by a Hann window.
+
+    Returns
+    -------
+    omega : Tensor, shape (n_rings,)
+        Mean frequency of each ring, in radians per pixel.
+    power : Tensor, shape (..., n_rings)
+        Spectrum.
+
+    Examples
+    --------
+    >>> row = torch.arange(32, dtype=torch.float64) * 2 * math.pi / 8
+    >>> omega, power = power_spectrum(torch.cos(row).expand(32, 32))
+    >>> round(float(omega[power.argmax()]) * 8 / (2 * math.pi), 1)  # one period is 8 pixels
+    1.0
+    """
+    omega = _wavenumbers(x)
+    lowest = omega[omega > 0].min()
+    ring = torch.round(bins_per_octave * torch.log2(omega / lowest)).clamp(min=-1).long() + 1
+    # columns that stand for themselves and for their conjugates
+    weight = torch.full_like(omega, 2.0)
+    weight[:, 0] = 1
+    if x.shape[-1] % 2 == 0:
+        weight[:, -1] = 1
+    n = int(ring.max()) + 1
+    ring, power = ring.flatten(), _spectrum(x, periodic).abs().square()
+    power = (power * weight / omega.new_tensor(x.shape[-2:]).prod()).flatten(-2)
+    total = power.new_zeros(*power.shape[:-1], n).index_add_(-1, ring, power)
+    count, omega = (
+        omega.new_zeros(n).index_add_(0, ring, values.flatten())
+        for values in (weight, weight * omega)
+    )
+    kept = (count > 0) & (omega > 0)
+    return (omega / count)[kept], (total / count)[..., kept]
+
+
+def bispectrum_triangles(shape: tuple[int, int]) -> list[tuple[int, int, int]]:
+    r"""Triangles of rings of frequencies, by the numbers of the rings of `bispectrum`.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Height and width of the field.
+
+    Returns
+    -------
+    triangles : list of (int, int, int)
+        Equilateral ones :math:`(i, i, i)`; flattened ones :math:`(i, i, i + 2)`, whose longest
+        side is twice the others; squeezed ones :math:`(0, i, i)`, with the lowest frequencies.
+
+    Examples
+    --------
+    >>> bispectrum_triangles((24, 24))
+    [(0, 0, 0), (1, 1, 1), (2, 2, 2), (3, 3, 3), (0, 0, 2), (1, 1, 3), (0, 2, 2), (0, 3, 3)]
+    """
+    n = int(2 * math.log2(min(shape) / 6) + 1e-9)
+    equilateral = [(i, i, i) for i in range(n)]
+    flattened = [(i, i, i + 2) for i in range(n - 2)]
+    return equilateral + flattened + [(0, i, i) for i in range(2, n)]
+
+
+def bispectrum(
+    x: Tensor, *, triangles: list[tuple[int, int, int]] | None = None, periodic: bool = True
+) -> Tensor:
+    r"""Bispectrum of rings of frequencies, without dimension.
+
+    .. math:: b(i, j, k) = \frac{\langle x_i x_j x_k \rangle}
+       {\sqrt{\langle x_i^2 \rangle \langle x_j^2 \rangle \langle x_k^2 \rangle}}
+
+    with :math:`x_i` the part of the field whose frequencies are in the ring :math:`i`, and means
+    over the pixels. The mean of the product is the sum of :math:`\hat x(\omega_1) \hat x(\omega_2)
+    \hat x(\omega_3)` over the triangles :math:`\omega_1 + \omega_2 + \omega_3 = 0` with one corner
+    in each ring. It is 0 for Gaussian fields, up to their scatter.
+
+    Parameters
+    ----------
+    x : Tensor, shape (..., H, W)
+        Real fields.
+    triangles : list of (int, int, int), default=None
+        Rings, those of `bispectrum_triangles` if None. Rings are half an octave wide and end
+        at two thirds of the highest frequency of an axis, beyond which triangles would close by
+        aliasing; ring 0 begins at two periods over the shorter side, or just above.
+    periodic : bool, default=True
+        Whether the fields are; else they are multiplied by a Hann window.
+
+    Returns
+    -------
+    b : Tensor, shape (..., n_triangles)
+        Normalised bispectrum.
+
+    References
+    ----------
+    Scoccimarro, R., Fast estimators for redshift-space clustering, Phys. Rev. D 92, 083532, 2015.
+
+    Examples
+    --------
+    >>> x = torch.randn(32, 32, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    >>> skewed = (x + x.roll(1, 0) + x.roll(1, 1)).exp()
+    >>> bool(bispectrum(skewed).mean() > 4 * bispectrum(x).abs().mean())
+    True
+    """
+    shape = x.shape[-2:]
+    triangles = bispectrum_triangles(shape) if triangles is None else triangles
+    if not triangles:
+        return x.new_zeros(*x.shape[:-2], 0)
+    n = int(2 * math.log2(min(shape) / 6) + 1e-9)
+    omega, x_hat = _wavenumbers(x), _spectrum(x, periodic)
+    ring = n + torch.floor(2 * torch.log2(omega / (2 * math.pi / 3)))
+    used = sorted({i for triangle in triangles for i in triangle})
+    parts = {i: torch.fft.irfft2(x_hat * (ring == i), s=shape) for i in used}
+    parts = {i: p / p.square().mean((-2, -1), keepdim=True).sqrt() for i, p in parts.items()}
+    return torch.stack(
+        [(parts[i] * parts[j] * parts[k]).mean((-2, -1)) for i, j, k in triangles], -1
+    )
+
+
+def shift_correlation(x: Tensor, y: Tensor) -> Tensor:
+    r"""Largest correlation of two fields over all their circular shifts.
+
+    .. math:: \max_\tau \frac{\operatorname{mean}_u (x(u) - \bar x)(y(u + \tau) - \bar y)}
+       {\sigma_x \sigma_y}
+
+    Parameters
+    ----------
+    x, y : Tensor, shape (..., H, W)
+        Real fields, whose leading axes broadcast.
+
+    Returns
+    -------
+    correlation : Tensor, shape (...)
+        1 if one is a shift of the other.
+
+    Examples
+    --------
+    >>> x = torch.randn(8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    >>> round(float(shift_correlation(x, 2 * x.roll((3, 1), (0, 1)) + 5)), 6)
+    1.0
+    """
+    x_hat, y_hat = _spectrum(x, True), _spectrum(y, True)
+    product = torch.fft.irfft2(x_hat.conj() * y_hat, s=x.shape[-2:]).amax((-2, -1))
+    norms = (f.var((-2, -1), correction=0).sqrt() for f in (x, y))
+    return product / math.prod(norms, start=x.shape[-2] * x.shape[-1])
