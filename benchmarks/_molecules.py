@@ -4,9 +4,8 @@ import math
 import time
 
 import numpy as np
+import torch
 from joblib import parallel_config
-from scipy.linalg import cho_factor, cho_solve
-from scipy.linalg.blas import dsyrk
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LinearRegression, Ridge, RidgeCV
 from sklearn.metrics.pairwise import euclidean_distances
@@ -116,17 +115,23 @@ def kernel_ridge(F, counts, y, train, test, choice=None):
 def kernel_predictions(F, residual, train, test, choice):
     """Predictions of one Gaussian kernel."""
     power, width, alpha = choice
-    A, B = scaled(F, train, test, power)
-    gamma = gamma_of(width, A)
-    half = gamma * np.einsum("ij,ij->i", A, A)
-    K = dsyrk(2 * gamma, A.T, trans=1)  # half of the products that a difference would need
-    K -= half[:, None]
-    K -= half
-    np.exp(K, out=K)
-    K[np.diag_indices(len(K))] += alpha
-    weights = cho_solve(cho_factor(K, overwrite_a=True, check_finite=False), residual[train])
+    A, B = (torch.from_numpy(a) for a in scaled(F, train, test, power))
+    gamma = gamma_of(width, A.numpy())
+    K = gaussian_kernel(A, A, gamma)
+    K.diagonal().add_(alpha)
+    factor = torch.linalg.cholesky(K)
     del K
-    return np.exp(-gamma * euclidean_distances(B, A, squared=True)) @ weights
+    weights = torch.cholesky_solve(torch.from_numpy(residual[train])[:, None], factor)
+    return (gaussian_kernel(B, A, gamma) @ weights)[:, 0].numpy()
+
+
+def gaussian_kernel(A, B, gamma):
+    """Gaussian kernel in little memory, where scikit-learn's needs three times the result."""
+    K = A @ B.T
+    K *= 2 * gamma
+    K -= gamma * A.square().sum(1)[:, None]
+    K -= gamma * B.square().sum(1)
+    return K.exp_()
 
 
 def scaled(F, train, test, power):

@@ -1,14 +1,18 @@
 """Wavelet-structured learning with the interface of scikit-learn."""
 
 from skwave._multilinear import MultilinearRegressor
+from skwave._phase_harmonic import PhaseHarmonicTransformer
 from skwave._scattering import ScatteringTransformer
 from skwave._solid import SolidHarmonicScattering
+from skwave._texture import MaxEntTextureModel
 from skwave.molecules import Molecules
 
 __version__ = "0.1.0.dev0"
 __all__ = [
+    "MaxEntTextureModel",
     "Molecules",
     "MultilinearRegressor",
+    "PhaseHarmonicTransformer",
     "ScatteringTransformer",
     "SolidHarmonicScattering",
 ]

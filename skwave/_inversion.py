@@ -22,6 +22,7 @@ from skwave.functional import invert_scattering
 from skwave.functional.inversion import scale_noise
 from skwave.functional.plan import n_kept
 
+
 def _check(max_iter, tol):
     if not isinstance(max_iter, Integral) or max_iter < 1:
         raise ValueError(f"max_iter={max_iter!r} must be an integer from 1 on.")

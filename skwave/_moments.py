@@ -102,7 +102,9 @@ def moment_name(row, n_channels, n_phases=None) -> str:
         names = ["L", f"j{row.j1}", f"k{row.k1}{row.k2}"]
     else:
         names = [row.group]
-        last = (row.j2, row.l2) if (row.j2, row.l2, row.k2) != (row.j1, row.l1, row.k1) else (-1, -1)
+        last = (
+            (row.j2, row.l2) if (row.j2, row.l2, row.k2) != (row.j1, row.l1, row.k1) else (-1, -1)
+        )
         for j, l in ((row.j1, row.l1), last, (row.j3, row.l3)):
             if j >= 0:
                 names += [f"j{j}", _orientation(l, n_phases)]

@@ -230,21 +230,22 @@ class PhaseHarmonicTransformer(TorchTransformer):
             n_phases=self.n_phases,
         )
 
-    def _family(self, dtype, device, shape=None):
-        layout = self._layout(shape)
+    def _family(self, dtype, device, shape=None, *, masked=True):
         return cached_family(
-            layout,
-            self._mask(shape or self.signal_shape_),
+            self._layout(shape),
+            self._mask() if masked else None,
             wavelet=self.wavelet,
             oversampling=self.oversampling,
             dtype=dtype,
             device=device,
         )
 
-    def _mask(self, shape):
-        if self.mask is not None:
-            return np.asarray(self.mask, dtype=bool)
-        return np.ones(shape, dtype=bool) if self.boundary == "crop" else None
+    def _mask(self):
+        # on the grid (H, W) or (N, 1)
+        if self.mask is None and self.boundary == "periodic":
+            return None
+        mask = np.ones(self.signal_shape_) if self.mask is None else np.asarray(self.mask)
+        return mask.astype(bool)
 
     def _rows(self):
         return self._layout().rows(self.n_channels_)
@@ -264,7 +265,8 @@ class PhaseHarmonicTransformer(TorchTransformer):
         return dtype.itemsize * prod(self.sample_shape_) * 60 * L
 
     def _check_signal(self, signal_shape):
-        if not (isinstance(self.moments, str) and self.moments in (*FAMILIES, *OTHERS, *PUBLISHED)):
+        named = isinstance(self.moments, str) and self.moments in (*FAMILIES, *OTHERS, *PUBLISHED)
+        if not named and not callable(self.moments):
             check_groups(self.moments if isinstance(self.moments, str) else tuple(self.moments))
         if self.ndim == 1 and self.moments in PUBLISHED:
             raise ValueError(f"moments={self.moments!r} are of images: use ndim=2.")

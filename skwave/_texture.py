@@ -11,21 +11,24 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from skwave._arrays import dtype_name, from_tensor, resolve_device, resolve_dtype, to_tensor
-from skwave._base import TorchTransformer
+from skwave._arrays import resolve_device, resolve_dtype, to_tensor
+from skwave._batch import batch_rows
+from skwave._moments import cached_family, cached_layout
 from skwave._phase_harmonic import PhaseHarmonicTransformer
 from skwave._plans import check_scales
-from skwave._sklearn import Interval, StrOptions
-from skwave._batch import batch_rows
 from skwave._progress import step_reporter
-from skwave.functional.harmonics import Reference, reference
+from skwave._sklearn import Interval, StrOptions
 from skwave.functional import lbfgs
+from skwave.functional.families import Family
+from skwave.functional.harmonics import Reference, reference
 from skwave.functional.maxent import (
     gaussian_field,
     moment_distance,
     resample_spectrum,
     smoothed_spectrum,
 )
+
+_MEMORY = 20  # steps that L-BFGS remembers
 
 
 class MaxEntTextureModel(PhaseHarmonicTransformer):
@@ -365,7 +368,9 @@ class MaxEntTextureModel(PhaseHarmonicTransformer):
                 all_ = (x[:, None] + n).flatten(0, 1)
                 return self._moments(all_, self._sampling(x)).unflatten(0, (-1, n_draws)).mean(1)
 
-            y = self._standardised(self._grid(self._on_device(X.reshape(self._batch_shape())[rows])))
+            y = self._standardised(
+                self._grid(self._on_device(X.reshape(self._batch_shape())[rows]))
+            )
             with torch.no_grad():
                 target = self._moments(y, self._sampling(y))
             return moment_distance(moments, target)
@@ -390,12 +395,14 @@ class MaxEntTextureModel(PhaseHarmonicTransformer):
             By the samples of ``X``; if it is asked for.
         """
         X = np.asarray(self._validate(X))
-        values, gradients = [], []
+        target, values, gradients = self._on_device(self.moments_), [], []
         for rows in self._batches(len(X), self.signal_shape_):
             x = self._on_device(X.reshape(self._batch_shape())[rows])
             x.requires_grad_(return_gradient)
             with torch.set_grad_enabled(return_gradient):
-                e = self._energy(self._sampling(x, boundary=True))(self._standardised(self._grid(x)))
+                family = self._family(x.dtype, x.device)
+                energy = moment_distance(lambda x, f=family: self._moments(x, f), target)
+                e = energy(self._standardised(self._grid(x)))
             values.append(e.detach().cpu().numpy())
             if return_gradient:
                 gradients.append(torch.autograd.grad(e.sum(), x)[0].cpu().numpy())
@@ -418,3 +425,177 @@ class MaxEntTextureModel(PhaseHarmonicTransformer):
             Higher is closer.
         """
         return -self.energy(X)
+
+    def get_feature_names_out(self, input_features=None):
+        """Names of the moments, as those of `PhaseHarmonicTransformer`; of a callable, numbers.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Checked against the fitted names, else not used.
+
+        Returns
+        -------
+        names : ndarray of str, shape (n_moments,)
+            Names.
+        """
+        if callable(self.moments):
+            check_is_fitted(self)
+            return np.array([f"m{i}" for i in range(self.n_moments_)], dtype=object)
+        return super().get_feature_names_out(input_features)
+
+    def _forward(self, x):
+        family = self._family(x.dtype, x.device)
+        return self._moments(self._standardised(self._grid(x)), family)
+
+    def _family(self, dtype, device, shape=None, *, masked=True):
+        if callable(self.moments):  # the wavelets of the smoothed spectrum alone
+            layout = cached_layout(
+                self.signal_shape_, J=self.J, L=self.L if self.ndim == 2 else 1, moments=("S11",)
+            )
+            fields = cached_family(layout, None, dtype=dtype, device=device).fields
+            return Family(lambda x, ref, normalize: self._called(x), fields)
+        return super()._family(dtype, device, shape, masked=masked)
+
+    def _called(self, x):
+        m = self.moments(x if self.ndim == 2 else x[..., 0])
+        if not isinstance(m, torch.Tensor) or m.ndim != 2 or len(m) != len(x):
+            raise ValueError(
+                f"moments gave {getattr(m, 'shape', type(m))} for a batch of {len(x)}: it must "
+                "give a tensor of shape (batch, n_moments)."
+            )
+        return m
+
+    def _moments(self, x, family):
+        ref = self._reference
+        if ref is not None:
+            ref = Reference(*(_to_tensor(a, x) for a in ref))
+        return family.moments(x, ref, True)
+
+    def _sampling(self, x):
+        return self._family(x.dtype, x.device, tuple(x.shape[-2:][: self.ndim]), masked=False)
+
+    def _n_out(self):
+        return self.n_moments_
+
+    def _batch_shape(self):
+        return (-1, self.n_channels_, *self.signal_shape_)
+
+    def _unit(self):
+        return self.scale_.reshape(-1, *[1] * self.ndim)
+
+    def _standardised(self, x):
+        mean, std = (torch.from_numpy(a).to(x)[:, None, None] for a in (self.mean_, self.scale_))
+        return (x - mean) / std
+
+    def _on_device(self, X):
+        dtype = resolve_dtype(None, self.mean_)
+        return to_tensor(X, dtype, resolve_device(self.device, self.mean_))
+
+    def _sample_shape(self, shape):
+        if shape is None:
+            return self.signal_shape_
+        shape = (shape,) if isinstance(shape, Integral) else tuple(shape)
+        if len(shape) != self.ndim:
+            raise ValueError(
+                f"shape={shape!r} must have {self.ndim} entries, for ndim={self.ndim}."
+            )
+        check_scales(shape, self.J, None, None)
+        if self.moments == "gaussian" and shape != self.signal_shape_:
+            raise ValueError(
+                f"moments='gaussian' are of one shape, {self.signal_shape_}: leave shape out, or "
+                "use moments='wavelet_covariance'."
+            )
+        return shape
+
+    def _noise(self, n, shape, generator):
+        # in the unit of X
+        white = generator.standard_normal((n, self.n_channels_, *shape)).astype(self.mean_.dtype)
+        if self.init == "gaussian":
+            grid = shape if self.ndim == 2 else (*shape, 1)
+            spectrum = torch.from_numpy(self.spectrum_).reshape(
+                self.n_channels_, *self.signal_shape_, *[1] * (2 - self.ndim)
+            )
+            spectrum = resample_spectrum(spectrum, grid)
+            white = gaussian_field(torch.from_numpy(white).view(n, -1, *grid), spectrum)
+            white = white.numpy().reshape(n, -1, *shape)
+        else:
+            white *= self._unit()
+        return white + self.mean_.reshape(self._unit().shape)
+
+    def _batches(self, n, shape, copies=1):
+        L = self.L if self.ndim == 2 else 1
+        row_bytes = self.mean_.itemsize * self.n_channels_ * prod(shape) * 150 * L * copies
+        size = batch_rows(self.batch_size, row_bytes, n)
+        return [slice(start, min(start + size, n)) for start in range(0, n, size)]
+
+    def _minimise(self, start, shape, objective, copies=1):
+        check_is_fitted(self)
+        target = self._on_device(self.moments_)
+        report = step_reporter(type(self).__name__, self.max_iter) if self.verbose else None
+        found, curves, interrupted = start.astype(self.mean_.dtype), [], False
+        for rows in self._batches(len(start), shape, copies):
+            if interrupted:
+                break
+            x = self._standardised(self._grid(self._on_device(start[rows])))
+            family = self._sampling(x)
+            energy = moment_distance(lambda x, f=family: self._moments(x, f), target)
+            x, history, interrupted = lbfgs(
+                objective(energy, rows),
+                x,
+                max_iter=self.max_iter,
+                tol=self.tol,
+                memory=_MEMORY,
+                on_step=report,
+            )
+            x = x.cpu().numpy().reshape(-1, self.n_channels_, *shape)
+            found[rows] = x * self._unit() + self.mean_.reshape(self._unit().shape)
+            curves.append(history.cpu().numpy())
+        self.loss_curve_ = _side_by_side(curves)
+        self._warn(interrupted)
+        return found.reshape(len(found), *self.sample_shape_[: -self.ndim], *shape)
+
+    def _warn(self, interrupted):
+        last = np.array([curve[np.isfinite(curve)][-1] for curve in self.loss_curve_.T])
+        if interrupted:
+            message = (
+                "was interrupted: these are the fields found so far. Give them as init= to go on."
+            )
+        elif (last > self.tol).any():
+            message = (
+                f"stopped at energies of up to {last.max():.2g}, above tol={self.tol:g}: increase "
+                f"max_iter={self.max_iter}, go on with init=, or increase tol. If the energy no "
+                "longer falls, use fewer moments or float64."
+            )
+        else:
+            return
+        warnings.warn(f"{type(self).__name__} {message}", ConvergenceWarning, stacklevel=4)
+
+
+def _to_numpy(ref):
+    return Reference(
+        *(
+            a.cpu().numpy() if isinstance(a, torch.Tensor) else [b.cpu().numpy() for b in a]
+            for a in ref
+        )
+    )
+
+
+def _to_tensor(a, like):
+    return (
+        [torch.from_numpy(b).to(like) for b in a]
+        if isinstance(a, list)
+        else torch.from_numpy(a).to(like)
+    )
+
+
+def _side_by_side(curves):
+    # histories (steps, n) of several lengths; NaN after the end
+    longest = max(len(curve) for curve in curves)
+    return np.concatenate(
+        [
+            np.pad(curve, ((0, longest - len(curve)), (0, 0)), constant_values=np.nan)
+            for curve in curves
+        ],
+        axis=1,
+    )

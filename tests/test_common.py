@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skwave import MultilinearRegressor, ScatteringTransformer
+from skwave import (
+    MaxEntTextureModel,
+    MultilinearRegressor,
+    PhaseHarmonicTransformer,
+    ScatteringTransformer,
+)
 from skwave.testing import check_transformer
 
 EXPECTED = {
@@ -23,6 +28,7 @@ def few_steps(monkeypatch):
         ScatteringTransformer(J=1),
         ScatteringTransformer(J=1, nonlinearity="rectifier", averaging=None),
         ScatteringTransformer(J=1, L=2, ndim=2, shape=(1, -1)),
+        PhaseHarmonicTransformer(J=1, ndim=1),
     ],
     expected_failed_checks=lambda estimator: EXPECTED,
 )
@@ -58,6 +64,16 @@ def test_sklearn_flat_images(estimator, check):
         (ScatteringTransformer(J=2, L=3, ndim=2, padding="periodic", oversampling=1), (2, 9, 14)),
         (ScatteringTransformer(J=2, L=2, Q=2, ndim=2, averaging=None, padding="zero"), (12, 8)),
         (ScatteringTransformer(J=1, L=4, ndim=2, shape=(6, 8), max_order=1), (144,)),
+        (PhaseHarmonicTransformer(J=2), (16, 12)),
+        (PhaseHarmonicTransformer(J=2, moments="rectifier", n_phases=3, shape=(8, 9)), (72,)),
+        (
+            PhaseHarmonicTransformer(J=2, moments="scattering_covariance", boundary="crop"),
+            (2, 24, 16),
+        ),
+        (PhaseHarmonicTransformer(J=2, L=2, moments="model_c", normalize=False), (16, 16)),
+        (PhaseHarmonicTransformer(J=3, ndim=1, moments=("S11", "Cphase", "K")), (2, 40)),
+        (MaxEntTextureModel(J=2), (16, 12)),
+        (MaxEntTextureModel(J=2, moments="gaussian", shape=(8, 9)), (72,)),
     ],
     ids=lambda value: "",
 )

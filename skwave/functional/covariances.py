@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from skwave.functional.fields import Fields, FieldPlan, Grid
+from skwave.functional.fields import FieldPlan, Fields, Grid
 from skwave.functional.nonlinearity import squared_modulus
 
 Pairs = tuple[tuple[int, int], ...]
@@ -234,7 +234,9 @@ def block_covariances(block: Block, fields: Fields) -> Tensor:
     if not same and block.shifts == (Shift(),):
         c = (a.flatten(-2) @ b.flatten(-2).mH)[..., l1, l2, None]
     else:
-        c = _against_waves((a if same else a[:, :, l1]) * (b if same else b[:, :, l2]).conj(), block, plan)
+        c = _against_waves(
+            (a if same else a[:, :, l1]) * (b if same else b[:, :, l2]).conj(), block, plan
+        )
     return _chosen(c.real if block.real else c, block)
 
 

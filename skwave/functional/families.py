@@ -227,7 +227,9 @@ def moment_family(
         return Family(_scattering_moments(fields), fields)
     low = low_filters(fields, layout.low)
     plan = HarmonicPlan(fields, layout.blocks, layout.kurtosis, low)
-    return Family(lambda x, ref, normalize: harmonic_moments(x, plan, ref, normalize=normalize), fields)
+    return Family(
+        lambda x, ref, normalize: harmonic_moments(x, plan, ref, normalize=normalize), fields
+    )
 
 
 def check_groups(names: str | tuple[str, ...]) -> None:

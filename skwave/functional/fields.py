@@ -105,12 +105,18 @@ def field_plan(
     )
     masks = None
     if valid is not None:
-        masks = tuple(_eroded(valid, 2**j).to(device, dtype) for j in range(J + 1))
+        good = [_eroded(valid, 2 ** min(j, J - 1)) for j in range(J + 1)]
+        if not all(mask.any() for mask in good):
+            raise ValueError(
+                f"no valid sample is farther than 2**(J - 1) = {2 ** (J - 1)} from the sides and "
+                "from those that are not valid: use a smaller J."
+            )
+        masks = tuple((mask / mask.mean()).to(device, dtype) for mask in good)
     return FieldPlan(shape, J, L, grids, filters, masks, n_phases)
 
 
 def _eroded(valid: Tensor, radius: int) -> Tensor:
-    # 1 where all samples within the radius are valid and there, 0 elsewhere; over the mean
+    # 1 where all samples within the radius are valid and within the grid, 0 elsewhere
     bad = 1.0 - valid.to(torch.float64)
     for axis in range(2):
         if valid.shape[axis] > 1:
@@ -118,8 +124,7 @@ def _eroded(valid: Tensor, radius: int) -> Tensor:
             padded = torch.nn.functional.pad(moved, (radius, radius), value=1.0)
             moved = torch.nn.functional.max_pool1d(padded, 2 * radius + 1, 1)
             bad = moved[:, 0].movedim(-1, axis)
-    good = 1.0 - bad
-    return good / good.mean()
+    return 1.0 - bad
 
 
 def pad_spectrum(x_hat: Tensor, grid: Grid) -> Tensor:

@@ -238,7 +238,7 @@ def published_blocks(model: str, J: int, L: int) -> list[Block]:
     steps = [(m, s) for m in range(3) for s in range(-2, 3) if (m, s) != (0, 0)]
 
     def grid(j: int) -> tuple[Shift, ...]:
-        return tuple(Shift(j, i, -m * 2**j, -s * 2**j) for i, (m, s) in enumerate(steps, 1))
+        return tuple(Shift(j + 1, i, -m * 2**j, -s * 2**j) for i, (m, s) in enumerate(steps, 1))
 
     low = Block("phi", J, 1, J, 1, ((0, 0),), real=True, own=True)
     blocks = [low] if angular else [low, low._replace(shifts=grid(J - 1), own=False)]

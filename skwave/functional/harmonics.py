@@ -140,7 +140,8 @@ def _divisor(block: Block, ref: Reference, itself: bool, n_channels: int) -> Ten
         a = b = std
     else:
         a, b = (
-            (ref.waves if k else ref.moduli)[j] for j, k in ((block.j1, block.k1), (block.j2, block.k2))
+            (ref.waves if k else ref.moduli)[j]
+            for j, k in ((block.j1, block.k1), (block.j2, block.k2))
         )
     L = a.shape[-1]
     l1, l2 = ([l % L for l in side] for side in zip(*block.pairs, strict=True))

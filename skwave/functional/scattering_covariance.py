@@ -1,6 +1,5 @@
 r"""Scattering covariances, also called scattering spectra: moduli seen by a second wavelet."""
 
-
 import torch
 from torch import Tensor
 
@@ -95,9 +94,7 @@ def _at_scale(fields: Fields, j3: int, sigma: Tensor, L: int) -> list[Tensor]:
     w = fields.wavelet_spectrum(j3) * psi / sigma[..., -L:, None, None]
     third = left @ w.flatten(-2).mH
     rows, columns = torch.triu_indices(n, n)
-    fourth = [
-        ((left * p.flatten().square()) @ moduli.mH)[..., rows, columns] for p in psi
-    ]
+    fourth = [((left * p.flatten().square()) @ moduli.mH)[..., rows, columns] for p in psi]
     equal = (rows == columns).tolist()
     return [_parts(third.flatten(-2), [False] * (n * L)), *(_parts(c, equal) for c in fourth)]
 
