@@ -1,26 +1,33 @@
 """Solid harmonic scattering of molecules against kymatio, at the settings of its QM7 example.
 
-``make bench NAME=solid``. Both compute the coefficients of three densities of the same molecules,
-in float32, on one thread; figures are CPU seconds of a molecule. kymatio's grid is 192×128×96 of
-1/8.88 Å; its density is sampled by its own function, and that is not timed. On a machine with a
-GPU also molecules per second there.
+``make bench NAME=solid``; with SKWAVE_DATA also what all of QM9 takes. Both compute the
+coefficients of three densities of the same molecules, in float32, on one thread; figures are CPU
+seconds of a molecule. kymatio's grid is 192×128×96 of 1/8.88 Å; its density is sampled by its own
+function, and that is not timed. On a machine with a GPU also molecules per second there.
 """
 
 import argparse
+import os
+import resource
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
 from _bench import hardware, save
-from _molecules import N_QM9
+from _molecules import N_QM9, local_scattering
 from scattering import import_kymatio
 from sklearn.utils import check_random_state
 
 from skwave import SolidHarmonicScattering
 from skwave._densities import density_weights
-from skwave.datasets import load_qm7_sample
+from skwave.datasets import fetch_qm9, load_qm7_sample
 from skwave.functional.solid import align
+from skwave.parallel import transform_blocks
 
 GRID, PIXELS, SIGMA = (192, 128, 96), 8.88, 2.0
 POWERS = (0.5, 1.0, 2.0, 3.0)
@@ -167,13 +174,55 @@ def cuda():
     save("solid", rows, "\n".join(lines), device=f"{name}, {hardware()}")
 
 
+def blocks(pooling, n):
+    """Features of molecules of QM9 into a file, in a fresh process: prints seconds and MiB."""
+    X, _ = fetch_qm9(data_home=os.environ.get("SKWAVE_DATA"), return_X_y=True)
+    est = (estimator(1e-3) if pooling == "integral" else local_scattering()).fit(X)
+    X = X[np.random.default_rng(0).permutation(len(X))[:n]]
+    est.transform(X[:16])
+    start = time.process_time()
+    with tempfile.TemporaryDirectory() as folder:
+        transform_blocks(est, X, Path(folder) / "features.npy")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print((time.process_time() - start) / n, peak)
+
+
+def all_of_qm9(n):
+    """Time and memory of all of QM9 through `transform_blocks`, from ``n`` molecules and half."""
+    lines = [
+        "| pooling | molecules | CPU ms a molecule | process's peak, MiB | all of QM9, CPU min |"
+    ]
+    lines += ["|---|---|---|---|---|"]
+    rows = []
+    for pooling, largest in (("atoms", n), ("integral", n // 10)):
+        for count in (largest // 2, largest):
+            command = [sys.executable, __file__, "--memory", pooling, str(count)]
+            out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            seconds, mib = map(float, out.split())
+            rows.append({"pooling": pooling, "n": count, "seconds": seconds, "mib": mib})
+            lines.append(
+                f"| {pooling} | {count} | {1e3 * seconds:.1f} | {mib:.0f} "
+                f"| {seconds * N_QM9 / 60:.0f} |"
+            )
+    save("solid_qm9", rows, "\n".join(lines))
+
+
 def main():
-    """Compare; then the GPU, if there is one."""
+    """Compare; then all of QM9, if its file is there, and the GPU, if there is one."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--molecules", type=int, default=5)
+    parser.add_argument("--blocks", type=int, default=2000, help="molecules of QM9; 0 for none")
+    parser.add_argument("--memory", nargs=2)
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
-    build, rows = compare(parser.parse_args().molecules)
-    save("solid", {"kymatio_filters_s": build, "molecules": rows}, table(build, rows))
+    if arguments.memory:
+        blocks(arguments.memory[0], int(arguments.memory[1]))
+        return
+    if arguments.molecules:
+        build, rows = compare(arguments.molecules)
+        save("solid", {"kymatio_filters_s": build, "molecules": rows}, table(build, rows))
+    if arguments.blocks and "SKWAVE_DATA" in os.environ:
+        all_of_qm9(arguments.blocks)
     if torch.cuda.is_available():
         cuda()
 

@@ -312,7 +312,7 @@ class MaxEntTextureModel(PhaseHarmonicTransformer):
         X, known = X.reshape(batch), known.reshape(batch)
         noise = self._noise(len(X), shape, check_random_state(self.random_state))
 
-        def fixed(energy, rows):
+        def fixed(energy, rows):  # numpydoc ignore=GL08
             is_known, x = (self._on_device(a[rows]) for a in (known, X))
             x = self._standardised(self._grid(x))
             is_known = self._grid(is_known) > 0
@@ -361,10 +361,10 @@ class MaxEntTextureModel(PhaseHarmonicTransformer):
             )
         draws = draws.reshape(n_draws, self.n_channels_, *self.signal_shape_) / self._unit()
 
-        def noisy(energy, rows):
+        def noisy(energy, rows):  # numpydoc ignore=GL08
             n = self._grid(self._on_device(draws))
 
-            def moments(x):
+            def moments(x):  # numpydoc ignore=GL08
                 all_ = (x[:, None] + n).flatten(0, 1)
                 return self._moments(all_, self._sampling(x)).unflatten(0, (-1, n_draws)).mean(1)
 

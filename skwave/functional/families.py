@@ -254,7 +254,9 @@ def check_groups(names: str | tuple[str, ...]) -> None:
 
 
 def _scattering_moments(fields: FieldPlan) -> Callable:
-    def moments(x: Tensor, ref: Reference | None, normalize: bool) -> Tensor:
+    def moments(
+        x: Tensor, ref: Reference | None, normalize: bool
+    ) -> Tensor:  # numpydoc ignore=GL08
         if ref is not None:
             return scattering_covariance(x, fields, ref.mean, ref.waves)
         ones = [torch.ones(1, fields.L).to(x) for _ in range(fields.J)]
@@ -274,7 +276,9 @@ def _half_plane(shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
 def _gaussian_moments(shape: tuple[int, int]) -> Callable:
     ky, kx = _half_plane(shape)
 
-    def moments(x: Tensor, ref: Reference | None, normalize: bool) -> Tensor:
+    def moments(
+        x: Tensor, ref: Reference | None, normalize: bool
+    ) -> Tensor:  # numpydoc ignore=GL08
         power = fft(x).abs().square()[..., ky, kx]
         if normalize:
             std = x.std((-2, -1), correction=0) if ref is None else ref.std

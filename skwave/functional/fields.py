@@ -232,7 +232,7 @@ class Fields:
             On the grid of the scale.
         """
 
-        def make():
+        def make():  # numpydoc ignore=GL08
             x_hat = torch.view_as_real(crop_spectrum(self.x_hat, self.plan.grids[j]))
             return torch.view_as_complex(x_hat * self.plan.filters[j])
 
@@ -257,7 +257,7 @@ class Fields:
             maps for each orientation.
         """
 
-        def make():
+        def make():  # numpydoc ignore=GL08
             if k == 1:
                 return ifft(pad_spectrum(self.wavelet_spectrum(j), grid))
             w = self.harmonic(j, 1, grid)
@@ -309,7 +309,7 @@ class Fields:
         own = self.plan.grids[j]
         own = (max(own[0], grid[0]), max(own[1], grid[1]))
 
-        def make():
+        def make():  # numpydoc ignore=GL08
             if k == 1 and not masked:
                 return pad_spectrum(self.wavelet_spectrum(j), own)
             h = self.harmonic(j, k, own)
@@ -334,7 +334,7 @@ class Fields:
             Weights of mean 1.
         """
 
-        def make():
+        def make():  # numpydoc ignore=GL08
             index = [
                 (torch.arange(n, device=self.x_hat.device) * size) // n
                 for n, size in zip(grid, self.plan.shape, strict=True)

@@ -237,7 +237,7 @@ def published_blocks(model: str, J: int, L: int) -> list[Block]:
     n, angular = 2 * L, model == "D"
     steps = [(m, s) for m in range(3) for s in range(-2, 3) if (m, s) != (0, 0)]
 
-    def grid(j: int) -> tuple[Shift, ...]:
+    def grid(j: int) -> tuple[Shift, ...]:  # numpydoc ignore=GL08
         return tuple(Shift(j + 1, i, -m * 2**j, -s * 2**j) for i, (m, s) in enumerate(steps, 1))
 
     low = Block("phi", J, 1, J, 1, ((0, 0),), real=True, own=True)

@@ -123,7 +123,7 @@ def moment_distance(
     """
     norm = target.square().sum().clamp_min(torch.finfo(target.dtype).tiny)
 
-    def energy(x: Tensor) -> Tensor:
+    def energy(x: Tensor) -> Tensor:  # numpydoc ignore=GL08
         return (moments(x) - target).square().sum(1) / norm
 
     return energy
