@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from skwave.functional.fields import FieldPlan, Fields, Grid
+from skwave.functional.fields import FieldPlan, Fields
 from skwave.functional.nonlinearity import squared_modulus
 
 Pairs = tuple[tuple[int, int], ...]
