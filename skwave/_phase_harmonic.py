@@ -37,9 +37,9 @@ class PhaseHarmonicTransformer(TorchTransformer):
         Signals or images.
     moments : str or tuple of str, default="phase_harmonic"
         ``"phase_harmonic"``
-            The groups S11, S00, S01, C01, Cphase, C00, K and L.
+            The groups S11, S00, S01, C01, Cphase, C00, K, B and L.
         ``"pywph"``
-            The default of that package: the same without C00 and K.
+            The default of that package: the same without C00, K and B.
         ``"wavelet_covariance"``
             The groups S11 and C11: second moments, all that a Gaussian field has.
         ``"rectifier"``
@@ -123,7 +123,7 @@ class PhaseHarmonicTransformer(TorchTransformer):
     >>> X = np.random.default_rng(0).standard_normal((3, 32, 32))
     >>> harmonics = PhaseHarmonicTransformer(J=3).fit(X)
     >>> harmonics.transform(X).shape
-    (3, 1012)
+    (3, 1032)
     >>> harmonics.get_feature_names_out()[[0, 4]]
     array(['S11_j0_l0', 'S11_j0_l0_t1a0_re'], dtype=object)
     """

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from skwave.functional.fields import FieldPlan, Fields, Grid
+from skwave.functional.fields import FieldPlan, Fields
 from skwave.functional.nonlinearity import squared_modulus
 
 Pairs = tuple[tuple[int, int], ...]
@@ -28,9 +28,6 @@ class Shift(NamedTuple):
     a: int = 0
     dy: int = 0
     dx: int = 0
-
-
-Offsets = tuple[tuple[int, int], ...]
 
 
 class Block(NamedTuple):
@@ -162,17 +159,17 @@ def block_rows(block: Block, n_channels: int) -> list[Moment]:
 
 @lru_cache(maxsize=64)
 def waves(
-    grid: Grid, shape: Grid, offsets: Offsets, dtype: torch.dtype, device: torch.device
+    size: int, n: int, offsets: tuple[int, ...], dtype: torch.dtype, device: torch.device
 ) -> Tensor:
-    r"""Plane waves :math:`e^{i\omega\cdot\tau}` at the frequencies of a grid.
+    r"""Waves :math:`e^{i\omega\tau}` along one axis, at the frequencies of a grid.
 
     Parameters
     ----------
-    grid : (int, int)
-        Grid.
-    shape : (int, int)
-        Grid of the signals, whose samples are the unit of the offsets.
-    offsets : tuple of (int, int)
+    size : int
+        Number of frequencies.
+    n : int
+        Length of the signals, whose samples are the unit of the offsets.
+    offsets : tuple of int
         Offsets :math:`\tau`.
     dtype : torch.dtype
         Real type.
@@ -181,14 +178,11 @@ def waves(
 
     Returns
     -------
-    e : Tensor, shape (h * w, n_offsets)
+    e : Tensor, shape (size, n_offsets)
         Complex; kept for the next call.
     """
-    wy, wx = (
-        2 * math.pi / n * torch.fft.fftfreq(size, 1 / size, dtype=torch.float64)
-        for size, n in zip(grid, shape, strict=True)
-    )
-    angle = torch.stack([wy[:, None] * dy + wx * dx for dy, dx in offsets], -1).flatten(0, 1)
+    omega = 2 * math.pi / n * torch.fft.fftfreq(size, 1 / size, dtype=torch.float64)
+    angle = omega[:, None] * torch.tensor(offsets, dtype=torch.float64)
     return torch.complex(angle.cos().to(device, dtype), angle.sin().to(device, dtype))
 
 
@@ -223,7 +217,8 @@ def block_covariances(block: Block, fields: Fields) -> Tensor:
     same = l1 == l2 == list(range(a.shape[2]))
     auto = same and (block.j1, block.k1) == (block.j2, block.k2) and len(channels) == 1
     if auto and plan.masks is None:
-        return _chosen(_against_waves(squared_modulus(a), block, plan), block)
+        square = fields.once((block.j1, block.k1, "square"), lambda: squared_modulus(a))
+        return _chosen(_against_waves(square, block, plan), block)
     b = fields.spectrum(block.j2, block.k2, grid)
     if len(channels) > 1:
         a, b = a[:, first], b[:, second]
@@ -234,23 +229,29 @@ def block_covariances(block: Block, fields: Fields) -> Tensor:
     if not same and block.shifts == (Shift(),):
         c = (a.flatten(-2) @ b.flatten(-2).mH)[..., l1, l2, None]
     else:
-        c = _against_waves(
-            (a if same else a[:, :, l1]) * (b if same else b[:, :, l2]).conj(), block, plan
-        )
+        product = (a if same else a[:, :, l1]) * (b if same else b[:, :, l2]).conj()
+        c = _against_waves(product, block, plan)
     return _chosen(c.real if block.real else c, block)
 
 
 def _against_waves(product: Tensor, block: Block, plan: FieldPlan) -> Tensor:
-    # inverse transform of a cross spectrum, at the offsets alone
+    # inverse transform of a cross spectrum, at the offsets alone: axis after axis
     if block.shifts == (Shift(),):
         return product.sum((-2, -1))[..., None]
-    offsets = tuple((shift.dy, shift.dx) for shift in block.shifts)
+    ys, xs = (tuple(sorted({s[axis] for s in block.shifts})) for axis in (2, 3))
     real = torch.float64 if product.dtype in (torch.float64, torch.complex128) else torch.float32
-    e = waves(tuple(product.shape[-2:]), plan.shape, offsets, real, product.device)
+    (h, w), (H, W) = product.shape[-2:], plan.shape
+    y, x = waves(h, H, ys, real, product.device), waves(w, W, xs, real, product.device)
     if product.is_complex():
-        return product.flatten(-2) @ e
-    c = (product.flatten(-2) @ torch.view_as_real(e).flatten(1)).unflatten(-1, (-1, 2))
-    return c[..., 0] if block.real else torch.view_as_complex(c)
+        c = product @ x
+    else:
+        c = torch.view_as_complex(
+            (product @ torch.view_as_real(x).flatten(1)).unflatten(-1, (-1, 2))
+        )
+    c = (c.mT @ y)[
+        ..., [xs.index(s.dx) for s in block.shifts], [ys.index(s.dy) for s in block.shifts]
+    ]
+    return c.real if block.real else c
 
 
 def _chosen(c: Tensor, block: Block) -> Tensor:

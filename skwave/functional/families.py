@@ -28,9 +28,9 @@ from skwave.functional.scattering_covariance import (
     scattering_covariance_rows,
 )
 
-_EXTRA = ("K", "L")
+_EXTRA = ("K", "B", "L")
 FAMILIES: dict[str, tuple[str, ...]] = {
-    "phase_harmonic": ("S11", "S00", "S01", "C01", "Cphase", "C00", "K", "L"),
+    "phase_harmonic": ("S11", "S00", "S01", "C01", "Cphase", "C00", "K", "B", "L"),
     "pywph": ("S11", "S00", "S01", "C01", "Cphase", "L"),
     "wavelet_covariance": ("S11", "C11"),
 }
@@ -54,6 +54,8 @@ class MomentLayout:
         Covariances of phase harmonics.
     kurtosis : bool
         Whether there is the group K.
+    bands : bool
+        Whether there is the group B.
     low : tuple of int
         Scales of the group L.
     n_phases : int or None
@@ -66,6 +68,7 @@ class MomentLayout:
     moments: str | tuple[str, ...]
     blocks: tuple[Block, ...] = ()
     kurtosis: bool = False
+    bands: bool = False
     low: tuple[int, ...] = ()
     n_phases: int | None = None
 
@@ -89,7 +92,7 @@ class MomentLayout:
         if self.moments == "scattering_covariance":
             return scattering_covariance_rows(self.J, self.L, n_channels)
         rows = [row for block in self.blocks for row in block_rows(block, n_channels)]
-        return rows + extra_rows(self.J, self.L, self.kurtosis, self.low, n_channels)
+        return rows + extra_rows(self.J, self.L, self.kurtosis, self.bands, self.low, n_channels)
 
 
 def moment_layout(
@@ -153,7 +156,7 @@ def moment_layout(
     if harmonics is not None:
         blocks = [block for block in blocks if max(block.k1, block.k2) <= harmonics]
     low = tuple(range(-1, J // 4 + 1)) if "L" in names else ()
-    return MomentLayout(shape, J, L, moments, tuple(blocks), "K" in names, low)
+    return MomentLayout(shape, J, L, moments, tuple(blocks), "K" in names, "B" in names, low)
 
 
 class Family(NamedTuple):
@@ -226,7 +229,7 @@ def moment_family(
     if layout.moments == "scattering_covariance":
         return Family(_scattering_moments(fields), fields)
     low = low_filters(fields, layout.low)
-    plan = HarmonicPlan(fields, layout.blocks, layout.kurtosis, low)
+    plan = HarmonicPlan(fields, layout.blocks, layout.kurtosis, layout.bands, low)
     return Family(
         lambda x, ref, normalize: harmonic_moments(x, plan, ref, normalize=normalize), fields
     )

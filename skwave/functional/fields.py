@@ -127,31 +127,70 @@ def _eroded(valid: Tensor, radius: int) -> Tensor:
     return 1.0 - bad
 
 
-def pad_spectrum(x_hat: Tensor, grid: Grid) -> Tensor:
-    """Spectrum on a finer grid, zero beyond what it has.
+def _corners(large: Tensor, small: Tensor) -> list[tuple[Tensor, Tensor]]:
+    # what spectra on two grids have in common: parts of both, in the four corners
+    rows, columns = (
+        [(slice(None), slice(None))]
+        if size == n
+        else [(slice(n - n // 2),) * 2, (slice(size - n // 2, None), slice(n - n // 2, None))]
+        for size, n in zip(large.shape[-2:], small.shape[-2:], strict=True)
+    )
+    return [(large[..., y, x], small[..., v, u]) for y, v in rows for x, u in columns]
+
+
+class _Crop(torch.autograd.Function):
+    @staticmethod
+    def forward(x_hat, grid):
+        y_hat = x_hat.new_empty((*x_hat.shape[:-2], *grid))
+        for a, b in _corners(x_hat, y_hat):
+            b.copy_(a)
+        return y_hat
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.grid = tuple(inputs[0].shape[-2:])
+
+    @staticmethod
+    def backward(ctx, grad):
+        return _Pad.apply(grad, ctx.grid), None
+
+
+class _Pad(torch.autograd.Function):
+    @staticmethod
+    def forward(x_hat, grid):
+        y_hat = x_hat.new_zeros((*x_hat.shape[:-2], *grid))
+        for a, b in _corners(y_hat, x_hat):
+            a.copy_(b)
+        return y_hat
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.grid = tuple(inputs[0].shape[-2:])
+
+    @staticmethod
+    def backward(ctx, grad):
+        return _Crop.apply(grad, ctx.grid), None
+
+
+def resize_spectrum(x_hat: Tensor, grid: Grid) -> Tensor:
+    """Spectrum on a coarser grid, its lowest frequencies; or on a finer one, zero beyond them.
 
     Parameters
     ----------
     x_hat : Tensor, shape (..., h, w)
         Spectrum in FFT order.
     grid : (int, int)
-        Finer grid.
+        Grid, no side of it on the other side of ``(h, w)`` than the other.
 
     Returns
     -------
     y_hat : Tensor, shape ``(..., *grid)``
-        Padded spectrum.
+        Spectrum. At even sizes the Nyquist bin is the negative one.
     """
-    for axis, n in zip((-2, -1), grid, strict=True):
-        size = x_hat.shape[axis]
-        if size < n:
-            low = x_hat.narrow(axis, 0, size - size // 2)
-            high = x_hat.narrow(axis, size - size // 2, size // 2)
-            zeros = x_hat.new_zeros(
-                [n - size if a == axis % x_hat.ndim else s for a, s in enumerate(x_hat.shape)]
-            )
-            x_hat = torch.cat((low, zeros, high), axis)
-    return x_hat
+    own = tuple(x_hat.shape[-2:])
+    if own == tuple(grid):
+        return x_hat
+    return (_Pad if own < tuple(grid) else _Crop).apply(x_hat, tuple(grid))
 
 
 def fft(x: Tensor) -> Tensor:
@@ -213,7 +252,7 @@ class Fields:
         self.x_hat = fft(x - mean[..., None, None])[:, :, None]
         self._found: dict = {}
 
-    def _once(self, key, make):
+    def once(self, key, make):
         if key not in self._found:
             self._found[key] = make()
         return self._found[key]
@@ -233,10 +272,10 @@ class Fields:
         """
 
         def make():  # numpydoc ignore=GL08
-            x_hat = torch.view_as_real(crop_spectrum(self.x_hat, self.plan.grids[j]))
+            x_hat = torch.view_as_real(resize_spectrum(self.x_hat, self.plan.grids[j]))
             return torch.view_as_complex(x_hat * self.plan.filters[j])
 
-        return self._once(j, make)
+        return self.once(j, make)
 
     def harmonic(self, j: int, k: int, grid: Grid) -> Tensor:
         r"""Phase harmonic :math:`[x\star\psi_{j,\ell}]^k` on a grid, a modulus without its mean.
@@ -259,7 +298,7 @@ class Fields:
 
         def make():  # numpydoc ignore=GL08
             if k == 1:
-                return ifft(pad_spectrum(self.wavelet_spectrum(j), grid))
+                return ifft(resize_spectrum(self.wavelet_spectrum(j), grid))
             w = self.harmonic(j, 1, grid)
             if k:
                 return phase_harmonic(w, k)
@@ -267,7 +306,7 @@ class Fields:
             mean = self.average(h, j) if self.means is None else self.means[j]
             return h - mean[..., None, None]
 
-        return self._once((j, k, grid), make)
+        return self.once((j, k, grid), make)
 
     def envelope(self, w: Tensor) -> Tensor:
         """Modulus of wavelet coefficients, or their rectified parts.
@@ -311,12 +350,19 @@ class Fields:
 
         def make():  # numpydoc ignore=GL08
             if k == 1 and not masked:
-                return pad_spectrum(self.wavelet_spectrum(j), own)
+                return resize_spectrum(self.wavelet_spectrum(j), own)
             h = self.harmonic(j, k, own)
             return fft(h * self.mask(scale, own) if masked else h)
 
-        h_hat = self._once((j, k, own, scale if masked else None, "hat"), make)
-        return crop_spectrum(h_hat, grid)
+        key = (j, k, scale if masked else None, "hat")
+        h_hat = self.once((*key, own), make)
+        # from each grid to the next one: gradients meet on the coarsest grid that they share
+        for coarser in sorted(set(self.plan.grids), reverse=True):
+            if grid <= coarser < own:
+                h_hat = self.once(
+                    (*key, own, coarser), lambda h=h_hat, g=coarser: resize_spectrum(h, g)
+                )
+        return h_hat
 
     def mask(self, j: int, grid: Grid) -> Tensor:
         """Mask of a scale on a grid.
@@ -342,7 +388,7 @@ class Fields:
             mask = self.plan.masks[j][index[0][:, None], index[1]]
             return mask / mask.mean()
 
-        return self._once(("mask", j, grid), make)
+        return self.once(("mask", j, grid), make)
 
     def average(self, u: Tensor, j: int) -> Tensor:
         """Average over space, with the mask of a scale.

@@ -2,6 +2,7 @@ r"""Moments of wavelet phase harmonics: what describes a stationary field, as on
 
 import math
 from dataclasses import dataclass
+from itertools import combinations_with_replacement
 from typing import NamedTuple
 
 import torch
@@ -15,7 +16,7 @@ from skwave.functional.covariances import (
     channel_pairs,
     real_parts,
 )
-from skwave.functional.fields import FieldPlan, Fields, ifft
+from skwave.functional.fields import FieldPlan, Fields, ifft, resize_spectrum
 from skwave.functional.nonlinearity import squared_modulus
 
 _WIDTH = 1 / (0.496 * 2**-0.55 * 0.85 * math.pi)  # of pywph's low-pass at scale 0, in samples
@@ -55,6 +56,8 @@ class HarmonicPlan:
         Covariances.
     kurtosis : bool
         Whether third and fourth moments of the wavelet coefficients follow, group ``"K"``.
+    bands : bool
+        Whether third moments of isotropic bands follow, group ``"B"``.
     low : tuple of (float, Tensor)
         Scales and low-pass filters whose moments come last, group ``"L"``.
     """
@@ -62,6 +65,7 @@ class HarmonicPlan:
     fields: FieldPlan
     blocks: tuple[Block, ...]
     kurtosis: bool = False
+    bands: bool = False
     low: tuple[tuple[float, Tensor], ...] = ()
 
 
@@ -157,7 +161,13 @@ def harmonic_moments(
        \Big\langle \big([x\star\psi_\lambda]^k(u) - \mu_{\lambda,k}\big)
        \big([x\star\psi_{\lambda'}]^{k'}(u - \tau) - \mu_{\lambda',k'}\big)^* \Big\rangle_u
 
-    and, if the plan has them, moments of order 3 and 4, and scaling moments.
+    and, if the plan has them, moments of order 3 and 4, and scaling moments. Those of bands,
+
+    .. math:: B_{ijk} = \frac{\langle u_i u_j u_k \rangle}{\sigma_i \sigma_j \sigma_k},
+       \qquad u_j = \sum_\ell \mathrm{Re}(x\star\psi_{j,\ell}),
+       \quad \sigma_j^2 = \tfrac12\sum_\ell\langle|x\star\psi_{j,\ell}|^2\rangle,
+
+    for :math:`i \le j \le k`, where :math:`u_J` is the low-pass, are a coarse bispectrum.
 
     Parameters
     ----------
@@ -175,7 +185,7 @@ def harmonic_moments(
     Returns
     -------
     m : Tensor, shape (B, n_moments)
-        Real: block after block, then K and L.
+        Real: block after block, then K, B and L.
 
     References
     ----------
@@ -194,6 +204,8 @@ def harmonic_moments(
         found.append(real_parts(c, block, x.shape[1]))
     if plan.kurtosis:
         found.append(_kurtosis(fields, ref if normalize else None))
+    if plan.bands:
+        found.append(_bands(fields, ref if normalize else None))
     if plan.low:
         found.append(_scaling(fields, plan, ref if normalize else None))
     return torch.cat(found, 1)
@@ -213,6 +225,25 @@ def _kurtosis(fields: Fields, ref: Reference | None) -> Tensor:
     return torch.stack(found, 2).flatten(1)
 
 
+def _bands(fields: Fields, ref: Reference | None) -> Tensor:
+    # (B, C, n): each triple on the grid of its finest band
+    J, grids = fields.plan.J, fields.plan.grids
+    spectra = [fields.wavelet_spectrum(j).sum(2) for j in range(J + 1)]
+    if ref is not None:
+        power = [w.square().sum(-1) / (2 if j < J else 1) for j, w in enumerate(ref.waves)]
+        spectra = [u / p.sqrt()[..., None, None] for u, p in zip(spectra, power, strict=True)]
+    found = []
+    for i in range(J + 1):
+        u = [ifft(resize_spectrum(u_hat, grids[i])).real for u_hat in spectra[i:]]
+        last = torch.stack(u, 2)
+        if fields.plan.masks is not None:
+            u = [a * fields.mask(k, grids[i]) for k, a in enumerate(u, i)]
+        third = (last * last[:, :, :1]).flatten(-2) @ torch.stack(u, 2).flatten(-2).mT
+        rows, columns = torch.triu_indices(len(u), len(u))
+        found.append(third[..., rows, columns] / math.prod(grids[i]))
+    return torch.cat(found, 2).flatten(1)
+
+
 def _scaling(fields: Fields, plan: HarmonicPlan, ref: Reference | None) -> Tensor:
     # (B, C, n_low, 3): covariances of a smoothed signal and of its absolute value
     found = []
@@ -228,9 +259,9 @@ def _scaling(fields: Fields, plan: HarmonicPlan, ref: Reference | None) -> Tenso
 
 
 def extra_rows(
-    J: int, L: int, kurtosis: bool, low: tuple[int, ...], n_channels: int = 1
+    J: int, L: int, kurtosis: bool, bands: bool, low: tuple[int, ...], n_channels: int = 1
 ) -> list[Moment]:
-    """Rows of the groups K and L, which follow the covariances.
+    """Rows of the groups K, B and L, which follow the covariances.
 
     Parameters
     ----------
@@ -238,6 +269,8 @@ def extra_rows(
         Numbers of scales and of orientations.
     kurtosis : bool
         Whether there is the group K.
+    bands : bool
+        Whether there is the group B.
     low : tuple of int
         Scales of the group L.
     n_channels : int, default=1
@@ -254,6 +287,11 @@ def extra_rows(
         for j in range(J)
         for l in range(L)
         for part in _KURTOSIS
+    ]
+    rows += [
+        Moment("B", i, j2=j, j3=k, c1=c, c2=c)
+        for c in range(n_channels if bands else 0)
+        for i, j, k in combinations_with_replacement(range(J + 1), 3)
     ]
     return rows + [
         Moment("L", j, k1=p, k2=q, c1=c, c2=c)

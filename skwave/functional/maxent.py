@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from skwave.functional.fields import FieldPlan, fft, ifft, pad_spectrum
+from skwave.functional.fields import FieldPlan, fft, ifft, resize_spectrum
 
 Shape = tuple[int, int]
 
@@ -48,7 +48,7 @@ def smoothed_spectrum(x: Tensor, plan: FieldPlan) -> Tensor:
     turned = weight * ring
     for filters in plan.filters[:-1]:
         for psi in filters[..., 0]:
-            square = pad_spectrum(psi.square(), power.shape[1:])
+            square = resize_spectrum(psi.square(), power.shape[1:])
             square = square + square.flip((-2, -1)).roll((1, 1), (-2, -1))
             total = (ring * square).sum((-2, -1), keepdim=True)
             ratio = (power * square).sum((-2, -1), keepdim=True) / total.clamp_min(1e-300)

@@ -14,6 +14,27 @@ def _norm(squares: Tensor) -> Tensor:
     return torch.add(squares[..., 0], squares[..., 1]).sqrt_()
 
 
+class _SquaredModulus(torch.autograd.Function):
+    @staticmethod
+    def forward(z):
+        squares = torch.view_as_real(z).square()
+        return squares[..., 0] + squares[..., 1]  # quicker than a sum over an axis of two
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx, grad):
+        (z,) = ctx.saved_tensors
+        return _scaled(z, 2 * grad)
+
+
+def _scaled(z: Tensor, u: Tensor) -> Tensor:
+    # complex times real, which torch would make complex first
+    return torch.view_as_complex(torch.view_as_real(z) * u[..., None])
+
+
 def squared_modulus(z: Tensor) -> Tensor:
     r"""Squared modulus :math:`|z|^2`.
 
@@ -27,8 +48,7 @@ def squared_modulus(z: Tensor) -> Tensor:
     u : Tensor, shape (...)
         Real.
     """
-    squares = torch.view_as_real(z.resolve_conj()).square()
-    return squares[..., 0] + squares[..., 1]  # quicker than a sum over an axis of two
+    return _SquaredModulus.apply(z.resolve_conj())
 
 
 class _Modulus(torch.autograd.Function):
@@ -43,7 +63,7 @@ class _Modulus(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad):
         (z,) = ctx.saved_tensors
-        return grad * torch.sgn(z)
+        return _scaled(torch.sgn(z), grad)
 
 
 def modulus(z: Tensor, *, overwrite_z: bool = False) -> Tensor:
@@ -233,16 +253,16 @@ def rectifier_harmonics(rho: str | Callable[[Tensor], Tensor], K: int) -> Tensor
 class _PhaseHarmonic(torch.autograd.Function):
     @staticmethod
     def forward(z, k):
-        r = _norm(torch.view_as_real(z).square()).clamp_(min=torch.finfo(z.dtype).tiny)
-        unit = torch.view_as_complex(torch.view_as_real(z) / r[..., None])
-        power, out = k - 1, z
-        while power:
-            if power % 2:
-                out = out * unit
-            power //= 2
-            if power:
-                unit = unit * unit
-        return out
+        r = _norm(torch.view_as_real(z).square())
+        unit, power = _scaled(z, 1 / r.clamp(min=torch.finfo(r.dtype).tiny)), None
+        while k:
+            if k % 2:
+                power = unit if power is None else power * unit
+            k //= 2
+            if k:
+                unit = torch.mul(unit, unit, out=unit if power is None else None)
+        torch.view_as_real(power).mul_(r[..., None])
+        return power
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -253,12 +273,10 @@ class _PhaseHarmonic(torch.autograd.Function):
     def backward(ctx, grad):
         # d[z]^k: the modulus changes as that of z, the phase k times as much
         z, out = ctx.saved_tensors
-        h = grad.conj() * out
-        turned = torch.complex(h.real, -ctx.k * h.imag) * z
+        h = torch.conj_physical(grad) * out
+        torch.view_as_real(h)[..., 1].mul_(-ctx.k)
         squares = squared_modulus(z)
-        tiny = torch.finfo(squares.dtype).tiny
-        scale = torch.where(squares > tiny, 1 / squares.clamp_min(tiny), 0.0)
-        return torch.view_as_complex(torch.view_as_real(turned) * scale[..., None]), None
+        return _scaled(h * z, 1 / squares.clamp(min=torch.finfo(squares.dtype).tiny)), None
 
 
 def phase_harmonic(z: Tensor, k: int) -> Tensor:
