@@ -51,7 +51,7 @@ for ax, (name, image) in zip(axes, shown.items(), strict=True):
 # %%
 # Noise
 # -----
-# White noise with half of the standard deviation of the map. ``denoise`` looks for a map that,
+# White noise with half of the standard deviation of the map is added. ``denoise`` looks for a map that,
 # with other draws of the noise added, has the moments of the noisy one. The noise has to be known:
 # a function that draws it. The model is fitted to the noisy map.
 
@@ -77,3 +77,8 @@ for name, image in {"noisy": noisy, "cleaned": cleaned}.items():
     print(f"{name}: relative error of pixels {error:.2f}, distances of statistics")
     print("   " + ", ".join(f"{k} {v[0]:.1f}" for k, v in report.families.items()))
 plt.show()
+
+# %%
+# The quantiles, the structure functions and the Minkowski functionals come much nearer to those of the
+# map, to within 3 standard deviations of the scatter of real maps. The spectrum comes nearer, to
+# 7. The pixels themselves gain little: what the noise did to each of them, statistics do not tell.

@@ -36,9 +36,10 @@ x = multifractal_increments(n, np.random.default_rng(1))[None]
 # %%
 # Three models
 # ------------
-# ``ndim=1`` is for signals; all else is as for images. Two signals of each: the Gaussian model has the variances at each
-# scale. Scattering covariances have the moduli of wavelet coefficients and their envelopes; phase
-# harmonics have these and more.
+# ``ndim=1`` is for signals; all else is as for images. Two signals are sampled of each. The Gaussian
+# model has the variances at each scale; scattering covariances have the moduli of wavelet
+# coefficients, and how these vary; phase harmonics have covariances of moduli and waves, and
+# fourth moments.
 
 names = {
     "Gaussian": "wavelet_covariance",
@@ -102,5 +103,5 @@ plt.show()
 
 # %%
 # To the Gaussian model the walk is Brownian: the kurtosis is 3 at all lags, and sizes do not
-# correlate. Both other models have the bursts. Phase harmonics have fourth moments of the
-# wavelet coefficients besides, and come nearer to the kurtosis.
+# correlate. Both other models have the bursts. Phase harmonics have fourth moments, and come nearer
+# to the kurtosis at short lags.

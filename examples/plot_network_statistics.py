@@ -11,8 +11,8 @@ Here is a network with random weights, beside the wavelets.
 # %%
 # A network that has learned nothing
 # ----------------------------------
-# Three layers of random filters of :math:`5 \times 5` with rectifiers, and means over blocks of two by
-# two pixels between them. Padding is circular, so that samples are periodic. The statistics are
+# Three layers of random filters of :math:`5 \times 5` with rectifiers, and means over blocks of two
+# by two pixels between them. Padding is circular, so that samples are periodic. The statistics are
 # the means of the feature maps and their correlations, all pairs within one layer.
 
 import matplotlib.pyplot as plt

@@ -2,10 +2,10 @@ r"""
 A rectifier is a sum of phase harmonics
 =======================================
 
-A unit of a convolutional network computes :math:`\max(0, x\star w)`. If its filter is the real part
-of a wavelet whose phase is turned by :math:`\alpha`, the unit computes
-:math:`\rho(\mathrm{Re}(e^{i\alpha}z))` with :math:`z = x\star\psi`. Mallat, Zhang and Rochette (2020)
-show that this is a Fourier series along :math:`\alpha`,
+A unit of a convolutional network computes :math:`\max(0, x\star w)`. If its filter is the real
+part of a wavelet whose phase is turned by :math:`\alpha`, the unit computes
+:math:`\rho(\mathrm{Re}(e^{i\alpha}z))` with :math:`z = x\star\psi`. Mallat, Zhang and Rochette
+(2020) show that this is a Fourier series along :math:`\alpha`,
 
 .. math:: \rho\big(\mathrm{Re}(e^{i\alpha} z)\big) = \sum_k c_k\, e^{ik\alpha}\, [z]^k, \qquad
    [z]^k = |z|\,e^{ik\arg z},
