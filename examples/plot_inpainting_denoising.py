@@ -51,9 +51,9 @@ for ax, (name, image) in zip(axes, shown.items(), strict=True):
 # %%
 # Noise
 # -----
-# White noise with half of the standard deviation of the map is added. ``denoise`` looks for a map that,
-# with other draws of the noise added, has the moments of the noisy one. The noise has to be known:
-# a function that draws it. The model is fitted to the noisy map.
+# White noise with half of the standard deviation of the map is added. ``denoise`` looks for a map
+# that, with other draws of the noise added, has the moments of the noisy one. The noise has to be
+# known: a function that draws it. The model is fitted to the noisy map.
 
 
 def draw_noise(n, random_state):
@@ -79,6 +79,7 @@ for name, image in {"noisy": noisy, "cleaned": cleaned}.items():
 plt.show()
 
 # %%
-# The quantiles, the structure functions and the Minkowski functionals come much nearer to those of the
-# map, to within 3 standard deviations of the scatter of real maps. The spectrum comes nearer, to
-# 7. The pixels themselves gain little: what the noise did to each of them, statistics do not tell.
+# The quantiles, the structure functions and the Minkowski functionals come much nearer to those
+# of the map, to within 3 standard deviations of the scatter of real maps. The spectrum comes
+# nearer, to 7. The pixels themselves gain little: what the noise did to each of them, statistics
+# do not tell.

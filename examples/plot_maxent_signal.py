@@ -36,10 +36,10 @@ x = multifractal_increments(n, np.random.default_rng(1))[None]
 # %%
 # Three models
 # ------------
-# ``ndim=1`` is for signals; all else is as for images. Two signals are sampled of each. The Gaussian
-# model has the variances at each scale; scattering covariances have the moduli of wavelet
-# coefficients, and how these vary; phase harmonics have covariances of moduli and waves, and
-# fourth moments.
+# ``ndim=1`` is for signals; all else is as for images. Two signals are sampled of each. The
+# Gaussian model has the variances at each scale; scattering covariances have the moduli of
+# wavelet coefficients, and how these vary; phase harmonics have covariances of moduli and waves,
+# and fourth moments.
 
 names = {
     "Gaussian": "wavelet_covariance",
