@@ -9,9 +9,21 @@ from skwave.functional.bank import (
     tight_frame,
     wavelet_transform,
 )
+from skwave.functional.bump import bump_1d, bump_2d
+from skwave.functional.covariances import Block, Moment, block_covariances, block_rows
+from skwave.functional.families import Family, MomentLayout, moment_family, moment_layout
+from skwave.functional.fields import FieldPlan, Fields, field_plan
+from skwave.functional.groups import Shifts, group_blocks, published_blocks, rectifier_blocks
+from skwave.functional.harmonics import HarmonicPlan, Reference, harmonic_moments, reference
 from skwave.functional.inversion import invert_scattering
 from skwave.functional.layout import Layout, Path, scattering_layout, scattering_paths
 from skwave.functional.local import local_fields, local_invariants, radial_functions
+from skwave.functional.maxent import (
+    gaussian_field,
+    moment_distance,
+    resample_spectrum,
+    smoothed_spectrum,
+)
 from skwave.functional.moments import (
     increment_kurtosis,
     increments,
@@ -19,10 +31,21 @@ from skwave.functional.moments import (
     structure_functions,
 )
 from skwave.functional.morlet import morlet_1d, morlet_2d
-from skwave.functional.nonlinearity import modulus, phases, rectifier, rectifier_harmonic
+from skwave.functional.nonlinearity import (
+    modulus,
+    phase_harmonic,
+    phases,
+    rectifier,
+    rectifier_harmonic,
+    rectifier_harmonics,
+)
 from skwave.functional.optimise import Minimum, lbfgs
 from skwave.functional.plan import Plan, scattering_plan
 from skwave.functional.scattering import scattering
+from skwave.functional.scattering_covariance import (
+    scattering_covariance,
+    scattering_covariance_rows,
+)
 from skwave.functional.solid import gaussian_modulus, integrals, map_modulus, solid_harmonics
 from skwave.functional.solid_scattering import (
     Quadrature,
@@ -40,17 +63,34 @@ from skwave.functional.spectra import (
 
 __all__ = [
     "Bank",
+    "Block",
+    "Family",
+    "FieldPlan",
+    "Fields",
+    "HarmonicPlan",
     "Layout",
     "Minimum",
+    "Moment",
+    "MomentLayout",
     "Path",
     "Plan",
     "Quadrature",
+    "Reference",
+    "Shifts",
     "SolidPath",
     "Wavelet",
     "bispectrum",
     "bispectrum_triangles",
+    "block_covariances",
+    "block_rows",
+    "bump_1d",
+    "bump_2d",
+    "field_plan",
     "frame_bounds",
+    "gaussian_field",
     "gaussian_modulus",
+    "group_blocks",
+    "harmonic_moments",
     "increment_kurtosis",
     "increments",
     "integrals",
@@ -63,19 +103,31 @@ __all__ = [
     "map_modulus",
     "minkowski_functionals",
     "modulus",
+    "moment_distance",
+    "moment_family",
+    "moment_layout",
     "morlet_1d",
     "morlet_2d",
+    "phase_harmonic",
     "phases",
     "power_spectrum",
+    "published_blocks",
     "quadrature",
     "radial_functions",
     "rectifier",
+    "rectifier_blocks",
     "rectifier_harmonic",
+    "rectifier_harmonics",
+    "reference",
+    "resample_spectrum",
     "scattering",
+    "scattering_covariance",
+    "scattering_covariance_rows",
     "scattering_layout",
     "scattering_paths",
     "scattering_plan",
     "shift_correlation",
+    "smoothed_spectrum",
     "solid_harmonics",
     "solid_paths",
     "solid_scattering",
