@@ -18,8 +18,9 @@ class PhaseHarmonicTransformer(TorchTransformer):
     r"""Covariances of wavelet phase harmonics: what describes a non-Gaussian field.
 
     A stationary field is seen through wavelets of :math:`J` octaves and :math:`L` orientations.
-    Their coefficients at different scales do not correlate; their phase harmonics,
-    :math:`[z]^k = |z|e^{ik\arg z}`, do, and so does what a rectifier makes of them,
+    Covariances of their coefficients say no more than a power spectrum; those of their phase
+    harmonics, :math:`[z]^k = |z|e^{ik\arg z}`, or of what a rectifier makes of them, tell how
+    scales hang together,
 
     .. math:: C_{\lambda,k,\lambda',k'}(\tau) = \frac{1}{\sigma_{\lambda,k}\sigma_{\lambda',k'}}
        \mathrm{Cov}\big([x\star\psi_\lambda]^k(u),\, [x\star\psi_{\lambda'}]^{k'}(u - \tau)\big),

@@ -11,7 +11,7 @@ from skwave.functional.nonlinearity import squared_modulus
 def _parts(c: Tensor, real: list[bool]) -> Tensor:
     # (B, C, n) complex -> (B, C, m) real, without the imaginary parts that are 0
     keep = torch.tensor([part for r in real for part in (True, not r)])
-    return torch.view_as_real(c.resolve_conj()).flatten(-2)[..., keep]
+    return torch.stack((c.real, c.imag), -1).flatten(-2)[..., keep]
 
 
 def _triangle(J: int, L: int) -> list[tuple[int, int, int, int]]:

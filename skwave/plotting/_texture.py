@@ -33,7 +33,7 @@ class TextureDisplay:
         Which of the real maps the model was fitted to.
     periodic : bool, default=True
         Whether maps are.
-    loss_curve : array-like, shape (n_steps,) or (n_curves, n_steps), default=None
+    loss_curve : array-like, shape (n_steps,) or (n_steps, n_curves), default=None
         Loss at each step of the model, positive. If given it is drawn too.
 
     Attributes
@@ -122,8 +122,7 @@ class TextureDisplay:
         _draw_kurtosis(self.axes_["kurtosis"], groups, self.periodic)
         _draw_distances(self.axes_["distances"], self.report)
         if self.loss_curve is not None:
-            curves = np.atleast_2d(np.asarray(self.loss_curve, dtype=float))
-            self.axes_["loss"].semilogy(curves.T, color=_SYNTHETIC, lw=1)
+            self.axes_["loss"].semilogy(self.loss_curve, color=_SYNTHETIC, lw=1)
             self.axes_["loss"].set(xlabel="step", title="loss")
         self.figure_ = upper.figure if figure is None else figure
         return self
@@ -144,7 +143,7 @@ class TextureDisplay:
             Which of the real maps the model was fitted to.
         periodic : bool, default=True
             Whether maps are.
-        loss_curve : array-like, shape (n_steps,) or (n_curves, n_steps), default=None
+        loss_curve : array-like, shape (n_steps,) or (n_steps, n_curves), default=None
             Loss at each step of the model, positive.
         figure : matplotlib Figure or SubFigure, default=None
             Where to draw; by default a new one.
@@ -260,6 +259,6 @@ def _draw_distances(ax, report):
         means = [report.real[name].mean() for name in names]
         ax.barh(y + 0.2, means, 0.38, color=_REAL, label="other real maps")
     ax.set_yticks(y, [name.replace("_", " ") for name in names])
-    ax.invert_yaxis()
-    ax.legend(frameon=False, fontsize="small")
+    ax.set_ylim(len(names) + 0.6, -0.6)  # with room for the legend
+    ax.legend(frameon=False, fontsize="small", loc="lower right", ncols=2)
     ax.set(xlabel=report.unit, title="distance to the target")
