@@ -278,10 +278,11 @@ def real_parts(c: Tensor, block: Block, n_channels: int) -> Tensor:
     """
     if not c.is_complex():
         return c.flatten(1)
+    # not view_as_real: its gradient would need an even place in the vector
     if not block.own:
-        return torch.view_as_real(c.resolve_conj()).flatten(1)
+        return torch.stack((c.real, c.imag), -1).flatten(1)
     parts = [
-        c[:, i].real if a == b else torch.view_as_real(c[:, i].resolve_conj())
+        c[:, i].real if a == b else torch.stack((c[:, i].real, c[:, i].imag), -1)
         for i, (a, b) in enumerate(channel_pairs(block, n_channels))
     ]
     return torch.cat([part.flatten(1) for part in parts], 1)
