@@ -5,6 +5,7 @@ from numbers import Integral
 from typing import ClassVar
 
 import numpy as np
+import torch
 from sklearn.utils.validation import check_is_fitted
 
 from skwave._base import TorchTransformer
@@ -12,6 +13,7 @@ from skwave._moments import cached_family, cached_layout, moment_name, moment_ta
 from skwave._plans import check_scales
 from skwave._sklearn import Interval, StrOptions, check_feature_names_in
 from skwave.functional.families import FAMILIES, OTHERS, PUBLISHED, check_groups
+from skwave.functional.fields import averaging_masks
 
 
 class PhaseHarmonicTransformer(TorchTransformer):
@@ -273,7 +275,7 @@ class PhaseHarmonicTransformer(TorchTransformer):
             raise ValueError(f"moments={self.moments!r} are of images: use ndim=2.")
         check_scales(signal_shape, self.J, None, None, f" (n_features={self.n_features_in_})")
         if self.mask is None:
-            if self.boundary == "crop" and 2 ** (self.J + 1) >= min(signal_shape):
+            if self.boundary == "crop" and 2**self.J >= min(n for n in signal_shape if n > 1):
                 raise ValueError(
                     f"boundary='crop' leaves nothing of signals of shape {signal_shape} at scale "
                     f"J={self.J}: use a smaller J, or boundary='periodic'."
@@ -285,3 +287,5 @@ class PhaseHarmonicTransformer(TorchTransformer):
                 f"mask of shape {mask.shape} must have the shape {tuple(signal_shape)} of the "
                 "signals, and True somewhere."
             )
+        grid = mask.shape if self.ndim == 2 else (*mask.shape, 1)
+        averaging_masks(torch.from_numpy(mask.astype(bool)).view(grid), self.J)

@@ -344,6 +344,11 @@ class MaxEntTextureModel(PhaseHarmonicTransformer):
         X : ndarray, shape (n_samples, ...)
             Fields without noise.
 
+        Warns
+        -----
+        ConvergenceWarning
+            If the energy of a field is above ``tol``: few draws leave some.
+
         References
         ----------
         .. [1] Regaldo-Saint Blancard, B. et al., A new approach for the statistical denoising of
@@ -556,14 +561,13 @@ class MaxEntTextureModel(PhaseHarmonicTransformer):
         return found.reshape(len(found), *self.sample_shape_[: -self.ndim], *shape)
 
     def _warn(self, interrupted):
-        last = np.array([curve[np.isfinite(curve)][-1] for curve in self.loss_curve_.T])
         if interrupted:
             message = (
                 "was interrupted: these are the fields found so far. Give them as init= to go on."
             )
-        elif (last > self.tol).any():
+        elif (last := np.nanmin(self.loss_curve_, axis=0).max()) > self.tol:
             message = (
-                f"stopped at energies of up to {last.max():.2g}, above tol={self.tol:g}: increase "
+                f"stopped at energies of up to {last:.2g}, above tol={self.tol:g}: increase "
                 f"max_iter={self.max_iter}, go on with init=, or increase tol. If the energy no "
                 "longer falls, use fewer moments or float64."
             )

@@ -69,10 +69,11 @@ def low_pass_width(J: int) -> float:
     return 2 ** (J - 1) / (_LOW * _XI)
 
 
-def _frequencies(n: int) -> Tensor:
-    # of the samples and their neighbours over one period, shape (3, n)
+def _frequencies(n: int, n_periods: int = 1) -> Tensor:
+    # of the samples and their neighbours some periods away, shape (2 * n_periods + 1, n)
     w = 2 * math.pi * torch.fft.fftfreq(n, dtype=torch.float64)
-    return w + 2 * math.pi * torch.tensor([[-1.0], [0.0], [1.0]], dtype=torch.float64)
+    periods = torch.arange(-n_periods, n_periods + 1, dtype=torch.float64)
+    return w + 2 * math.pi * periods[:, None]
 
 
 def bump_2d(shape: tuple[int, int], J: int, L: int) -> Bank:
@@ -177,7 +178,7 @@ def gaussian_spectrum(shape: tuple[int, int], sigma: float) -> Tensor:
         In FFT order.
     """
     y, x = (
-        torch.exp(-0.5 * (sigma * _frequencies(n)).square()).sum(0)
+        torch.exp(-0.5 * (sigma * _frequencies(n, 2)).square()).sum(0)
         if n > 1
         else torch.ones(1, dtype=torch.float64)
         for n in shape

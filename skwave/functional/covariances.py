@@ -279,8 +279,8 @@ def real_parts(c: Tensor, block: Block, n_channels: int) -> Tensor:
     """
     if not c.is_complex():
         return c.flatten(1)
+    # not view_as_real: its gradient would need an even place in the vector
     if not block.own:
-        # not view_as_real: its gradient refuses a slice that begins at an odd place
         return torch.stack((c.real, c.imag), -1).flatten(1)
     parts = [
         c[:, i].real if a == b else torch.stack((c[:, i].real, c[:, i].imag), -1)

@@ -269,10 +269,11 @@ def _scattering_moments(fields: FieldPlan) -> Callable:
 
 
 def _half_plane(shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    # one of each pair of opposite frequencies, none of (0, 0)
+    # one of each pair of opposite frequencies and those that are their own, none of (0, 0)
     ky, kx = (torch.fft.fftfreq(n, 1 / n).round().long() for n in shape)
     ky, kx = (k.flatten() for k in torch.meshgrid(ky, kx, indexing="ij"))
-    half = (ky > 0) | ((ky == 0) & (kx > 0))
+    here, opposite = (k[0] % shape[0] * shape[1] + k[1] % shape[1] for k in ((ky, kx), (-ky, -kx)))
+    half = (here <= opposite) & (here > 0)
     return ky[half], kx[half]
 
 
@@ -285,7 +286,9 @@ def _gaussian_moments(shape: tuple[int, int]) -> Callable:
         power = fft(x).abs().square()[..., ky, kx]
         if normalize:
             std = x.std((-2, -1), correction=0) if ref is None else ref.std
-            power = power * (2 * len(ky)) / torch.where(std > 0, std, 1.0).square()[..., None]
+            power = (
+                power * (x[0, 0].numel() - 1) / torch.where(std > 0, std, 1.0).square()[..., None]
+            )
         return power.flatten(1)
 
     return moments

@@ -105,14 +105,37 @@ def field_plan(
     )
     masks = None
     if valid is not None:
-        good = [_eroded(valid, 2 ** min(j, J - 1)) for j in range(J + 1)]
-        if not all(mask.any() for mask in good):
-            raise ValueError(
-                f"no valid sample is farther than 2**(J - 1) = {2 ** (J - 1)} from the sides and "
-                "from those that are not valid: use a smaller J."
-            )
-        masks = tuple((mask / mask.mean()).to(device, dtype) for mask in good)
+        masks = tuple(mask.to(device, dtype) for mask in averaging_masks(valid, J))
     return FieldPlan(shape, J, L, grids, filters, masks, n_phases)
+
+
+def averaging_masks(valid: Tensor, J: int) -> list[Tensor]:
+    """Weights of the averages of each scale, 0 near samples that are not valid.
+
+    Parameters
+    ----------
+    valid : Tensor of bool, shape (H, W)
+        Samples that count.
+    J : int
+        Number of scales.
+
+    Returns
+    -------
+    masks : list of Tensor of float64, shape (H, W)
+        Of mean 1, for the scales and the low-pass.
+
+    Raises
+    ------
+    ValueError
+        If nothing is left.
+    """
+    good = [_eroded(valid, 2 ** min(j, J - 1)) for j in range(J + 1)]
+    if not all(mask.any() for mask in good):
+        raise ValueError(
+            f"no valid sample is farther than 2**(J - 1) = {2 ** (J - 1)} from the sides and "
+            "from those that are not valid: use a smaller J."
+        )
+    return [mask / mask.mean() for mask in good]
 
 
 def _eroded(valid: Tensor, radius: int) -> Tensor:

@@ -54,9 +54,11 @@ class Shifts(NamedTuple):
         return shifts
 
 
-def _shifted(block: Block, shifts: Shifts, L: int, n_lengths: int, whole: bool) -> list[Block]:
+def _shifted(
+    block: Block, shifts: Shifts, L: int, n_lengths: int, whole: bool, n_phases: int = 1
+) -> list[Block]:
     # the same block at offsets, if there are any
-    of_pairs = [shifts.of(l2, L, n_lengths, whole) for _, l2 in block.pairs]
+    of_pairs = [shifts.of(l2 // n_phases, L, n_lengths, whole) for _, l2 in block.pairs]
     union = tuple(sorted({shift for of_pair in of_pairs for shift in of_pair}))
     if not union:
         return []
@@ -207,7 +209,7 @@ def rectifier_blocks(J: int, L: int, n_phases: int, shifts: Shifts) -> list[Bloc
     n, blocks = L * n_phases, []
     for j in range(J):
         block = Block("R", j, 0, j, 0, _same(n), real=True, own=True)
-        blocks += [block, *_shifted(block, shifts, n, shifts.n_lengths, whole=False)]
+        blocks += [block, *_shifted(block, shifts, L, shifts.n_lengths, False, n_phases)]
         blocks.append(Block("R", j, 0, j, 0, _upper(n), real=True))
     return blocks + [Block("R", j1, 0, j2, 0, _all(n), real=True) for j1, j2 in _scales(J)]
 

@@ -58,7 +58,7 @@ class HarmonicPlan:
         Whether third and fourth moments of the wavelet coefficients follow, group ``"K"``.
     bands : bool
         Whether third moments of isotropic bands follow, group ``"B"``.
-    low : tuple of (float, Tensor)
+    low : tuple of (int, Tensor)
         Scales and low-pass filters whose moments come last, group ``"L"``.
     """
 
@@ -66,22 +66,22 @@ class HarmonicPlan:
     blocks: tuple[Block, ...]
     kurtosis: bool = False
     bands: bool = False
-    low: tuple[tuple[float, Tensor], ...] = ()
+    low: tuple[tuple[int, Tensor], ...] = ()
 
 
-def low_filters(plan: FieldPlan, scales: tuple[float, ...]) -> tuple[tuple[float, Tensor], ...]:
+def low_filters(plan: FieldPlan, scales: tuple[int, ...]) -> tuple[tuple[int, Tensor], ...]:
     r"""Gaussian low-pass filters of scaling moments.
 
     Parameters
     ----------
     plan : FieldPlan
         Gives the grid, the type and the device.
-    scales : tuple of float
+    scales : tuple of int
         Scales ``j``; the width is :math:`2^j / (0.496 \cdot 2^{-0.55}\, 0.85\pi)` samples.
 
     Returns
     -------
-    low : tuple of (float, Tensor)
+    low : tuple of (int, Tensor)
         Scales and filters on the grid of the signals.
     """
     like = plan.filters[0]
@@ -247,14 +247,14 @@ def _bands(fields: Fields, ref: Reference | None) -> Tensor:
 def _scaling(fields: Fields, plan: HarmonicPlan, ref: Reference | None) -> Tensor:
     # (B, C, n_low, 3): covariances of a smoothed signal and of its absolute value
     found = []
-    for _, phi_hat in plan.low:
+    for j, phi_hat in plan.low:
         u = ifft(fields.x_hat[:, :, 0] * phi_hat).real
-        u = u - u.mean((-2, -1), keepdim=True)
+        j = max(j, 0)
+        u = u - fields.average(u, j)[..., None, None]
         if ref is not None:
             u = u / ref.std[..., None, None]
-        of = u.abs(), u
-        of = of[0] - of[0].mean((-2, -1), keepdim=True), u
-        found.append(torch.stack([(of[p] * of[q]).mean((-2, -1)) for p, q in _SCALING], -1))
+        of = u.abs() - fields.average(u.abs(), j)[..., None, None], u
+        found.append(torch.stack([fields.average(of[p] * of[q], j) for p, q in _SCALING], -1))
     return torch.stack(found, 2).flatten(1)
 
 

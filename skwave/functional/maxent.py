@@ -1,5 +1,6 @@
 r"""Microcanonical maximum-entropy fields: noise, moved until its moments are those given."""
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -101,7 +102,7 @@ def gaussian_field(noise: Tensor, P: Tensor) -> Tensor:
     x : Tensor, shape (..., H, W)
         Field.
     """
-    return ifft(fft(noise) * (P * P[0].numel()).sqrt()).real
+    return ifft(fft(noise) * (P * math.prod(P.shape[-2:])).sqrt()).real
 
 
 def moment_distance(
@@ -113,15 +114,15 @@ def moment_distance(
     ----------
     moments : callable
         Tensor (B, ...) -> Tensor (B, M).
-    target : Tensor, shape (M,)
-        Moments :math:`t`.
+    target : Tensor, shape (M,) or (B, M)
+        Moments :math:`t`, of all rows or of each.
 
     Returns
     -------
     energy : callable
         Tensor (B, ...) -> Tensor (B,).
     """
-    norm = target.square().sum().clamp_min(torch.finfo(target.dtype).tiny)
+    norm = target.square().sum(-1).clamp_min(torch.finfo(target.dtype).tiny)
 
     def energy(x: Tensor) -> Tensor:  # numpydoc ignore=GL08
         return (moments(x) - target).square().sum(1) / norm

@@ -5,6 +5,8 @@ import torch
 from scipy.integrate import quad
 
 from skwave.functional import modulus, phases, rectifier, rectifier_harmonic
+from skwave.functional.bump import bump_2d
+from skwave.functional.nonlinearity import phase_harmonic, rectifier_harmonics
 
 
 @pytest.fixture
@@ -87,3 +89,86 @@ def test_sum_over_the_phases_is_the_aliased_harmonic_series(z, n_phases):
 def test_modulus_of_a_lazily_conjugated_tensor():
     z = torch.randn(5, dtype=torch.complex128)
     torch.testing.assert_close(modulus(z.conj()), z.abs())
+
+
+@pytest.mark.parametrize("k", [0, 1, 2, 3, 4, 5, 8, -1, -2, -3])
+def test_phase_harmonic_is_its_definition(z, k):
+    expected = z.abs() * torch.exp(1j * k * z.angle())
+    h = phase_harmonic(z, k)
+    assert h.is_complex() == (k != 0)
+    torch.testing.assert_close(h, expected.real if k == 0 else expected, rtol=0, atol=1e-13)
+    conjugate = phase_harmonic(z.conj(), k)
+    torch.testing.assert_close(conjugate, expected.real if k == 0 else expected.conj())
+
+
+@pytest.mark.parametrize("k", [0, 1, 2, 3, 4, -2])
+def test_derivatives_of_the_phase_harmonic(z, k):
+    z = z[:1, :2].clone().requires_grad_()
+    assert torch.autograd.gradcheck(lambda z: phase_harmonic(z, k), z)
+    assert torch.autograd.gradgradcheck(lambda z: phase_harmonic(z, k), z)
+
+
+@pytest.mark.parametrize("k", [0, 2, 3, -2])
+def test_gradient_of_the_phase_harmonic_at_zero_is_zero(k):
+    z = torch.zeros(3, dtype=torch.complex64, requires_grad=True)
+    h = phase_harmonic(z, k)
+    assert not h.abs().any()
+    (h.real.sum() + (h.imag.sum() if k else 0)).backward()
+    assert not z.grad.abs().any()
+
+
+@pytest.mark.parametrize("k", [0, 1, 2, 3, 4, -2])
+def test_phase_harmonic_is_lipschitz(randn, k):
+    a = torch.complex(randn(4000), randn(4000))
+    for step in (2.0, 1e-2, 1e-5):
+        b = a + step * torch.complex(randn(4000), randn(4000))
+        ratio = (phase_harmonic(a, k) - phase_harmonic(b, k)).abs() / (a - b).abs()
+        assert float(ratio.max()) <= max(abs(k), 1) * (1 + 1e-9)
+    assert float(ratio.max()) > 0.99 * max(abs(k), 1)  # the bound is reached
+
+
+@pytest.mark.parametrize(
+    ("name", "rho"), [("relu", torch.relu), ("abs", torch.abs)], ids=["relu", "abs"]
+)
+def test_closed_forms_of_the_harmonics_are_those_of_samples(name, rho):
+    closed, sampled = rectifier_harmonics(name, 12), rectifier_harmonics(rho, 12)
+    assert closed.dtype == sampled.dtype == torch.float64
+    assert closed.shape == sampled.shape == (13,)
+    torch.testing.assert_close(closed, sampled, rtol=0, atol=1e-9)
+    for k in (0, 1, 2, 4, 7):
+        integral = quad(
+            lambda a, k=k: float(rho(torch.tensor(math.cos(a)))) * math.cos(k * a),
+            0,
+            2 * math.pi,
+            points=[math.pi / 2, 3 * math.pi / 2],
+        )[0]
+        assert float(closed[k]) == pytest.approx(integral / (2 * math.pi), abs=1e-7)
+
+
+def test_harmonics_of_any_function():
+    # cos^2 has the harmonics 0 and 2 alone
+    c = rectifier_harmonics(torch.square, 3)
+    expected = torch.tensor([0.5, 0, 0.25, 0], dtype=torch.float64)
+    torch.testing.assert_close(c, expected, rtol=0, atol=1e-14)
+
+
+def test_unknown_nonlinearity():
+    with pytest.raises(ValueError, match=r"rho='tanh' must be 'relu', 'abs' or a callable"):
+        rectifier_harmonics("tanh", 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "rho"), [("relu", torch.relu), ("abs", torch.abs)], ids=["relu", "abs"]
+)
+def test_fourier_series_of_rectified_wavelet_fields_are_phase_harmonics(randn, name, rho):
+    # the theorem of Mallat, Zhang and Rochette, on an image
+    x = randn(16, 16) ** 3
+    w = torch.fft.ifft2(torch.fft.fft2(x) * bump_2d((16, 16), 2, 3).psi_hat)
+    n = 2048
+    alpha = 2 * math.pi * torch.arange(n, dtype=torch.float64) / n
+    u = rho((torch.exp(1j * alpha) * w[..., None]).real)
+    series = torch.fft.fft(u, norm="forward")
+    c = rectifier_harmonics(name, 6)
+    for k in (-4, -2, -1, 0, 1, 2, 3, 4, 6):
+        error = (series[..., k % n] - c[abs(k)] * phase_harmonic(w, k)).abs().max()
+        assert float(error / w.abs().max()) < 1e-6

@@ -65,7 +65,9 @@ def test_distances(maps):
 
 
 def test_one_real_map(maps):
-    display = TextureDisplay.from_maps(maps[0], maps[1:], periodic=False, loss_curve=np.ones((5, 3)))
+    display = TextureDisplay.from_maps(
+        maps[0], maps[1:], periodic=False, loss_curve=np.ones((5, 3))
+    )
     assert display.axes_["distances"].get_xlabel() == "relative error"
     assert len(display.axes_["distances"].containers) == 1
     assert not display.axes_["spectrum"].collections
