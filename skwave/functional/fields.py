@@ -1,6 +1,7 @@
 r"""Wavelet fields of a batch of signals, each scale on a grid of its own, and their harmonics."""
 
 import math
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 import torch
@@ -275,7 +276,21 @@ class Fields:
         self.x_hat = fft(x - mean[..., None, None])[:, :, None]
         self._found: dict = {}
 
-    def once(self, key, make):
+    def once(self, key: Hashable, make: Callable[[], Tensor]) -> Tensor:
+        """What a function makes, once for each key.
+
+        Parameters
+        ----------
+        key : hashable
+            Name of the result.
+        make : callable
+            Makes it, without arguments.
+
+        Returns
+        -------
+        result : Tensor
+            Of the first call.
+        """
         if key not in self._found:
             self._found[key] = make()
         return self._found[key]

@@ -157,7 +157,9 @@ def group_blocks(groups: tuple[str, ...], J: int, L: int, shifts: Shifts) -> lis
     C11       1, 1                         equal and neighbouring, any, none
     ========  ===========================  ===================================================
 
-    The first five with two lengths and four directions are the default of pywph.
+    The first five with two lengths and four directions are the default of pywph. Three other groups
+    are no covariances of harmonics: K, third and fourth moments of wavelet coefficients; B, third
+    moments of isotropic bands; L, scaling moments. `harmonic_moments` has them.
 
     Parameters
     ----------

@@ -1,11 +1,12 @@
 import math
 import multiprocessing.dummy
+from itertools import combinations_with_replacement
 
 import numpy as np
 import pytest
 import torch
 
-from skwave.functional.bump import low_pass_width
+from skwave.functional.bump import bump_2d, low_pass_width
 from skwave.functional.families import moment_family, moment_layout
 from skwave.functional.fields import field_plan
 from skwave.functional.harmonics import reference
@@ -462,3 +463,21 @@ def test_largest_harmonic(image):
     assert [rows[i] for i in kept] == few.rows()
     assert len(kept) < len(rows)
     np.testing.assert_allclose(moments_of(x, few), moments_of(x, layout)[kept], atol=1e-14)
+
+
+def test_third_moments_of_bands():
+    J, L, shape = 3, 4, (64, 48)
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(1, 1, *shape, dtype=torch.float64, generator=generator).exp()
+    bank, x_hat = bump_2d(shape, J, L), torch.fft.fft2(x[0, 0] - x.mean())
+    spectra = [*bank.psi_hat.view(J, L, *shape).sum(1), bank.phi_hat]
+    u = [torch.fft.ifft2(x_hat * f).real for f in spectra]
+    triples = list(combinations_with_replacement(range(J + 1), 3))
+    expected = torch.stack([(u[i] * u[j] * u[k]).mean() for i, j, k in triples])
+    layout = moment_layout(shape, J, L, ("B",))
+    assert [(row.j1, row.j2, row.j3) for row in layout.rows()] == triples
+    for oversampling, tol in ((0, 1e-3), (1, 1e-13)):
+        found = moment_family(layout, oversampling=oversampling).moments(x, None, False)[0]
+        assert (found - expected).norm() < tol * expected.norm()
+    moments = moment_family(layout).moments
+    torch.testing.assert_close(moments(3 * x + 1, None, True), moments(x, None, True))

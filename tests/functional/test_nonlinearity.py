@@ -6,7 +6,7 @@ from scipy.integrate import quad
 
 from skwave.functional import modulus, phases, rectifier, rectifier_harmonic
 from skwave.functional.bump import bump_2d
-from skwave.functional.nonlinearity import phase_harmonic, rectifier_harmonics
+from skwave.functional.nonlinearity import phase_harmonic, rectifier_harmonics, squared_modulus
 
 
 @pytest.fixture
@@ -172,3 +172,23 @@ def test_fourier_series_of_rectified_wavelet_fields_are_phase_harmonics(randn, n
     for k in (-4, -2, -1, 0, 1, 2, 3, 4, 6):
         error = (series[..., k % n] - c[abs(k)] * phase_harmonic(w, k)).abs().max()
         assert float(error / w.abs().max()) < 1e-6
+
+
+@pytest.fixture
+def z():
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(2, 6, 5, dtype=torch.complex128, generator=generator).requires_grad_()
+
+
+def test_derivatives_of_the_squared_modulus(z):
+    torch.testing.assert_close(squared_modulus(z), z.abs().square())
+    assert torch.autograd.gradcheck(squared_modulus, z)
+    assert torch.autograd.gradgradcheck(squared_modulus, z)
+
+
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.complex128])
+def test_gradients_at_and_near_zero_are_finite(dtype):
+    z = torch.tensor([0, 1e-30, 1e-42, 1e-10], dtype=dtype).requires_grad_()
+    (gradient,) = torch.autograd.grad(phase_harmonic(z, 4).real.sum(), z)
+    assert gradient[0] == 0
+    assert (gradient.abs() <= 1.001).all()
