@@ -35,7 +35,9 @@ def test_fields_are_samples_of_those_at_full_resolution(randn, shape, L, oversam
     fields = Fields(x[None, None], plan)
     for j in range(J):
         grid = plan.grids[j]
-        assert all(h >= min(n, 2**oversampling * 2 * n / 2**j) for h, n in zip(grid, shape))
+        assert all(
+            h >= min(n, 2**oversampling * 2 * n / 2**j) for h, n in zip(grid, shape, strict=True)
+        )
         for l in range(L):
             psi = bump_steerable(shape, j, angle_of(shape, l, L), L)
             expected = interpolated(np.fft.fft2(x.numpy()) * psi, grid)
@@ -54,8 +56,8 @@ def test_finer_grids_show_the_same_field(randn, shape, L):
     fields = Fields(randn(1, 1, *shape), plan)
     w, fine = fields.harmonic(2, 1, plan.grids[2]), fields.harmonic(2, 1, shape)
     torch.testing.assert_close(w.abs().square().mean(), fine.abs().square().mean())
-    if all(n % h == 0 for n, h in zip(shape, plan.grids[2])):
-        steps = [n // h for n, h in zip(shape, plan.grids[2])]
+    if all(n % h == 0 for n, h in zip(shape, plan.grids[2], strict=True)):
+        steps = [n // h for n, h in zip(shape, plan.grids[2], strict=True)]
         torch.testing.assert_close(fine[..., :: steps[0], :: steps[1]], w)
 
 
@@ -88,7 +90,7 @@ def test_products_of_spectra_are_means_of_products(randn):
 def test_padded_spectra_are_the_same_series(small, large):
     generator = np.random.default_rng(0)
     k = [np.fft.fftfreq(n, 1 / n) for n in small]
-    inner = np.logical_and.outer(*(2 * abs(q) < n for q, n in zip(k, small)))
+    inner = np.logical_and.outer(*(2 * abs(q) < n for q, n in zip(k, small, strict=True)))
     x_hat = (generator.standard_normal(small) + 1j * generator.standard_normal(small)) * inner
     y = ifft(pad_spectrum(torch.from_numpy(x_hat), large)).numpy()
     np.testing.assert_allclose(y, interpolated(x_hat * np.prod(small), large), atol=1e-13)
