@@ -61,7 +61,7 @@ def test_samples_have_the_moments(field, model):
 
 @pytest.mark.parametrize("init", ["gaussian", "white"])
 def test_random_state(field, init):
-    model = MaxEntTextureModel(**{**FEW, "init": init}).fit(field(1))
+    model = MaxEntTextureModel(**{**FEW, "init": init, "tol": 0.05}).fit(field(1)[:, :16, :16])
     np.testing.assert_array_equal(model.sample(2), model.sample(2))
     other = model.set_params(random_state=1).sample(2)
     assert abs(other - model.set_params(random_state=0).sample(2)).max() > 0.1
@@ -79,7 +79,7 @@ def test_noise_to_start_from(field):
 
 
 def test_a_batch_is_one_after_the_other(field):
-    model = MaxEntTextureModel(**FEW, dtype="float64").fit(field(1))
+    model = MaxEntTextureModel(**{**FEW, "tol": 0.01}).fit(field(1)[:, :16, :16])
     together = model.set_params(batch_size=3).sample(3)
     apart = model.set_params(batch_size=1).sample(3)
     np.testing.assert_allclose(together, apart, atol=1e-6)
