@@ -1,34 +1,22 @@
 """Maximum-entropy models of stationary fields as a scikit-learn estimator."""
 
-import warnings
-from math import prod
 from numbers import Integral, Real
 from typing import ClassVar
 
 import numpy as np
 import torch
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skwave._arrays import resolve_device, resolve_dtype, to_tensor
-from skwave._batch import batch_rows
 from skwave._moments import cached_family, cached_layout
 from skwave._phase_harmonic import PhaseHarmonicTransformer
 from skwave._plans import check_scales
-from skwave._progress import step_reporter
 from skwave._sklearn import Interval, StrOptions
-from skwave.functional import lbfgs
+from skwave._synthesis import batches, minimise, start_noise, to_numpy, to_tensors
 from skwave.functional.families import Family
-from skwave.functional.harmonics import Reference, reference
-from skwave.functional.maxent import (
-    gaussian_field,
-    moment_distance,
-    resample_spectrum,
-    smoothed_spectrum,
-)
-
-_MEMORY = 20  # steps that L-BFGS remembers
+from skwave.functional.harmonics import reference
+from skwave.functional.maxent import moment_distance, smoothed_spectrum
 
 
 class MaxEntTextureModel(PhaseHarmonicTransformer):
@@ -72,9 +60,9 @@ class MaxEntTextureModel(PhaseHarmonicTransformer):
         Compute on grids finer by ``2**oversampling``.
     init : {"gaussian", "white"}, default="gaussian"
         Noise to start from: Gaussian of the smoothed power spectrum of the field, or white.
-    max_iter : int, default=100
+    max_iter : int, default=200
         Largest number of steps.
-    tol : float, default=1e-5
+    tol : float, default=1e-4
         A sample is done when its energy is at most this.
     random_state : int, RandomState instance or None, default=None
         Draws the noise.
@@ -102,8 +90,8 @@ class MaxEntTextureModel(PhaseHarmonicTransformer):
     mean_, scale_ : ndarray, shape (n_channels,)
         Mean and standard deviation of the field.
     loss_curve_ : ndarray, shape (n_steps + 1, n_samples)
-        Energies of the last fields that were made, after every step. NaN where a sample had
-        stopped.
+        Energies of the last fields that were made, after every step; the last row is what they
+        ended with.
     n_features_in_ : int
         Length of axis 1 of ``X``.
     feature_names_in_ : ndarray of str
@@ -166,8 +154,8 @@ class MaxEntTextureModel(PhaseHarmonicTransformer):
         mask=None,
         oversampling=0,
         init="gaussian",
-        max_iter=100,
-        tol=1e-5,
+        max_iter=200,
+        tol=1e-4,
         random_state=None,
         shape=None,
         device=None,
@@ -238,7 +226,7 @@ class MaxEntTextureModel(PhaseHarmonicTransformer):
         with torch.no_grad():
             self._reference = None
             if not callable(self.moments):
-                self._reference = _to_numpy(reference(x, family.fields))
+                self._reference = to_numpy(reference(x, family.fields))
             self.moments_ = self._moments(x, family).mean(0).cpu().numpy()
             spectrum = smoothed_spectrum(x, family.fields)
         self.spectrum_ = spectrum.reshape(len(std), *self.signal_shape_).cpu().numpy()
@@ -274,11 +262,10 @@ class MaxEntTextureModel(PhaseHarmonicTransformer):
         shape = self._sample_shape(shape)
         generator = check_random_state(self.random_state)
         if init is None:
-            start = self._noise(n_samples, shape, generator)
+            start = start_noise(self, n_samples, shape, generator)
         else:
             start = np.asarray(init).reshape(-1, self.n_channels_, *shape)
-            n_samples = len(start)
-        return self._minimise(start, shape, lambda energy, rows: energy)
+        return minimise(self, start, shape, lambda energy, rows: energy)
 
     def inpaint(self, X, mask):
         """Keep known samples of fields, and make the others so that all have the moments.
@@ -310,7 +297,7 @@ class MaxEntTextureModel(PhaseHarmonicTransformer):
             ) from None
         shape, batch = self.signal_shape_, self._batch_shape()
         X, known = X.reshape(batch), known.reshape(batch)
-        noise = self._noise(len(X), shape, check_random_state(self.random_state))
+        noise = start_noise(self, len(X), shape, check_random_state(self.random_state))
 
         def fixed(energy, rows):  # numpydoc ignore=GL08
             is_known, x = (self._on_device(a[rows]) for a in (known, X))
@@ -318,7 +305,7 @@ class MaxEntTextureModel(PhaseHarmonicTransformer):
             is_known = self._grid(is_known) > 0
             return lambda z: energy(torch.where(is_known, x, z))
 
-        found = self._minimise(np.where(known, X, noise), shape, fixed)
+        found = minimise(self, np.where(known, X, noise), shape, fixed)
         return np.where(known, X, found.reshape(batch)).reshape(found.shape)
 
     def denoise(self, X, noise, *, n_draws=8):
@@ -380,7 +367,7 @@ class MaxEntTextureModel(PhaseHarmonicTransformer):
                 target = self._moments(y, self._sampling(y))
             return moment_distance(moments, target)
 
-        return self._minimise(X.reshape(self._batch_shape()), self.signal_shape_, noisy, n_draws)
+        return minimise(self, X.reshape(self._batch_shape()), self.signal_shape_, noisy, n_draws)
 
     def energy(self, X, *, return_gradient=False):
         """Energy of fields, the relative squared distance of their moments.
@@ -401,7 +388,7 @@ class MaxEntTextureModel(PhaseHarmonicTransformer):
         """
         X = np.asarray(self._validate(X))
         target, values, gradients = self._on_device(self.moments_), [], []
-        for rows in self._batches(len(X), self.signal_shape_):
+        for rows in batches(self, len(X), self.signal_shape_):
             x = self._on_device(X.reshape(self._batch_shape())[rows])
             x.requires_grad_(return_gradient)
             with torch.set_grad_enabled(return_gradient):
@@ -474,7 +461,7 @@ class MaxEntTextureModel(PhaseHarmonicTransformer):
     def _moments(self, x, family):
         ref = self._reference
         if ref is not None:
-            ref = Reference(*(_to_tensor(a, x) for a in ref))
+            ref = to_tensors(ref, x)
         return family.moments(x, ref, True)
 
     def _sampling(self, x):
@@ -488,6 +475,9 @@ class MaxEntTextureModel(PhaseHarmonicTransformer):
 
     def _unit(self):
         return self.scale_.reshape(-1, *[1] * self.ndim)
+
+    def _middle(self):
+        return self.mean_.reshape(self._unit().shape)
 
     def _standardised(self, x):
         mean, std = (torch.from_numpy(a).to(x)[:, None, None] for a in (self.mean_, self.scale_))
@@ -512,94 +502,3 @@ class MaxEntTextureModel(PhaseHarmonicTransformer):
                 "use moments='wavelet_covariance'."
             )
         return shape
-
-    def _noise(self, n, shape, generator):
-        # in the unit of X
-        white = generator.standard_normal((n, self.n_channels_, *shape)).astype(self.mean_.dtype)
-        if self.init == "gaussian":
-            grid = shape if self.ndim == 2 else (*shape, 1)
-            spectrum = torch.from_numpy(self.spectrum_).reshape(
-                self.n_channels_, *self.signal_shape_, *[1] * (2 - self.ndim)
-            )
-            spectrum = resample_spectrum(spectrum, grid)
-            white = gaussian_field(torch.from_numpy(white).view(n, -1, *grid), spectrum)
-            white = white.numpy().reshape(n, -1, *shape)
-        else:
-            white *= self._unit()
-        return white + self.mean_.reshape(self._unit().shape)
-
-    def _batches(self, n, shape, copies=1):
-        L = self.L if self.ndim == 2 else 1
-        row_bytes = self.mean_.itemsize * self.n_channels_ * prod(shape) * 150 * L * copies
-        size = batch_rows(self.batch_size, row_bytes, n)
-        return [slice(start, min(start + size, n)) for start in range(0, n, size)]
-
-    def _minimise(self, start, shape, objective, copies=1):
-        check_is_fitted(self)
-        target = self._on_device(self.moments_)
-        report = step_reporter(type(self).__name__, self.max_iter) if self.verbose else None
-        found, curves, interrupted = start.astype(self.mean_.dtype), [], False
-        for rows in self._batches(len(start), shape, copies):
-            if interrupted:
-                break
-            x = self._standardised(self._grid(self._on_device(start[rows])))
-            family = self._sampling(x)
-            energy = moment_distance(lambda x, f=family: self._moments(x, f), target)
-            x, history, interrupted = lbfgs(
-                objective(energy, rows),
-                x,
-                max_iter=self.max_iter,
-                tol=self.tol,
-                memory=_MEMORY,
-                on_step=report,
-            )
-            x = x.cpu().numpy().reshape(-1, self.n_channels_, *shape)
-            found[rows] = x * self._unit() + self.mean_.reshape(self._unit().shape)
-            curves.append(history.cpu().numpy())
-        self.loss_curve_ = _side_by_side(curves)
-        self._warn(interrupted)
-        return found.reshape(len(found), *self.sample_shape_[: -self.ndim], *shape)
-
-    def _warn(self, interrupted):
-        if interrupted:
-            message = (
-                "was interrupted: these are the fields found so far. Give them as init= to go on."
-            )
-        elif (last := np.nanmin(self.loss_curve_, axis=0).max()) > self.tol:
-            message = (
-                f"stopped at energies of up to {last:.2g}, above tol={self.tol:g}: increase "
-                f"max_iter={self.max_iter}, go on with init=, or increase tol. If the energy no "
-                "longer falls, use fewer moments or float64."
-            )
-        else:
-            return
-        warnings.warn(f"{type(self).__name__} {message}", ConvergenceWarning, stacklevel=4)
-
-
-def _to_numpy(ref):
-    return Reference(
-        *(
-            a.cpu().numpy() if isinstance(a, torch.Tensor) else [b.cpu().numpy() for b in a]
-            for a in ref
-        )
-    )
-
-
-def _to_tensor(a, like):
-    return (
-        [torch.from_numpy(b).to(like) for b in a]
-        if isinstance(a, list)
-        else torch.from_numpy(a).to(like)
-    )
-
-
-def _side_by_side(curves):
-    # histories (steps, n) of several lengths; NaN after the end
-    longest = max(len(curve) for curve in curves)
-    return np.concatenate(
-        [
-            np.pad(curve, ((0, longest - len(curve)), (0, 0)), constant_values=np.nan)
-            for curve in curves
-        ],
-        axis=1,
-    )

@@ -20,6 +20,7 @@ LAYERS = [
     "_plans",
     "nn",
     "_phase_harmonic",
+    "_synthesis",
     "_texture",
     "_scattering",
     "molecules",

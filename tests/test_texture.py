@@ -8,7 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skwave import MaxEntTextureModel, PhaseHarmonicTransformer
 
-FEW = {"J": 2, "L": 2, "shifts": 0, "tol": 1e-3, "random_state": 0}
+FEW = {"J": 2, "L": 2, "shifts": 0, "tol": 1e-4, "random_state": 0}
 
 
 @pytest.fixture
