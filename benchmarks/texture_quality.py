@@ -1,4 +1,4 @@
-"""How good samples of texture models are: statistics that they were not fitted to.
+"""How good samples of texture models are: statistics of other kinds than their moments.
 
 ``SKWAVE_DATA=... make bench NAME=texture_quality``, or ``python benchmarks/texture_quality.py
 [target ...] --families phase_harmonic gaussian --seeds 4 --max-iter 100``; each sample is saved as

@@ -1,4 +1,4 @@
-"""Reports on what a model was not fitted to."""
+"""Reports on fields that a model makes."""
 
 from dataclasses import dataclass
 
@@ -84,7 +84,7 @@ class TextureReport:
 
 
 def texture_report(real, synthetic, *, target=0, periodic=True):
-    r"""Compare synthetic maps with a real one, by statistics that no model is fitted to.
+    r"""Compare synthetic maps with a real one, by statistics of other kinds than its moments.
 
     The distance of a map :math:`x` to the target :math:`y`, in a family of statistics :math:`s_k`,
     is

@@ -78,11 +78,16 @@ def test_shifts_harmonics_and_phases(X):
     assert n(moments="rectifier", n_phases=2) < n(moments="rectifier", n_phases=3)
 
 
-def test_mask(X):
+@pytest.mark.parametrize("boundary", ["crop", "periodic"])
+def test_mask(X, boundary):
     mask = np.ones((16, 16), bool)
     mask[3, 3] = False
-    masked = PhaseHarmonicTransformer(J=2, mask=mask).fit_transform(X)
-    family = moment_family(moment_layout((16, 16), 2, 4), valid=torch.from_numpy(mask))
+    masked = PhaseHarmonicTransformer(J=2, mask=mask, boundary=boundary).fit_transform(X)
+    family = moment_family(
+        moment_layout((16, 16), 2, 4),
+        valid=torch.from_numpy(mask),
+        periodic=boundary == "periodic",
+    )
     expected = family.moments(torch.from_numpy(X[:, None]), None, True)
     np.testing.assert_allclose(masked, expected, atol=1e-12)
 

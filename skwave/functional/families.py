@@ -180,6 +180,7 @@ def moment_family(
     wavelet: str = "bump",
     oversampling: int = 0,
     valid: Tensor | None = None,
+    periodic: bool = False,
     dtype: torch.dtype = torch.float64,
     device: torch.device | str = "cpu",
 ) -> Family:
@@ -195,6 +196,8 @@ def moment_family(
         Log2 of the factor by which grids are finer.
     valid : Tensor of bool, default=None
         Samples that count.
+    periodic : bool, default=False
+        Whether those that count continue at the opposite side.
     dtype : torch.dtype, default=torch.float64
         Type of the filters.
     device : torch.device, default="cpu"
@@ -221,6 +224,7 @@ def moment_family(
         oversampling=oversampling,
         n_phases=layout.n_phases,
         valid=valid,
+        periodic=periodic,
         dtype=dtype,
         device=device,
     )

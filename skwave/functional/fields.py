@@ -57,6 +57,7 @@ def field_plan(
     oversampling: int = 0,
     n_phases: int | None = None,
     valid: Tensor | None = None,
+    periodic: bool = False,
     dtype: torch.dtype = torch.float64,
     device: torch.device | str = "cpu",
 ) -> FieldPlan:
@@ -83,6 +84,8 @@ def field_plan(
     valid : Tensor of bool, shape ``shape``, default=None
         Samples that count. Averages of scale ``j`` leave out what is nearer than :math:`2^j` to
         others.
+    periodic : bool, default=False
+        Whether those that count continue at the opposite side; else the sides are like others.
     dtype : torch.dtype, default=torch.float64
         Type of the filters.
     device : torch.device, default="cpu"
@@ -106,11 +109,13 @@ def field_plan(
     )
     masks = None
     if valid is not None:
-        masks = tuple(mask.to(device, dtype) for mask in averaging_masks(valid, J))
+        masks = tuple(
+            mask.to(device, dtype) for mask in averaging_masks(valid, J, periodic=periodic)
+        )
     return FieldPlan(shape, J, L, grids, filters, masks, n_phases)
 
 
-def averaging_masks(valid: Tensor, J: int) -> list[Tensor]:
+def averaging_masks(valid: Tensor, J: int, *, periodic: bool = False) -> list[Tensor]:
     """Weights of the averages of each scale, 0 near samples that are not valid.
 
     Parameters
@@ -119,6 +124,8 @@ def averaging_masks(valid: Tensor, J: int) -> list[Tensor]:
         Samples that count.
     J : int
         Number of scales.
+    periodic : bool, default=False
+        Whether samples continue at the opposite side; else the sides are like what is not valid.
 
     Returns
     -------
@@ -130,22 +137,25 @@ def averaging_masks(valid: Tensor, J: int) -> list[Tensor]:
     ValueError
         If nothing is left.
     """
-    good = [_eroded(valid, 2 ** min(j, J - 1)) for j in range(J + 1)]
+    good = [_eroded(valid, 2 ** min(j, J - 1), periodic) for j in range(J + 1)]
     if not all(mask.any() for mask in good):
         raise ValueError(
-            f"no valid sample is farther than 2**(J - 1) = {2 ** (J - 1)} from the sides and "
-            "from those that are not valid: use a smaller J."
+            f"no valid sample is farther than 2**(J - 1) = {2 ** (J - 1)} from "
+            f"{'' if periodic else 'the sides and '}those that are not valid: use a smaller J."
         )
     return [mask / mask.mean() for mask in good]
 
 
-def _eroded(valid: Tensor, radius: int) -> Tensor:
-    # 1 where all samples within the radius are valid and within the grid, 0 elsewhere
+def _eroded(valid: Tensor, radius: int, periodic: bool) -> Tensor:
+    # 1 where all samples within the radius are valid, 0 elsewhere
     bad = 1.0 - valid.to(torch.float64)
     for axis in range(2):
         if valid.shape[axis] > 1:
             moved = bad.movedim(axis, -1)[:, None]
-            padded = torch.nn.functional.pad(moved, (radius, radius), value=1.0)
+            if periodic:
+                padded = torch.nn.functional.pad(moved, (radius, radius), mode="circular")
+            else:
+                padded = torch.nn.functional.pad(moved, (radius, radius), value=1.0)
             moved = torch.nn.functional.max_pool1d(padded, 2 * radius + 1, 1)
             bad = moved[:, 0].movedim(-1, axis)
     return 1.0 - bad
