@@ -124,7 +124,7 @@ def kernels(F, train, test, power, width):
     return gaussian_kernel(A, A, gamma), gaussian_kernel(B, A, gamma)
 
 
-def solve(K, alpha, y):
+def weights_of(K, alpha, y):
     """Weights of kernel ridge; the diagonal of ``K`` is changed."""
     K.diagonal().fill_(1 + alpha)
     return torch.cholesky_solve(torch.from_numpy(y)[:, None], torch.linalg.cholesky(K))
@@ -134,16 +134,33 @@ def kernel_predictions(F, residual, train, test, choice):
     """Predictions of one Gaussian kernel."""
     power, width, alpha = choice
     K, P = kernels(F, train, test, power, width)
-    return (P @ solve(K, alpha, residual[train]))[:, 0].numpy()
+    return (P @ weights_of(K, alpha, residual[train]))[:, 0].numpy()
+
+
+def validated(F, residual, train, valid, power, width, alphas):
+    """Mean absolute errors of the other samples by regulariser."""
+    K, P = kernels(F, train, valid, power, width)
+    found = {}
+    for alpha in alphas:
+        e = (P @ weights_of(K, alpha, residual[train]))[:, 0].numpy() - residual[valid]
+        found[alpha] = np.abs(e).mean()
+    return found
+
+
+def choose(F, residual, train, valid):
+    """The best of all powers, widths and regularisers."""
+    found = {
+        (power, width, alpha): error
+        for power in POWERS
+        for width in WIDTHS
+        for alpha, error in validated(F, residual, train, valid, power, width, ALPHAS).items()
+    }
+    return min(found, key=found.get)
 
 
 def regulariser(F, residual, train, valid, power, width):
     """The regulariser that is best on a large part."""
-    K, P = kernels(F, train, valid, power, width)
-    found = {}
-    for alpha in ALPHAS[:3]:
-        e = (P @ solve(K, alpha, residual[train]))[:, 0].numpy() - residual[valid]
-        found[alpha] = np.abs(e).mean()
+    found = validated(F, residual, train, valid, power, width, ALPHAS[:3])
     return min(found, key=found.get)
 
 
@@ -172,23 +189,6 @@ def scaled(F, train, test, power):
 def gamma_of(width, A):
     """Exponent of the kernel of a width in median distances of at most 2000 samples."""
     return 1 / (2 * width**2 * np.median(euclidean_distances(A[:2000], squared=True)))
-
-
-def choose(F, residual, train, valid):
-    """The best of all powers, widths and regularisers."""
-    found = {}
-    for power in POWERS:
-        A, B = scaled(F, train, valid, power)
-        D, E = (euclidean_distances(G, A, squared=True) for G in (A, B))
-        for width in WIDTHS:
-            gamma = gamma_of(width, A)
-            values, vectors = np.linalg.eigh(np.exp(-gamma * D))
-            c = vectors.T @ residual[train]
-            P = np.exp(-gamma * E) @ vectors
-            for alpha in ALPHAS:
-                e = P @ (c / (np.maximum(values, 0) + alpha)) - residual[valid]
-                found[power, width, alpha] = np.abs(e).mean()
-    return min(found, key=found.get)
 
 
 def multilinear(F, counts, y, train, test, choice=None):
