@@ -13,7 +13,7 @@ from skwave._moments import cached_family, cached_layout, moment_name, moment_ta
 from skwave._plans import check_scales
 from skwave._sklearn import Interval, StrOptions, check_feature_names_in
 from skwave.functional.families import FAMILIES, OTHERS, PUBLISHED, check_groups
-from skwave.functional.fields import averaging_masks
+from skwave.functional.masks import averaging_masks
 
 
 class PhaseHarmonicTransformer(TorchTransformer):

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from skwave.functional.covariances import Block, Moment, block_rows
-from skwave.functional.fields import FieldPlan, fft, field_plan
+from skwave.functional.fields import FieldPlan, field_plan
+from skwave.functional.grids import fft
 from skwave.functional.groups import (
     GROUPS,
     Shifts,

@@ -8,11 +8,10 @@ import torch
 from torch import Tensor
 
 from skwave.functional.bump import bump_1d, bump_2d
-from skwave.functional.fourier import crop_spectrum
+from skwave.functional.grids import Grid, fft, ifft, resize_spectrum
+from skwave.functional.masks import averaging_masks
 from skwave.functional.morlet import morlet_1d, morlet_2d
 from skwave.functional.nonlinearity import modulus, phase_harmonic, rectifier
-
-Grid = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ def field_plan(
     grids = tuple(tuple(_coarse(n, j, oversampling) for n in shape) for j in range(J))
     grids += grids[-1:]
     filters = tuple(
-        crop_spectrum(f_hat, grid)[..., None].to(device, dtype).contiguous()
+        resize_spectrum(f_hat, grid)[..., None].to(device, dtype).contiguous()
         for f_hat, grid in zip([*psi_hat, bank.phi_hat.view(1, *shape)], grids, strict=True)
     )
     masks = None
@@ -113,150 +112,6 @@ def field_plan(
             mask.to(device, dtype) for mask in averaging_masks(valid, J, periodic=periodic)
         )
     return FieldPlan(shape, J, L, grids, filters, masks, n_phases)
-
-
-def averaging_masks(valid: Tensor, J: int, *, periodic: bool = False) -> list[Tensor]:
-    """Weights of the averages of each scale, 0 near samples that are not valid.
-
-    Parameters
-    ----------
-    valid : Tensor of bool, shape (H, W)
-        Samples that count.
-    J : int
-        Number of scales.
-    periodic : bool, default=False
-        Whether samples continue at the opposite side; else the sides are like what is not valid.
-
-    Returns
-    -------
-    masks : list of Tensor of float64, shape (H, W)
-        Of mean 1, for the scales and the low-pass.
-
-    Raises
-    ------
-    ValueError
-        If nothing is left.
-    """
-    good = [_eroded(valid, 2 ** min(j, J - 1), periodic) for j in range(J + 1)]
-    if not all(mask.any() for mask in good):
-        raise ValueError(
-            f"no valid sample is farther than 2**(J - 1) = {2 ** (J - 1)} from "
-            f"{'' if periodic else 'the sides and '}those that are not valid: use a smaller J."
-        )
-    return [mask / mask.mean() for mask in good]
-
-
-def _eroded(valid: Tensor, radius: int, periodic: bool) -> Tensor:
-    # 1 where all samples within the radius are valid, 0 elsewhere
-    bad = 1.0 - valid.to(torch.float64)
-    for axis in range(2):
-        if valid.shape[axis] > 1:
-            moved = bad.movedim(axis, -1)[:, None]
-            if periodic:
-                padded = torch.nn.functional.pad(moved, (radius, radius), mode="circular")
-            else:
-                padded = torch.nn.functional.pad(moved, (radius, radius), value=1.0)
-            moved = torch.nn.functional.max_pool1d(padded, 2 * radius + 1, 1)
-            bad = moved[:, 0].movedim(-1, axis)
-    return 1.0 - bad
-
-
-def _corners(large: Tensor, small: Tensor) -> list[tuple[Tensor, Tensor]]:
-    # what spectra on two grids have in common: parts of both, in the four corners
-    rows, columns = (
-        [(slice(None), slice(None))]
-        if size == n
-        else [(slice(n - n // 2),) * 2, (slice(size - n // 2, None), slice(n - n // 2, None))]
-        for size, n in zip(large.shape[-2:], small.shape[-2:], strict=True)
-    )
-    return [(large[..., y, x], small[..., v, u]) for y, v in rows for x, u in columns]
-
-
-class _Crop(torch.autograd.Function):
-    @staticmethod
-    def forward(x_hat, grid):
-        y_hat = x_hat.new_empty((*x_hat.shape[:-2], *grid))
-        for a, b in _corners(x_hat, y_hat):
-            b.copy_(a)
-        return y_hat
-
-    @staticmethod
-    def setup_context(ctx, inputs, output):
-        ctx.grid = tuple(inputs[0].shape[-2:])
-
-    @staticmethod
-    def backward(ctx, grad):
-        return _Pad.apply(grad, ctx.grid), None
-
-
-class _Pad(torch.autograd.Function):
-    @staticmethod
-    def forward(x_hat, grid):
-        y_hat = x_hat.new_zeros((*x_hat.shape[:-2], *grid))
-        for a, b in _corners(y_hat, x_hat):
-            a.copy_(b)
-        return y_hat
-
-    @staticmethod
-    def setup_context(ctx, inputs, output):
-        ctx.grid = tuple(inputs[0].shape[-2:])
-
-    @staticmethod
-    def backward(ctx, grad):
-        return _Crop.apply(grad, ctx.grid), None
-
-
-def resize_spectrum(x_hat: Tensor, grid: Grid) -> Tensor:
-    """Spectrum on a coarser grid, its lowest frequencies; or on a finer one, zero beyond them.
-
-    Parameters
-    ----------
-    x_hat : Tensor, shape (..., h, w)
-        Spectrum in FFT order.
-    grid : (int, int)
-        Grid, no side of it on the other side of ``(h, w)`` than the other.
-
-    Returns
-    -------
-    y_hat : Tensor, shape ``(..., *grid)``
-        Spectrum. At even sizes the Nyquist bin is the negative one.
-    """
-    own = tuple(x_hat.shape[-2:])
-    if own == tuple(grid):
-        return x_hat
-    return (_Pad if own < tuple(grid) else _Crop).apply(x_hat, tuple(grid))
-
-
-def fft(x: Tensor) -> Tensor:
-    """Spectrum whose sum of products is the mean of products of samples.
-
-    Parameters
-    ----------
-    x : Tensor, shape (..., h, w)
-        Field.
-
-    Returns
-    -------
-    x_hat : Tensor, shape (..., h, w)
-        Complex.
-    """
-    return torch.fft.fft2(x, norm="forward")
-
-
-def ifft(x_hat: Tensor) -> Tensor:
-    """Inverse of `fft`.
-
-    Parameters
-    ----------
-    x_hat : Tensor, shape (..., h, w)
-        Spectrum.
-
-    Returns
-    -------
-    x : Tensor, shape (..., h, w)
-        Complex field.
-    """
-    return torch.fft.ifft2(x_hat, norm="forward")
 
 
 class Fields:

@@ -16,7 +16,8 @@ from skwave.functional.covariances import (
     channel_pairs,
     real_parts,
 )
-from skwave.functional.fields import FieldPlan, Fields, ifft, resize_spectrum
+from skwave.functional.fields import FieldPlan, Fields
+from skwave.functional.grids import ifft, resize_spectrum
 from skwave.functional.nonlinearity import squared_modulus
 
 _WIDTH = 1 / (0.496 * 2**-0.55 * 0.85 * math.pi)  # of pywph's low-pass at scale 0, in samples

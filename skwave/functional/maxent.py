@@ -6,7 +6,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from skwave.functional.fields import FieldPlan, fft, ifft, resize_spectrum
+from skwave.functional.fields import FieldPlan
+from skwave.functional.grids import fft, ifft, resize_spectrum
 
 Shape = tuple[int, int]
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from skwave.functional.fields import Fields, averaging_masks, fft, field_plan, ifft, resize_spectrum
-from skwave.functional.fourier import crop_spectrum
+from skwave.functional.fields import Fields, field_plan
+from skwave.functional.grids import fft, ifft, resize_spectrum
 from skwave.functional.morlet import morlet_2d
 
 from ._harmonics_reference import bump_steerable, filtered
@@ -183,40 +183,3 @@ def test_morlet_fields(randn):
     w = fields.harmonic(1, 1, shape)[0, 0].numpy()
     expected = np.stack([filtered(x.numpy() - x.numpy().mean(), h.numpy()) for h in psi_hat[3:6]])
     np.testing.assert_allclose(w, expected, rtol=0, atol=1e-12)
-
-
-@pytest.fixture
-def z():
-    generator = torch.Generator().manual_seed(0)
-    return torch.randn(2, 6, 5, dtype=torch.complex128, generator=generator).requires_grad_()
-
-
-@pytest.mark.parametrize("grid", [(4, 5), (3, 2), (6, 3), (1, 1), (6, 5)])
-def test_cutting_a_spectrum_and_its_adjoint(z, grid):
-    cut = resize_spectrum(z, grid)
-    torch.testing.assert_close(cut, crop_spectrum(z, grid), rtol=0, atol=0)
-    y = torch.randn(2, *grid, dtype=z.dtype)
-    padded = resize_spectrum(y, (6, 5))
-    torch.testing.assert_close(
-        torch.vdot(y.flatten(), cut.flatten()), torch.vdot(padded.flatten(), z.flatten())
-    )
-    torch.testing.assert_close(resize_spectrum(padded, grid), y, rtol=0, atol=0)
-    assert torch.autograd.gradcheck(lambda z: resize_spectrum(z, grid), z)
-    assert torch.autograd.gradcheck(lambda z: resize_spectrum(z, (8, 7)), z)
-
-
-@pytest.mark.parametrize("periodic", [False, True])
-def test_a_hole_is_left_out_with_its_surroundings(periodic):
-    valid = torch.ones(32, 32, dtype=torch.bool)
-    valid[3, 20] = False
-    y, x = torch.meshgrid(torch.arange(32), torch.arange(32), indexing="ij")
-    for j, mask in enumerate(averaging_masks(valid, 4, periodic=periodic)):
-        reach = 2 ** min(j, 3)
-        dy, dx = (y - 3).abs(), (x - 20).abs()
-        if periodic:
-            far = (torch.minimum(dy, 32 - dy) > reach) | (torch.minimum(dx, 32 - dx) > reach)
-        else:
-            inside = (y >= reach) & (y < 32 - reach) & (x >= reach) & (x < 32 - reach)
-            far = ((dy > reach) | (dx > reach)) & inside
-        torch.testing.assert_close(mask > 0, far)
-        assert float(mask.mean()) == pytest.approx(1)

@@ -1,0 +1,104 @@
+r"""Fields and spectra on grids of several sizes."""
+
+import torch
+from torch import Tensor
+
+Grid = tuple[int, int]
+
+
+def _corners(large: Tensor, small: Tensor) -> list[tuple[Tensor, Tensor]]:
+    # what spectra on two grids have in common: parts of both, in the four corners
+    rows, columns = (
+        [(slice(None), slice(None))]
+        if size == n
+        else [(slice(n - n // 2),) * 2, (slice(size - n // 2, None), slice(n - n // 2, None))]
+        for size, n in zip(large.shape[-2:], small.shape[-2:], strict=True)
+    )
+    return [(large[..., y, x], small[..., v, u]) for y, v in rows for x, u in columns]
+
+
+class _Crop(torch.autograd.Function):
+    @staticmethod
+    def forward(x_hat, grid):
+        y_hat = x_hat.new_empty((*x_hat.shape[:-2], *grid))
+        for a, b in _corners(x_hat, y_hat):
+            b.copy_(a)
+        return y_hat
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.grid = tuple(inputs[0].shape[-2:])
+
+    @staticmethod
+    def backward(ctx, grad):
+        return _Pad.apply(grad, ctx.grid), None
+
+
+class _Pad(torch.autograd.Function):
+    @staticmethod
+    def forward(x_hat, grid):
+        y_hat = x_hat.new_zeros((*x_hat.shape[:-2], *grid))
+        for a, b in _corners(y_hat, x_hat):
+            a.copy_(b)
+        return y_hat
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.grid = tuple(inputs[0].shape[-2:])
+
+    @staticmethod
+    def backward(ctx, grad):
+        return _Crop.apply(grad, ctx.grid), None
+
+
+def resize_spectrum(x_hat: Tensor, grid: Grid) -> Tensor:
+    """Spectrum on a coarser grid, its lowest frequencies; or on a finer one, zero beyond them.
+
+    Parameters
+    ----------
+    x_hat : Tensor, shape (..., h, w)
+        Spectrum in FFT order.
+    grid : (int, int)
+        Grid, no side of it on the other side of ``(h, w)`` than the other.
+
+    Returns
+    -------
+    y_hat : Tensor, shape ``(..., *grid)``
+        Spectrum. At even sizes the Nyquist bin is the negative one.
+    """
+    own = tuple(x_hat.shape[-2:])
+    if own == tuple(grid):
+        return x_hat
+    return (_Pad if own < tuple(grid) else _Crop).apply(x_hat, tuple(grid))
+
+
+def fft(x: Tensor) -> Tensor:
+    """Spectrum whose sum of products is the mean of products of samples.
+
+    Parameters
+    ----------
+    x : Tensor, shape (..., h, w)
+        Field.
+
+    Returns
+    -------
+    x_hat : Tensor, shape (..., h, w)
+        Complex.
+    """
+    return torch.fft.fft2(x, norm="forward")
+
+
+def ifft(x_hat: Tensor) -> Tensor:
+    """Inverse of `fft`.
+
+    Parameters
+    ----------
+    x_hat : Tensor, shape (..., h, w)
+        Spectrum.
+
+    Returns
+    -------
+    x : Tensor, shape (..., h, w)
+        Complex field.
+    """
+    return torch.fft.ifft2(x_hat, norm="forward")
