@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from skwave.functional.families import Family, MomentLayout, moment_family, moment_layout
+from skwave.functional.reductions import Reduction, moment_reduction
 
 _lock = Lock()
 
@@ -59,6 +60,28 @@ def cached_family(layout, mask, **parameters) -> Family:
         return _family(layout, mask, **parameters)
 
 
+@lru_cache(maxsize=8)
+def cached_reduction(layout, n_channels, reduce) -> Reduction:
+    """Map of moments to averages over rotations or scales.
+
+    Parameters
+    ----------
+    layout : MomentLayout
+        Which moments.
+    n_channels : int
+        Number of channels.
+    reduce : str
+        Name of the reduction.
+
+    Returns
+    -------
+    reduction : Reduction
+        Kept for the next call.
+    """
+    with torch.inference_mode(False):
+        return moment_reduction(layout.rows(n_channels), reduce)
+
+
 def moment_table(rows) -> np.ndarray:
     """Table of moments.
 
@@ -73,7 +96,7 @@ def moment_table(rows) -> np.ndarray:
         Fields of `skwave.functional.covariances.Moment`.
     """
     kinds = [
-        (name, "U8" if isinstance(value, str) else "i4")
+        (name, "U16" if isinstance(value, str) else "i4")
         for name, value in zip(rows[0]._fields, rows[0], strict=True)
     ]
     return np.array([tuple(row) for row in rows], dtype=kinds)

@@ -9,11 +9,18 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 
 from skwave._base import TorchTransformer
-from skwave._moments import cached_family, cached_layout, moment_name, moment_table
+from skwave._moments import (
+    cached_family,
+    cached_layout,
+    cached_reduction,
+    moment_name,
+    moment_table,
+)
 from skwave._plans import check_scales
 from skwave._sklearn import Interval, StrOptions, check_feature_names_in
 from skwave.functional.families import FAMILIES, OTHERS, PUBLISHED, check_groups
 from skwave.functional.masks import averaging_masks
+from skwave.functional.reductions import REDUCTIONS, reduce_moments
 
 
 class PhaseHarmonicTransformer(TorchTransformer):
@@ -68,6 +75,12 @@ class PhaseHarmonicTransformer(TorchTransformer):
         Whether to divide covariances by standard deviations, those of each sample itself. Then
         the vector does not change when a sample is multiplied by a number: variances are shares
         of that of the sample.
+    reduce : str, default=None
+        ``"isotropic"`` averages moments over rotations of all orientations by multiples of
+        :math:`\pi/L`, ``"scale"`` over scales whose differences are the same,
+        ``"isotropic-scale"`` over both. ``"fourier"`` has the Fourier series along the rotations:
+        the mean, then real and imaginary parts. None for the moments themselves. Not for
+        ``"rectifier"``, ``"gaussian"`` and the models A to D; signals have ``"scale"`` alone.
     boundary : {"periodic", "crop"}, default="periodic"
         Whether samples continue at the opposite side, or averages of scale ``j`` leave out
         what is within ``2**j`` of the sides.
@@ -142,6 +155,7 @@ class PhaseHarmonicTransformer(TorchTransformer):
         "n_phases": [Interval(Integral, 1, None, closed="left")],
         "wavelet": [StrOptions({"bump", "morlet"})],
         "normalize": ["boolean"],
+        "reduce": [StrOptions(set(REDUCTIONS)), None],
         "boundary": [StrOptions({"periodic", "crop"})],
         "mask": ["array-like", None],
         "oversampling": [Interval(Integral, 0, None, closed="left")],
@@ -159,6 +173,7 @@ class PhaseHarmonicTransformer(TorchTransformer):
         n_phases=4,
         wavelet="bump",
         normalize=True,
+        reduce=None,
         boundary="periodic",
         mask=None,
         oversampling=0,
@@ -178,6 +193,7 @@ class PhaseHarmonicTransformer(TorchTransformer):
         self.n_phases = n_phases
         self.wavelet = wavelet
         self.normalize = normalize
+        self.reduce = reduce
         self.boundary = boundary
         self.mask = mask
         self.oversampling = oversampling
@@ -193,7 +209,8 @@ class PhaseHarmonicTransformer(TorchTransformer):
         """Table of the moments, in the order of the features: ``group``, scales ``j1, j2, j3``,
         orientations ``l1, l2, l3`` and harmonics ``k1, k2`` of the factors, -1 where there is
         none, length and direction ``n, a`` of the offset, the offset ``dy, dx`` in samples,
-        ``part`` and channels ``c1, c2``.
+        ``part`` and channels ``c1, c2``. With ``reduce``, ``l1`` or ``j1`` is 0, and the other
+        orientations or scales are relative to it.
         """
         check_is_fitted(self)
         return moment_table(self._rows())
@@ -204,7 +221,8 @@ class PhaseHarmonicTransformer(TorchTransformer):
         ``C01_j0_l1_j2_l1_t2a3_re`` is the real part of the covariance of the modulus at scale 0
         and orientation 1 with the wavelet coefficients at scale 2 and orientation 1, at the
         second length of offsets and their third direction from the wave vector. Channels
-        come first as ``c0`` or ``c0c1``.
+        come first as ``c0`` or ``c0c1``. Names end with ``f2re`` for the real part of the angular
+        frequency 2, in cycles per turn, if ``reduce="fourier"``.
 
         Parameters
         ----------
@@ -252,14 +270,20 @@ class PhaseHarmonicTransformer(TorchTransformer):
         return mask.astype(bool)
 
     def _rows(self):
-        return self._layout().rows(self.n_channels_)
+        if self.reduce is None:
+            return self._layout().rows(self.n_channels_)
+        return self._reduction().rows
+
+    def _reduction(self):
+        return cached_reduction(self._layout(), self.n_channels_, self.reduce)
 
     def _grid(self, x):
         # (B, C, N) -> (B, C, N, 1)
         return x if self.ndim == 2 else x.unsqueeze(-1)
 
     def _forward(self, x):
-        return self._family(x.dtype, x.device).moments(self._grid(x), None, self.normalize)
+        moments = self._family(x.dtype, x.device).moments(self._grid(x), None, self.normalize)
+        return moments if self.reduce is None else reduce_moments(moments, self._reduction())
 
     def _n_out(self):
         return len(self._rows())
@@ -274,6 +298,16 @@ class PhaseHarmonicTransformer(TorchTransformer):
             check_groups(self.moments if isinstance(self.moments, str) else tuple(self.moments))
         if self.ndim == 1 and self.moments in PUBLISHED:
             raise ValueError(f"moments={self.moments!r} are of images: use ndim=2.")
+        if self.reduce is not None and self.moments in ("rectifier", "gaussian", *PUBLISHED):
+            raise ValueError(
+                f"reduce={self.reduce!r} is not defined for moments={self.moments!r}: use "
+                f"reduce=None, or moments that are one of {(*FAMILIES, 'scattering_covariance')}."
+            )
+        if self.ndim == 1 and self.reduce not in (None, "scale"):
+            raise ValueError(
+                f"reduce={self.reduce!r} is over rotations, which signals do not have: use "
+                "reduce='scale' or None, or ndim=2."
+            )
         check_scales(signal_shape, self.J, None, None, f" (n_features={self.n_features_in_})")
         if self.mask is None:
             if self.boundary == "crop" and 2**self.J >= min(n for n in signal_shape if n > 1):

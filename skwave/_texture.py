@@ -138,6 +138,7 @@ class MaxEntTextureModel(PhaseHarmonicTransformer):
         "random_state": ["random_state"],
     }
     _parameter_constraints.pop("normalize")
+    _parameter_constraints.pop("reduce")
 
     def __init__(
         self,

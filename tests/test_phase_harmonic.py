@@ -7,8 +7,10 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skwave import PhaseHarmonicTransformer
+from skwave import MaxEntTextureModel, PhaseHarmonicTransformer
+from skwave.functional import moment_reduction, reduce_moments
 from skwave.functional.families import FAMILIES, OTHERS, PUBLISHED, moment_family, moment_layout
+from skwave.testing import check_transformer
 
 
 @pytest.fixture
@@ -153,6 +155,12 @@ def test_grid_search_tells_textures_apart():
         ({"boundary": "reflect"}, "'boundary' parameter"),
         ({"wavelet": "haar"}, "'wavelet' parameter"),
         ({"ndim": 3}, "'ndim' parameter"),
+        ({"reduce": "angles"}, "'reduce' parameter"),
+        ({"reduce": "scale", "moments": "rectifier"}, "reduce='scale' .* moments='rectifier'"),
+        ({"reduce": "isotropic", "moments": "gaussian"}, "is not defined for moments='gaussian'"),
+        ({"reduce": "fourier", "moments": "model_d"}, "reduce=None, or moments that are one of"),
+        ({"reduce": "fourier", "ndim": 1}, "reduce='fourier' is over rotations, which signals"),
+        ({"reduce": "isotropic-scale", "ndim": 1}, "use reduce='scale' or None"),
     ],
 )
 def test_bad_parameters(X, options, message):
@@ -177,3 +185,68 @@ def test_gradients_pass_through(X):
     (gradient,) = torch.autograd.grad(Y.square().sum(), x)
     assert gradient.isfinite().all()
     assert gradient.abs().max() > 0
+
+
+@pytest.mark.parametrize("n_channels", [1, 2])
+@pytest.mark.parametrize("moments", [*FAMILIES, "scattering_covariance", ("K", "B")], ids=str)
+@pytest.mark.parametrize("reduce", ["isotropic", "scale", "isotropic-scale", "fourier"])
+def test_reductions_have_names_and_rows(reduce, moments, n_channels):
+    X = np.random.default_rng(0).standard_normal((2, n_channels, 16, 16))
+    transformer = PhaseHarmonicTransformer(J=2, moments=moments, reduce=reduce).fit(X)
+    Y = transformer.transform(X)
+    names, table = transformer.get_feature_names_out(), transformer.moment_table_
+    assert Y.shape == (2, len(names)) == (2, len(table))
+    assert len(set(names)) == len(names)
+    assert set(table["l1" if reduce != "scale" else "j1"][table["group"] == "K"]) <= {0}
+    full = PhaseHarmonicTransformer(J=2, moments=moments).fit_transform(X)
+    reduction = moment_reduction(moment_layout((16, 16), 2, 4, moments).rows(n_channels), reduce)
+    np.testing.assert_allclose(Y, reduce_moments(torch.from_numpy(full), reduction), atol=1e-12)
+    assert table["part"].tolist() == [row.part for row in reduction.rows]
+
+
+def test_reduced_names(X):
+    def names(reduce):
+        transformer = PhaseHarmonicTransformer(J=3, reduce=reduce).fit(X)
+        return set(transformer.get_feature_names_out())
+
+    assert {"S11_j2_l0_t1a3_re", "C01_j0_l0_j2_l3_re", "C00_j1_l0_j1_l2"} <= names("isotropic")
+    assert {"S11_j0_l2_t1a0_re", "C01_j0_l1_j2_l1_im", "B_j0_j1_j2"} <= names("scale")
+    assert {"K_j0_l0_abs4", "L_j0_k01", "C00_j0_l0_j2_l3"} <= names("isotropic-scale")
+    assert {"S00_j0_l0_t1a1", "S00_j0_l0_t1a1_f2im", "K_j1_l0_abs4_f4re"} <= names("fourier")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"reduce": "fourier", "moments": "scattering_covariance"},
+        {"reduce": "scale", "ndim": 1, "moments": ("S11", "Cphase", "K")},
+    ],
+    ids=["fourier", "signals"],
+)
+def test_reduced_moments_keep_all_promises(options):
+    shape = (16, 12) if options.get("ndim", 2) == 2 else (2, 40)
+    X = np.random.default_rng(0).standard_normal((4, *shape))
+    check_transformer(PhaseHarmonicTransformer(J=2, L=3, **options), X)
+
+
+def test_isotropic_features_of_turned_images(X):
+    transformer = PhaseHarmonicTransformer(J=2, oversampling=2, reduce="isotropic").fit(X)
+    turned = np.rot90(X, axes=(1, 2))
+    np.testing.assert_allclose(transformer.transform(turned), transformer.transform(X), atol=1e-6)
+    raw = PhaseHarmonicTransformer(J=2, oversampling=2).fit(X)
+    assert abs(raw.transform(turned) - raw.transform(X)).max() > 1e-2
+
+
+@pytest.mark.parametrize("reduce", ["isotropic", "fourier"])
+def test_gradients_of_reduced_moments(X, reduce):
+    x = torch.from_numpy(X).requires_grad_()
+    Y = PhaseHarmonicTransformer(J=2, reduce=reduce).fit(X).transform(x)
+    (gradient,) = torch.autograd.grad(Y.square().sum(), x)
+    assert gradient.isfinite().all()
+    assert gradient.abs().max() > 0
+
+
+def test_the_model_has_all_moments(X):
+    model = MaxEntTextureModel(J=2).fit(X)
+    assert "reduce" not in model.get_params()
+    assert len(model.moments_) == len(model.moment_table_)

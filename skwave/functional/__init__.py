@@ -41,6 +41,7 @@ from skwave.functional.nonlinearity import (
 )
 from skwave.functional.optimise import Minimum, lbfgs
 from skwave.functional.plan import Plan, scattering_plan
+from skwave.functional.reductions import Reduction, moment_reduction, reduce_moments
 from skwave.functional.scattering import scattering
 from skwave.functional.scattering_covariance import (
     scattering_covariance,
@@ -75,6 +76,7 @@ __all__ = [
     "Path",
     "Plan",
     "Quadrature",
+    "Reduction",
     "Reference",
     "Shifts",
     "SolidPath",
@@ -106,6 +108,7 @@ __all__ = [
     "moment_distance",
     "moment_family",
     "moment_layout",
+    "moment_reduction",
     "morlet_1d",
     "morlet_2d",
     "phase_harmonic",
@@ -118,6 +121,7 @@ __all__ = [
     "rectifier_blocks",
     "rectifier_harmonic",
     "rectifier_harmonics",
+    "reduce_moments",
     "reference",
     "resample_spectrum",
     "scattering",
