@@ -13,7 +13,7 @@ non-periodic images are periodic, and compared as if they were not.
 ``turbulence`` is the spectral norm of the error of a covariance over that of the covariance,
 normalised by its diagonal, of vectors of phase harmonics of pixels around each other (see
 `foveal`), as in Zhang and Mallat (2021) on a smaller scale: L=4 instead of 8, every eighth pixel,
-20 test fields and 10 samples instead of 100 and 100. Theirs are: Gaussian (A) .82, B .29, C .24,
+40 test fields and 20 samples instead of 100 and 100. Theirs are: Gaussian (A) .82, B .29, C .24,
 D .25. The rows "other fields" and "the training field" say what sampling alone does.
 """
 
@@ -162,7 +162,7 @@ def spectral_norm(a, n_iter=100):
     return float(norm)
 
 
-def turbulence(found, families, max_iter, n_test=20, n_model=10):
+def turbulence(found, families, max_iter, n_test=40, n_model=20):
     """Errors of the covariance of models, and of as many fields of the process itself."""
     maps = make_turbulence(1 + n_test + n_model, SIZE, courant=0.5, random_state=0)
     train, test, other = maps[0], maps[1 : n_test + 1], maps[n_test + 1 :]
