@@ -11,7 +11,12 @@ from skwave._batch import batch_rows
 from skwave._progress import step_reporter
 from skwave.functional import lbfgs
 from skwave.functional.harmonics import Reference
-from skwave.functional.maxent import gaussian_field, moment_distance, resample_spectrum
+from skwave.functional.maxent import (
+    conditioner,
+    gaussian_field,
+    moment_distance,
+    resample_spectrum,
+)
 
 _MEMORY = 20  # steps that L-BFGS remembers
 
@@ -38,14 +43,17 @@ def start_noise(model, n, shape, generator):
     white = generator.standard_normal((n, model.n_channels_, *shape)).astype(model.mean_.dtype)
     if model.init == "white":
         return white * model._unit() + model._middle()
-    grid = shape if model.ndim == 2 else (*shape, 1)
-    spectrum = torch.from_numpy(model.spectrum_).view(
-        model.n_channels_, *model.signal_shape_, *[1] * (2 - model.ndim)
-    )
-    noise = gaussian_field(
-        torch.from_numpy(white).view(n, -1, *grid), resample_spectrum(spectrum, grid)
-    )
+    spectrum = _spectrum(model, shape)
+    noise = gaussian_field(torch.from_numpy(white).view(n, *spectrum.shape), spectrum)
     return noise.numpy().reshape(n, -1, *shape) + model._middle()
+
+
+def _spectrum(model, shape):
+    # of fields of any shape, on the grid (H, W) or (N, 1)
+    after = [1] * (2 - model.ndim)
+    spectrum = torch.from_numpy(model.spectrum_)
+    spectrum = spectrum.view(model.n_channels_, *model.signal_shape_, *after)
+    return resample_spectrum(spectrum, (*shape, *after))
 
 
 def batches(model, n, shape, copies=1):
@@ -98,21 +106,23 @@ def minimise(model, start, shape, objective, copies=1):
     target = model._on_device(model.moments_)
     report = step_reporter(type(model).__name__, model.max_iter) if model.verbose else None
     found, curves, interrupted = start.astype(model.mean_.dtype), [], False
+    to_field, from_field = conditioner(model._on_device(_spectrum(model, shape)), model.ndim)
     for rows in batches(model, len(start), shape, copies):
         if interrupted:
             break
         x = model._standardised(model._grid(model._on_device(start[rows])))
         family = model._sampling(x)
         energy = moment_distance(lambda x, f=family: model._moments(x, f), target)
-        x, history, interrupted = lbfgs(
-            objective(energy, rows),
-            x,
+        of_field = objective(energy, rows)
+        w, history, interrupted = lbfgs(
+            lambda w, f=of_field: f(to_field(w)),
+            from_field(x),
             max_iter=model.max_iter,
             tol=model.tol,
             memory=_MEMORY,
             on_step=report,
         )
-        x = x.cpu().numpy().reshape(-1, model.n_channels_, *shape)
+        x = to_field(w).cpu().numpy().reshape(-1, model.n_channels_, *shape)
         found[rows] = x * model._unit() + model._middle()
         curves.append(history.cpu().numpy())
     model.loss_curve_ = _side_by_side(curves)

@@ -229,7 +229,7 @@ class MaxEntTextureModel(PhaseHarmonicTransformer):
             if not callable(self.moments):
                 self._reference = to_numpy(reference(x, family.fields))
             self.moments_ = self._moments(x, family).mean(0).cpu().numpy()
-            spectrum = smoothed_spectrum(x, family.fields)
+            spectrum = smoothed_spectrum(x, family.fields, periodic=self.boundary == "periodic")
         self.spectrum_ = spectrum.reshape(len(std), *self.signal_shape_).cpu().numpy()
         self.spectrum_ *= self.scale_.reshape(-1, *[1] * self.ndim) ** 2
         self.n_moments_ = len(self.moments_)

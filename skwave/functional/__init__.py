@@ -19,6 +19,7 @@ from skwave.functional.inversion import invert_scattering
 from skwave.functional.layout import Layout, Path, scattering_layout, scattering_paths
 from skwave.functional.local import local_fields, local_invariants, radial_functions
 from skwave.functional.maxent import (
+    conditioner,
     gaussian_field,
     moment_distance,
     resample_spectrum,
@@ -87,6 +88,7 @@ __all__ = [
     "block_rows",
     "bump_1d",
     "bump_2d",
+    "conditioner",
     "field_plan",
     "frame_bounds",
     "gaussian_field",

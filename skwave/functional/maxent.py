@@ -8,8 +8,10 @@ from torch import Tensor
 
 from skwave.functional.fields import FieldPlan
 from skwave.functional.grids import fft, ifft, resize_spectrum
+from skwave.functional.spectra import windowed
 
 Shape = tuple[int, int]
+_FLOOR = 1e-6  # of the mean of what a conditioner weighs waves with
 
 
 def _radii(shape: Shape) -> Tensor:
@@ -19,7 +21,7 @@ def _radii(shape: Shape) -> Tensor:
     return torch.hypot(y[:, None], x).round().long()
 
 
-def smoothed_spectrum(x: Tensor, plan: FieldPlan) -> Tensor:
+def smoothed_spectrum(x: Tensor, plan: FieldPlan, *, periodic: bool = True) -> Tensor:
     r"""Power spectrum that keeps what scale and orientation say, and nothing of single waves.
 
     .. math:: P(\omega) = R(|\omega|)\, \frac{\sum_\lambda r_\lambda |\hat\psi_\lambda(\omega)|^2}
@@ -35,13 +37,15 @@ def smoothed_spectrum(x: Tensor, plan: FieldPlan) -> Tensor:
         Realisations of a field.
     plan : FieldPlan
         Gives the wavelets; those that end within the grid of the signals.
+    periodic : bool, default=True
+        Whether the fields are; else they are multiplied by a Hann window.
 
     Returns
     -------
     P : Tensor, shape (C, H, W)
         Average of :math:`|\hat x|^2`; its sum is the variance. 0 at frequency 0.
     """
-    power = fft(x - x.mean((-2, -1), keepdim=True)).abs().square().mean(0)
+    power = fft(windowed(x, periodic)).abs().square().mean(0)
     radii = _radii(x.shape[-2:]).to(x.device).flatten()
     counts = torch.bincount(radii).to(power)
     rings = power.new_zeros(len(power), len(counts)).index_add_(1, radii, power.flatten(1))
@@ -104,6 +108,47 @@ def gaussian_field(noise: Tensor, P: Tensor) -> Tensor:
         Field.
     """
     return ifft(fft(noise) * (P * math.prod(P.shape[-2:])).sqrt()).real
+
+
+def conditioner(P: Tensor, ndim: int) -> tuple[Callable, Callable]:
+    r"""Coordinates in which the scales of a field are equally easy to move.
+
+    .. math:: \hat x(\omega) = g(\omega)\, \hat w(\omega), \qquad
+       g(\omega)^2 \propto P(\omega)\, |\omega|^d
+
+    Moments of a scale that are normalised by its variance are averages over about
+    :math:`|\omega|^d` waves, and each wave moves them by its own share. In :math:`w` these
+    shares are equal, whatever the spectrum.
+
+    Parameters
+    ----------
+    P : Tensor, shape (C, H, W)
+        Smooth power spectrum of each channel.
+    ndim : {1, 2}
+        Dimension :math:`d` of the signals.
+
+    Returns
+    -------
+    to_field, from_field : callable
+        Tensor (B, C, H, W) -> Tensor (B, C, H, W): :math:`w \mapsto x`, and its inverse.
+    """
+    shape = P.shape[-2:]
+    y, x = (torch.fft.fftfreq(n, dtype=P.dtype, device=P.device) for n in shape)
+    radius = torch.hypot(y[:, None], x)
+    radius[0, 0] = 1 / max(shape)
+    square = P * radius**ndim
+    mean = square.mean((-2, -1), keepdim=True)
+    g = (square / mean + _FLOOR).sqrt()
+    g[..., 0, 0] = 1
+    g = g[..., : shape[1] // 2 + 1]
+
+    def to_field(w: Tensor) -> Tensor:  # numpydoc ignore=GL08
+        return torch.fft.irfft2(torch.fft.rfft2(w) * g, s=shape)
+
+    def from_field(x: Tensor) -> Tensor:  # numpydoc ignore=GL08
+        return torch.fft.irfft2(torch.fft.rfft2(x) / g, s=shape)
+
+    return to_field, from_field
 
 
 def moment_distance(

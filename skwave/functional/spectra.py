@@ -18,18 +18,47 @@ def _wavenumbers(x: Tensor) -> Tensor:
     return 2 * math.pi * torch.hypot(y, torch.fft.rfftfreq(width, **kwargs)[None])
 
 
-def _spectrum(x: Tensor, periodic: bool) -> Tensor:
-    # of the field less its mean, times a Hann window of mean square 1 if it is not periodic
-    if periodic:
-        return torch.fft.rfft2(x - x.mean((-2, -1), keepdim=True))
+def hann_window(x: Tensor) -> Tensor:
+    """Hann window of mean square 1, for fields that are not periodic.
+
+    Parameters
+    ----------
+    x : Tensor, shape (..., H, W)
+        Gives the shape, the type and the device. An axis of one sample has none.
+
+    Returns
+    -------
+    window : Tensor, shape (H, W)
+        Positive.
+    """
     rows, columns = (
         torch.sin(math.pi * (torch.arange(n, dtype=x.dtype, device=x.device) + 0.5) / n).square()
         for n in x.shape[-2:]
     )
     window = rows[:, None] * columns
-    window /= window.square().mean().sqrt()
+    return window / window.square().mean().sqrt()
+
+
+def windowed(x: Tensor, periodic: bool) -> Tensor:
+    """Field less its mean, times a Hann window if it is not periodic.
+
+    Parameters
+    ----------
+    x : Tensor, shape (..., H, W)
+        Real fields.
+    periodic : bool
+        Whether they are.
+
+    Returns
+    -------
+    y : Tensor, shape (..., H, W)
+        Of about the same variance; its spectrum is not that of jumps at the border.
+    """
+    if periodic:
+        return x - x.mean((-2, -1), keepdim=True)
+    window = hann_window(x)
     mean = (window * x).sum((-2, -1), keepdim=True) / window.sum()
-    return torch.fft.rfft2(window * (x - mean))
+    return window * (x - mean)
 
 
 def power_spectrum(
@@ -75,7 +104,7 @@ def power_spectrum(
     if x.shape[-1] % 2 == 0:
         weight[:, -1] = 1
     n = int(ring.max()) + 1
-    ring, power = ring.flatten(), _spectrum(x, periodic).abs().square()
+    ring, power = ring.flatten(), torch.fft.rfft2(windowed(x, periodic)).abs().square()
     power = (power * weight / omega.new_tensor(x.shape[-2:]).prod()).flatten(-2)
     total = power.new_zeros(*power.shape[:-1], n).index_add_(-1, ring, power)
     count, omega = (
@@ -156,7 +185,7 @@ def bispectrum(
     if not triangles:
         return x.new_zeros(*x.shape[:-2], 0)
     n = int(2 * math.log2(min(shape) / 6) + 1e-9)
-    omega, x_hat = _wavenumbers(x), _spectrum(x, periodic)
+    omega, x_hat = _wavenumbers(x), torch.fft.rfft2(windowed(x, periodic))
     ring = n + torch.floor(2 * torch.log2(omega / (2 * math.pi / 3)))
     used = sorted({i for triangle in triangles for i in triangle})
     parts = {i: torch.fft.irfft2(x_hat * (ring == i), s=shape) for i in used}
@@ -188,7 +217,7 @@ def shift_correlation(x: Tensor, y: Tensor) -> Tensor:
     >>> round(float(shift_correlation(x, 2 * x.roll((3, 1), (0, 1)) + 5)), 6)
     1.0
     """
-    x_hat, y_hat = _spectrum(x, True), _spectrum(y, True)
+    x_hat, y_hat = (torch.fft.rfft2(windowed(z, True)) for z in (x, y))
     product = torch.fft.irfft2(x_hat.conj() * y_hat, s=x.shape[-2:]).amax((-2, -1))
     norms = (f.var((-2, -1), correction=0).sqrt() for f in (x, y))
     return product / math.prod(norms, start=x.shape[-2] * x.shape[-1])
