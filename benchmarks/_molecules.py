@@ -118,16 +118,37 @@ def kernel_ridge(F, counts, y, train, test, choice=None):
 
 
 def kernels(F, train, test, power, width):
-    """Gaussian kernels of the training samples, and of the others with them."""
+    """Kernels of the training samples, lower blocks alone, and of the others with them."""
     A, B = (torch.from_numpy(a) for a in scaled(F, train, test, power))
     gamma = gamma_of(width, A.numpy())
-    return gaussian_kernel(A, A, gamma), gaussian_kernel(B, A, gamma)
+    K = A.new_zeros(len(A), len(A))
+    for i, stop in blocks(len(A)):
+        K[i:stop, :stop] = gaussian_kernel(A[i:stop], A[:stop], gamma)
+    return K, gaussian_kernel(B, A, gamma)
+
+
+def blocks(n, size=2048):
+    """Bounds of blocks of rows."""
+    return [(i, min(i + size, n)) for i in range(0, n, size)]
 
 
 def weights_of(K, alpha, y):
-    """Weights of kernel ridge; the diagonal of ``K`` is changed."""
+    """Weights of kernel ridge by Cholesky's factor, in place of the lower blocks of ``K``.
+
+    torch's needs twice the memory, and LAPACK's integers overflow from 23 171 rows on.
+    """
     K.diagonal().fill_(1 + alpha)
-    return torch.cholesky_solve(torch.from_numpy(y)[:, None], torch.linalg.cholesky(K))
+    parts, x = blocks(len(K)), torch.from_numpy(y).clone()[:, None]
+    for i, j in parts:
+        corner = K[i:j, i:j] = torch.linalg.cholesky(K[i:j, i:j])
+        K[j:, i:j] = torch.linalg.solve_triangular(corner.mT, K[j:, i:j], upper=True, left=False)
+        for k, m in parts[parts.index((i, j)) + 1 :]:
+            K[k:, k:m].addmm_(K[k:, i:j], K[k:m, i:j].mT, alpha=-1)
+        x[i:j] = torch.linalg.solve_triangular(corner, x[i:j] - K[i:j, :i] @ x[:i], upper=False)
+    for i, j in reversed(parts):
+        right = x[i:j] - K[j:, i:j].mT @ x[j:]
+        x[i:j] = torch.linalg.solve_triangular(K[i:j, i:j].mT, right, upper=True)
+    return x
 
 
 def kernel_predictions(F, residual, train, test, choice):
@@ -143,7 +164,7 @@ def validated(F, residual, train, valid, power, width, alphas):
     found = {}
     for alpha in alphas:
         try:
-            weights = weights_of(K, alpha, residual[train])
+            weights = weights_of(K.clone(), alpha, residual[train])
         except torch.linalg.LinAlgError:  # not positive by rounding
             continue
         found[alpha] = np.abs((P @ weights)[:, 0].numpy() - residual[valid]).mean()

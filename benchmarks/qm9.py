@@ -34,9 +34,8 @@ from skwave.datasets import fetch_qm9
 warnings.simplefilter("ignore")
 
 
-def run(label, F, seconds, head, y, counts, sizes, test):
+def run(label, F, seconds, head, y, counts, sizes, test, choice):
     """Rows of a learning curve of one kind of features and one regressor."""
-    choice = None
     for n in sizes:
         if head == "ridge" and n > N_EXACT:
             continue
@@ -53,10 +52,14 @@ def run(label, F, seconds, head, y, counts, sizes, test):
             **errors(prediction, y[test]),
             "choice": choice,
         }
-        if n < N_CHOICE:
-            choice = None
-        elif head == "kernel ridge" and n < N_EXACT:
-            choice = (*choice[:2], None)
+        choice = handed_on(head, n, choice)
+
+
+def handed_on(head, n, choice):
+    """What a choice of ``n`` samples says to more of them."""
+    if n < N_CHOICE:
+        return None
+    return (*choice[:2], None) if head == "kernel ridge" and n < N_EXACT else choice
 
 
 def table(rows, n_test):
@@ -110,7 +113,10 @@ def main():
         F, seconds = features(X)
         found[part] = [row for row in found.get(part, []) if row["n"] not in sizes]
         for head in heads:
-            for row in run(label, F, seconds, head, y, counts, sizes, test):
+            smaller = [r for r in found[part] if r["head"] == head and r["n"] < sizes[0]]
+            last = max(smaller, key=lambda r: r["n"], default=None)
+            choice = last and handed_on(head, last["n"], last["choice"])
+            for row in run(label, F, seconds, head, y, counts, sizes, test, choice):
                 print(row, flush=True)
                 found[part].append(row)
                 rows = [row for name in PARTS for row in found.get(name, [])]
