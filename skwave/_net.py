@@ -19,7 +19,17 @@ class WeightedNet(NeuralNet):
 
 
 class ClassifierNet(WeightedNet):
-    """Net whose targets are numbers of classes, in half precision if ``autocast``."""
+    """Net whose targets are numbers of classes, in half precision if ``autocast``.
+
+    Parameters
+    ----------
+    *args : object
+        As for skorch's ``NeuralNet``.
+    autocast : bool, default=False
+        Whether to compute in bfloat16 on CUDA.
+    **kwargs : object
+        As for skorch's ``NeuralNet``.
+    """
 
     def __init__(self, *args, autocast=False, **kwargs):
         super().__init__(*args, **kwargs)
@@ -39,9 +49,17 @@ class ClassLoss(torch.nn.CrossEntropyLoss):
 
 
 class Rows(Dataset):
-    """Arrays, in memory or on disk, from which a batch is taken at once."""
+    """Arrays, in memory or on disk, from which a batch is taken at once.
 
-    def __init__(self, X, y=None):
+    Parameters
+    ----------
+    X : array, shape (n_samples, n_features)
+        Features.
+    y : array, shape (n_samples, 2)
+        Targets and weights.
+    """
+
+    def __init__(self, X, y):
         self.X, self.y = X, y
 
     def __len__(self):

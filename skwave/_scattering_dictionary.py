@@ -349,6 +349,7 @@ class ScatteringDictionaryClassifier(ClassifierMixin, BaseEstimator):
         self._dtype = resolve_dtype(self.dtype, X)
         parameters = {name: getattr(self, name) for name in _OF_SCATTERING}
         self.scattering_ = ScatteringTransformer(ndim=2, device=self.device, **parameters).fit(X)
+        self._check_grid()
         S = self._coefficients(X)
         target = np.stack([labels, weight / weight.mean()], 1).astype(S.dtype)
         seed = check_random_state(self.random_state).randint(2**31 - 1)
@@ -368,7 +369,7 @@ class ScatteringDictionaryClassifier(ClassifierMixin, BaseEstimator):
         self.classes_, labels = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(
-                f"y holds one class only, {self.classes_[0]!r}: a classifier needs samples of two "
+                f"y holds one class only, {self.classes_[0]}: a classifier needs samples of two "
                 "or more classes."
             )
         return labels
@@ -383,6 +384,14 @@ class ScatteringDictionaryClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError(
                 f"checkpoint needs an integer as random_state, not {self.random_state!r}: a fit "
                 "that goes on must set the same images apart."
+            )
+
+    def _check_grid(self):
+        grid = self.scattering_.output_shape_[2:]
+        if self.block is not None and self.kernel_size % 2 == 0 and 1 in grid:
+            raise ValueError(
+                f"kernel_size={self.kernel_size} does not fit the {grid} positions of the "
+                "coefficients: use an odd one."
             )
 
     def _coefficients(self, X):
