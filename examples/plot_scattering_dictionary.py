@@ -11,15 +11,15 @@ learned: how sparse the codes are, what the atoms stand for, and which digits us
 # %%
 # Train
 # -----
-# The digits of scikit-learn have :math:`8 \times 8` pixels. With ``J=1`` the coefficients stand on a
-# grid of :math:`4 \times 4` positions. At each, their projection :math:`u` on 32 numbers, of norm 1,
-# is coded by 64 atoms,
+# The digits of scikit-learn have :math:`8 \times 8` pixels. With ``J=1`` the coefficients stand on
+# a grid of :math:`4 \times 4` positions. At each, their projection :math:`u` on 32 numbers, of
+# norm 1, is coded by 64 atoms,
 #
 # .. math:: z = \arg\min_{z \ge 0}\; \tfrac12 \|u - zD\|^2 + \alpha \|z\|_1 ,
 #
-# by six steps of ISTC, whose thresholds fall from the largest correlation of :math:`u` with an atom
-# to :math:`\alpha`. The classifier sees the codes of all positions. The projection, the dictionary
-# :math:`D`, the threshold :math:`\alpha` and the classifier are learned together.
+# by six steps of ISTC, whose thresholds fall from the largest correlation of :math:`u` with an
+# atom to :math:`\alpha`. The classifier sees the codes of all positions. The projection, the
+# dictionary :math:`D`, the threshold :math:`\alpha` and the classifier are learned together.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -44,8 +44,8 @@ print(f"test accuracy {model.score(X_test, y_test):.3f} after {model.n_epochs_} 
 # One code
 # --------
 # The codes have one map of :math:`4 \times 4` positions for each atom. Most of their values are
-# exactly zero, and not by a penalty in the loss: sparsity is what the threshold :math:`\alpha` makes
-# of them, and :math:`\alpha` is trained for the classification alone.
+# exactly zero, and not by a penalty in the loss: sparsity is what the threshold :math:`\alpha`
+# makes of them, and :math:`\alpha` is trained for the classification alone.
 
 codes = model.codes(X_test)
 print(f"{codes.shape[1:]} codes of an image, {model.sparsity_:.0%} of them not zero")
@@ -74,10 +74,10 @@ plt.show()
 # What the atoms stand for
 # ------------------------
 # An atom is a vector of projected coefficients and cannot be drawn. What can be drawn are the
-# neighbourhoods that use it most. Below are the six atoms whose code tells most about the digit: the
-# variance of its mean over the digits is largest against the variance within. In each row
-# stand the test images, all different ones, in which the atom is strongest, and a frame around
-# the place.
+# neighbourhoods that use it most. Below are the six atoms whose code tells most about the digit:
+# the variance of its mean over the digits is largest against the variance within. In each row
+# stand the test images, all different ones, in which the atom is strongest, and a frame around the
+# place.
 
 by_digit = np.stack([codes[y_test == digit].max((2, 3)).mean(0) for digit in range(10)])
 within = np.mean([codes[y_test == digit].max((2, 3)).var(0) for digit in range(10)], 0)
@@ -96,8 +96,9 @@ for row, atom in zip(axes, best, strict=True):
 plt.show()
 
 # %%
-# The rows show what an atom answers to: a stroke that bends in one way, the light inside of a ring,
-# the end of a stroke. The same shape can stand at several places of a digit and in several digits.
+# The rows show what an atom answers to: a stroke that bends in one way, the light inside of a
+# ring, the end of a stroke. The same shape can stand at several places of a digit and in several
+# digits.
 
 fig, ax = plt.subplots(figsize=(6, 2.8), layout="constrained")
 shown = ax.imshow(by_digit[:, best].T / by_digit[:, best].max(0)[:, None], cmap="viridis", vmin=0)
@@ -132,6 +133,6 @@ for name, parameters in {
 
 # %%
 # Any of the layers more than halves the errors that the classifier makes without one. Between the
-# layers there is no difference on these digits that is larger than that between seeds: with 1000 small
-# images a dictionary need not even be learned. What the sparse codes add here is that one can look at
-# them.
+# layers there is no difference on these digits that is larger than that between seeds: with 1000
+# small images a dictionary need not even be learned. What the sparse codes add here is that one
+# can look at them.
