@@ -4,6 +4,7 @@ from skwave._multilinear import MultilinearRegressor
 from skwave._phase_harmonic import PhaseHarmonicTransformer
 from skwave._scattering import ScatteringTransformer
 from skwave._solid import SolidHarmonicScattering
+from skwave._sparse import SparseCoder
 from skwave._texture import MaxEntTextureModel
 from skwave.molecules import Molecules
 
@@ -15,4 +16,5 @@ __all__ = [
     "PhaseHarmonicTransformer",
     "ScatteringTransformer",
     "SolidHarmonicScattering",
+    "SparseCoder",
 ]
