@@ -5,6 +5,7 @@ from skwave._phase_harmonic import PhaseHarmonicTransformer
 from skwave._scattering import ScatteringTransformer
 from skwave._scattering_dictionary import ScatteringDictionaryClassifier
 from skwave._solid import SolidHarmonicScattering
+from skwave._sparse import SparseCoder
 from skwave._texture import MaxEntTextureModel
 from skwave.molecules import Molecules
 
@@ -17,4 +18,5 @@ __all__ = [
     "ScatteringDictionaryClassifier",
     "ScatteringTransformer",
     "SolidHarmonicScattering",
+    "SparseCoder",
 ]

@@ -156,40 +156,9 @@ def ista(
     return z
 
 
-def momentum(z: Tensor, previous: Tensor, y: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-    r"""Extrapolated point of FISTA, each row with its own momentum and restart.
-
-    .. math:: t' = \frac{1 + \sqrt{1 + 4t^2}}{2}, \qquad
-       y' = z_n + \frac{t - 1}{t'}(z_n - z_{n-1})
-
-    A row for which :math:`\langle y - z_n, z_n - z_{n-1}\rangle > 0` goes uphill: it starts
-    again from ``t = 1``.
-
-    Parameters
-    ----------
-    z, previous : Tensor, shape (..., K)
-        Codes of this step and of the one before.
-    y : Tensor, shape (..., K)
-        Point that this step started from.
-    t : Tensor, shape (..., 1)
-        Momenta, 1 at first.
-
-    Returns
-    -------
-    y, t : Tensor, shapes (..., K) and (..., 1)
-        Next point to start from, next momenta.
-
-    References
-    ----------
-    .. [1] O'Donoghue, B. and Candès, E., Adaptive restart for accelerated gradient schemes,
-       Found. Comput. Math. 15, 2015, eq. 13.
-
-    Examples
-    --------
-    >>> z = torch.ones(1, 2)
-    >>> momentum(z, torch.zeros(1, 2), z, torch.ones(1, 1))[1]
-    tensor([[1.6180]])
-    """
+def _momentum(z: Tensor, previous: Tensor, y: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    # next point to start from; a row that goes uphill loses its momentum t: O'Donoghue and
+    # Candès, Found. Comput. Math. 15, 2015, eq. 13
     change = z - previous
     uphill = torch.linalg.vecdot(y - z, change)[..., None] > 0
     t = torch.where(uphill, 1.0, t)
@@ -212,7 +181,9 @@ def fista(
     .. math:: z_{n+1} = S_{\eta\alpha}\big(y_n + \eta\,(x - y_nD)D^\top\big), \qquad
        F(z_n) - F(z_*) \le \frac{2\|z_0 - z_*\|^2}{\eta(n + 1)^2}
 
-    with :math:`y_n` the extrapolation of `momentum`.
+    with :math:`y_n = z_n + \frac{t_n - 1}{t_{n+1}}(z_n - z_{n-1})` and :math:`t_{n+1} =
+    \tfrac12(1 + \sqrt{1 + 4t_n^2})`. A sample for which :math:`\langle y_n - z_{n+1}, z_{n+1} -
+    z_n\rangle > 0` goes uphill: it starts again from :math:`t = 1` [2]_.
 
     Parameters
     ----------
@@ -240,6 +211,8 @@ def fista(
     ----------
     .. [1] Beck, A. and Teboulle, M., A fast iterative shrinkage-thresholding algorithm for
        linear inverse problems, SIAM J. Imaging Sci. 2, 2009.
+    .. [2] O'Donoghue, B. and Candès, E., Adaptive restart for accelerated gradient schemes,
+       Found. Comput. Math. 15, 2015.
 
     Examples
     --------
@@ -252,7 +225,7 @@ def fista(
     y, t = z, z.new_ones(*z.shape[:-1], 1)
     for _ in range(n_iter):
         previous, z = z, threshold(y + step * correlate(y), step * alpha)
-        y, t = momentum(z, previous, y, t)
+        y, t = _momentum(z, previous, y, t)
     return z
 
 
