@@ -1,9 +1,16 @@
 """What our nets of skorch share; apart, since skorch takes seconds to import."""
 
+from functools import partial
+from math import ceil
+from pathlib import Path
+
 import numpy as np
 import torch
+from sklearn.model_selection import train_test_split
 from skorch import NeuralNet
-from torch.utils.data import Dataset
+from skorch.callbacks import Checkpoint, EarlyStopping, LRScheduler
+from skorch.utils import noop
+from torch.utils.data import Dataset, Subset
 
 
 class WeightedNet(NeuralNet):
@@ -105,5 +112,143 @@ def fixed_split(dataset, y, train, test):
     train, test : Subset
         Parts.
     """
-    subset = torch.utils.data.Subset
-    return subset(dataset, train), subset(dataset, test)
+    return Subset(dataset, train), Subset(dataset, test)
+
+
+def class_split(labels, fraction, seed):
+    """Split of skorch that sets a share of each class apart, where there is one of each.
+
+    Parameters
+    ----------
+    labels : ndarray, shape (n_samples,)
+        Classes.
+    fraction : float
+        Share that is set apart.
+    seed : int
+        Of the draw.
+
+    Returns
+    -------
+    split : callable
+        Data set -> its two parts.
+    """
+    n, counts = len(labels), np.unique(labels, return_counts=True)[1]
+    n_test = ceil(n * fraction)
+    enough = counts.min() > 1 and len(counts) <= min(n_test, n - n_test)
+    train, test = train_test_split(
+        np.arange(n), test_size=n_test, stratify=labels if enough else None, random_state=seed
+    )
+    return partial(fixed_split, train=train, test=test)
+
+
+def _schedules(schedule, max_epochs):
+    if schedule == "cosine":
+        return [("rate", LRScheduler("CosineAnnealingLR", T_max=max_epochs))]
+    if schedule == "steps":
+        return [("rate", LRScheduler("StepLR", step_size=ceil(max_epochs / 3)))]
+    return []
+
+
+def _resume(net, last, early_stopping, patience, name):
+    # state of the last epoch, if there is one; it may have been the last of all
+    if not Path(last.f_history_).exists():
+        return
+    net.load_params(checkpoint=last)
+    net.max_epochs -= len(net.history)
+    if early_stopping:
+        losses = net.history[:, "valid_loss"]
+        if len(losses) - 1 - np.argmin(losses) >= patience:
+            net.max_epochs = 0
+    torch.manual_seed(torch.initial_seed() + len(net.history))
+    if net.verbose:
+        print(f"[{name}] goes on after {len(net.history)} epochs", flush=True)
+
+
+def train_classifier(
+    module,
+    X,
+    target,
+    *,
+    lr,
+    weight_decay,
+    schedule,
+    label_smoothing,
+    batch_size,
+    max_epochs,
+    early_stopping,
+    validation_fraction,
+    n_iter_no_change,
+    seed,
+    folder,
+    device,
+    autocast,
+    verbose,
+    name,
+):
+    """Train a network to classify, and keep its best weights.
+
+    Parameters
+    ----------
+    module : Module
+        Tensor (n, n_features) -> scores (n, n_classes).
+    X : array, shape (n_samples, n_features)
+        Features, in memory or on disk.
+    target : ndarray, shape (n_samples, 2)
+        Numbers of the classes, and weights.
+    lr, weight_decay, schedule, label_smoothing, batch_size, max_epochs : object
+        As in `skwave.ScatteringDictionaryClassifier`.
+    early_stopping, validation_fraction, n_iter_no_change : object
+        As there.
+    seed : int
+        Of the split.
+    folder : Path or None
+        Where to keep the state after each epoch, and to go on from.
+    device : torch.device
+        Where to compute.
+    autocast : bool
+        Whether to compute in bfloat16.
+    verbose : int
+        Print the progress if positive.
+    name : str
+        Name in the progress.
+
+    Returns
+    -------
+    net : ClassifierNet
+        Trained.
+    """
+    callbacks, last = _schedules(schedule, max_epochs), None
+    if folder is not None:
+        last = Checkpoint(monitor=None, dirname=folder, fn_prefix="last_", event_name=None)
+        best = Checkpoint("valid_loss_best", dirname=folder, fn_prefix="best_", load_best=True)
+        callbacks += [("last", last)] + [("best", best)] * early_stopping
+    if early_stopping:
+        stop = EarlyStopping(patience=n_iter_no_change, load_best=last is None, sink=noop)
+        callbacks.append(("stop", stop))
+    net = ClassifierNet(
+        module,
+        criterion=ClassLoss,
+        criterion__reduction="none",
+        criterion__label_smoothing=label_smoothing,
+        optimizer=torch.optim.AdamW,
+        optimizer__weight_decay=weight_decay,
+        lr=lr,
+        batch_size=batch_size,
+        max_epochs=max_epochs,
+        dataset=Rows,
+        iterator_train__shuffle=True,
+        iterator_train__collate_fn=as_batch,
+        iterator_valid__collate_fn=as_batch,
+        train_split=class_split(target[:, 0], validation_fraction, seed)
+        if early_stopping
+        else None,
+        callbacks=callbacks,
+        device=device,
+        autocast=autocast,
+        verbose=verbose,
+    ).initialize()
+    if last is not None:
+        _resume(net, last, early_stopping, n_iter_no_change, name)
+    net.partial_fit(X, target)
+    net.train_split = None  # which holds the rows of the parts
+    return net

@@ -1,8 +1,6 @@
 """Classifier of images by sparse codes of scattering coefficients, trained end to end."""
 
 import warnings
-from functools import partial
-from itertools import product
 from math import ceil
 from numbers import Integral, Real
 from pathlib import Path
@@ -13,7 +11,6 @@ import numpy as np
 import torch
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.model_selection import train_test_split
 from sklearn.utils import gen_batches
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
@@ -25,14 +22,19 @@ from sklearn.utils.validation import (
 )
 
 from skwave._arrays import resolve_device, resolve_dtype, validate_array
+from skwave._feature_maps import channel_scales, feature_views
 from skwave._scattering import ScatteringTransformer
 from skwave._sklearn import Interval, StrOptions, check_sample_weight, fit_context
-from skwave.augment import mirror_features
-from skwave.functional.prox import normalise_atoms as normalise
+from skwave.functional.dictionaries import coherence
+from skwave.functional.prox import normalise_atoms
 from skwave.nn import ISTC, PhaseCollapse, Rectifier, ScatteringDictionary, TightFrame
 
 _ROWS = 1000  # of a prediction at once
 _OF_SCATTERING = ("J", "L", "max_order", "nonlinearity", "padding", "log", "shape", "dtype")
+_OF_TRAINING = (
+    *("lr", "weight_decay", "schedule", "label_smoothing", "batch_size", "max_epochs"),
+    *("early_stopping", "validation_fraction", "n_iter_no_change", "verbose"),
+)
 _NOT_OF_THE_RESULT = ("checkpoint", "device", "memory", "verbose")
 
 
@@ -339,6 +341,8 @@ class ScatteringDictionaryClassifier(ClassifierMixin, BaseEstimator):
         self : estimator
             Fitted classifier.
         """
+        from skwave._net import train_classifier  # skorch takes seconds to import
+
         X = validate_array(self, X, reset=True)
         labels = self._encode(X, y)
         weight = check_sample_weight(sample_weight, labels, ensure_non_negative=True)
@@ -354,9 +358,20 @@ class ScatteringDictionaryClassifier(ClassifierMixin, BaseEstimator):
         target = np.stack([labels, weight / weight.mean()], 1).astype(S.dtype)
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         devices = [device] if device.type == "cuda" else []
+        parameters = {name: getattr(self, name) for name in _OF_TRAINING}
         with torch.random.fork_rng(devices):
             torch.manual_seed(seed)
-            self.net_ = self._train(self._network(S), S, target, device, seed)
+            self.net_ = train_classifier(
+                self._network(S),
+                S,
+                target,
+                seed=seed,
+                folder=self._folder(S, target),
+                device=device,
+                autocast=self.mixed_precision and device.type == "cuda",
+                name=type(self).__name__,
+                **parameters,
+            )
         self._summarise(S)
         return self
 
@@ -398,40 +413,27 @@ class ScatteringDictionaryClassifier(ClassifierMixin, BaseEstimator):
         return check_memory(self.memory).cache(_transform)(self.scattering_, X)
 
     def _network(self, S):
-        n_maps, grid = (
-            np.prod(self.scattering_.output_shape_[:2]),
-            self.scattering_.output_shape_[2:],
-        )
-        shape = (int(n_maps), int(np.prod(grid)))
-        total, squares = np.zeros((2, shape[0]))
-        for rows in gen_batches(len(S), _ROWS):
-            part = S[rows].reshape(-1, *shape).astype(np.float64)
-            total += part.sum((0, 2))
-            squares += (part**2).sum((0, 2))
-        mean = total / (len(S) * shape[1])
-        deviation = np.sqrt(np.maximum(squares / (len(S) * shape[1]) - mean**2, 0))
-        scale = np.where(deviation > 1e-6 * np.abs(mean), deviation, 1.0)
-        layer = {
-            "istc": lambda *n: ISTC(
-                *n, self.n_iter, alpha=self.alpha, learn_dictionary=self.learn_dictionary
-            ),
-            "istc_free": lambda *n: ISTC(
-                *n,
-                self.n_iter,
-                alpha=self.alpha,
-                free=True,
-                learn_dictionary=self.learn_dictionary,
-            ),
-            "tight_frame": lambda *n: TightFrame(*n, alpha=self.alpha),
-            "relu": Rectifier,
-            "phase_collapse": PhaseCollapse,
-            None: lambda *n: None,
+        n_maps = int(np.prod(self.scattering_.output_shape_[:2]))
+        mean, scale = channel_scales(S, n_maps)
+        views = feature_views(self.scattering_, self.mirror, self.shift)
+        steps = {
+            "n_iter": self.n_iter,
+            "alpha": self.alpha,
+            "learn_dictionary": self.learn_dictionary,
+        }
+        layer, parameters = {
+            "istc": (ISTC, steps),
+            "istc_free": (ISTC, {**steps, "free": True}),
+            "tight_frame": (TightFrame, {"alpha": self.alpha}),
+            "relu": (Rectifier, {}),
+            "phase_collapse": (PhaseCollapse, {}),
+            None: (lambda *n: None, {}),
         }[self.block]
         return ScatteringDictionary(
             torch.from_numpy(mean),
             torch.from_numpy(scale),
-            torch.from_numpy(self._views()),
-            layer(self.projection, self.n_components),
+            torch.from_numpy(views),
+            layer(self.projection, self.n_components, **parameters),
             self.projection,
             self.n_components,
             len(self.classes_),
@@ -442,106 +444,13 @@ class ScatteringDictionaryClassifier(ClassifierMixin, BaseEstimator):
             dropout=self.dropout,
         ).to(self._dtype)
 
-    def _views(self):
-        # columns of the coefficients of the image, mirrored, moved: channels last
-        C, P, *grid = self.scattering_.output_shape_
-        columns = np.arange(C * P * np.prod(grid))[None]
-        images = [columns, mirror_features(columns, self.scattering_)][: 1 + self.mirror]
-        images = [image.reshape(C * P, *grid).transpose(1, 2, 0) for image in images]
-        steps = sorted(range(-self.shift, self.shift + 1), key=abs)
-        moved = [
-            image[
-                np.ix_(
-                    *(np.clip(np.arange(n) + d, 0, n - 1) for n, d in zip(grid, move, strict=True))
-                )
-            ]
-            for move in product(steps, steps)
-            for image in images
-        ]
-        return np.stack(moved)
-
-    def _train(self, module, S, target, device, seed):
-        # skorch takes seconds to import
-        from skorch.callbacks import Checkpoint, EarlyStopping, LRScheduler
-        from skorch.utils import noop
-
-        from skwave._net import ClassifierNet, ClassLoss, Rows, as_batch
-
-        callbacks, last = [], None
-        if self.schedule == "cosine":
-            callbacks.append(("rate", LRScheduler("CosineAnnealingLR", T_max=self.max_epochs)))
-        elif self.schedule == "steps":
-            callbacks.append(("rate", LRScheduler("StepLR", step_size=ceil(self.max_epochs / 3))))
-        if self.checkpoint is not None:
-            folder = str(Path(self.checkpoint) / self._fingerprint(S, target))
-            last = Checkpoint(monitor=None, dirname=folder, fn_prefix="last_", event_name=None)
-            best = Checkpoint("valid_loss_best", dirname=folder, fn_prefix="best_", load_best=True)
-            callbacks += [("last", last)] + [("best", best)] * self.early_stopping
-        if self.early_stopping:
-            stop = EarlyStopping(patience=self.n_iter_no_change, load_best=last is None, sink=noop)
-            callbacks.append(("stop", stop))
-        net = ClassifierNet(
-            module,
-            criterion=ClassLoss,
-            criterion__reduction="none",
-            criterion__label_smoothing=self.label_smoothing,
-            optimizer=torch.optim.AdamW,
-            optimizer__weight_decay=self.weight_decay,
-            lr=self.lr,
-            batch_size=self.batch_size,
-            max_epochs=self.max_epochs,
-            dataset=Rows,
-            iterator_train__shuffle=True,
-            iterator_train__collate_fn=as_batch,
-            iterator_valid__collate_fn=as_batch,
-            train_split=self._split(target, seed) if self.early_stopping else None,
-            callbacks=callbacks,
-            device=device,
-            autocast=self.mixed_precision and device.type == "cuda",
-            verbose=self.verbose,
-        )
-        net.initialize()
-        self._resume(net, last)
-        net.partial_fit(S, target)
-        net.train_split = None  # which holds the rows of the parts
-        return net
-
-    def _split(self, target, seed):
-        from skwave._net import fixed_split
-
-        labels, n = target[:, 0], len(target)
-        counts = np.unique(labels, return_counts=True)[1]
-        n_test = ceil(n * self.validation_fraction)
-        train, test = train_test_split(
-            np.arange(n),
-            test_size=n_test,
-            stratify=labels
-            if counts.min() > 1 and len(counts) <= min(n_test, n - n_test)
-            else None,
-            random_state=seed,
-        )
-        return partial(fixed_split, train=train, test=test)
-
-    def _fingerprint(self, S, target):
-        # of what decides the result; of the coefficients, some rows
-        parameters = self.get_params()
-        for name in _NOT_OF_THE_RESULT:
-            del parameters[name]
-        return joblib.hash((parameters, np.array(S[:: ceil(len(S) / 100)]), target, self.classes_))
-
-    def _resume(self, net, last):
-        if last is None or not Path(last.f_history_).exists():
-            return
-        net.load_params(checkpoint=last)
-        left = self.max_epochs - len(net.history)
-        if self.early_stopping:
-            losses = net.history[:, "valid_loss"]
-            if len(losses) - 1 - np.argmin(losses) >= self.n_iter_no_change:
-                left = 0
-        net.max_epochs = left
-        torch.manual_seed(torch.initial_seed() + len(net.history))
-        if self.verbose:
-            print(f"[{type(self).__name__}] goes on after {len(net.history)} epochs", flush=True)
+    def _folder(self, S, target):
+        # named by what decides the result; of the coefficients, some rows
+        if self.checkpoint is None:
+            return None
+        parameters = {k: v for k, v in self.get_params().items() if k not in _NOT_OF_THE_RESULT}
+        some = np.array(S[:: ceil(len(S) / 100)])
+        return Path(self.checkpoint) / joblib.hash((parameters, some, target, self.classes_))
 
     def _summarise(self, S):
         history, block = self.net_.history, self.net_.module_.block
@@ -552,11 +461,9 @@ class ScatteringDictionaryClassifier(ClassifierMixin, BaseEstimator):
             return
         with torch.no_grad():
             D = block.atoms()
-            W = block.auxiliary() if self.block == "istc_free" else D
-            cosines = (normalise(D) @ normalise(W).mH).abs()
-        cosines.fill_diagonal_(0)
+            W = block.auxiliary() if self.block == "istc_free" else normalise_atoms(D)
+            self.coherence_ = float(coherence(normalise_atoms(D), W.conj()))
         self.dictionary_ = D.detach().cpu().numpy()
-        self.coherence_ = float(cosines.max())
         self.sparsity_ = float(np.mean(self._run("codes", S[:_ROWS]) > 0))
         if self.sparsity_ == 0:
             warnings.warn(
