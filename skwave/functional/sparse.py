@@ -288,15 +288,19 @@ def istc(
     tensor([2., 0.])
     """
     W = D if W is None else W
-    threshold, correlate = _threshold(positive), correlations(x, D, W)
+    threshold, b = _threshold(positive), x @ W.T
     if alpha_max is None:
-        b = x @ W.T
         alpha_max = (b if positive else b.abs()).amax(-1, keepdim=True)
     # a code that is zero at alpha has all its thresholds there
     first, last = torch.as_tensor(alpha_max).to(x), torch.as_tensor(alpha).to(x)
     first = torch.maximum(first, last)
-    z = x.new_zeros(*x.shape[:-1], len(D))
+    b, few = step * b, len(D) <= 2 * D.shape[1]
+    kept = torch.eye(len(D)).to(x) - step * (D @ W.T) if few else None
+    z = torch.zeros_like(b)
     for n in range(1, n_iter + 1):
-        alpha_n = first * (last / first) ** (n / n_iter)
-        z = threshold(z + step * correlate(z), step * alpha_n)
+        if n == 1:
+            z = b
+        else:
+            z = z @ kept + b if few else z + step * ((x - z @ D) @ W.T)
+        z = threshold(z, step * first * (last / first) ** (n / n_iter))
     return z
