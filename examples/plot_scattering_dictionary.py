@@ -49,7 +49,7 @@ print(f"test accuracy {model.score(X_test, y_test):.3f} after {model.n_epochs_} 
 
 codes = model.codes(X_test)
 print(f"{codes.shape[1:]} codes of an image, {model.sparsity_:.0%} of them not zero")
-print(f"threshold {model.net_.module_.block.alpha.item():.3f}, coherence {model.coherence_:.2f}")
+print(f"threshold {model.network_.block.alpha.item():.3f}, coherence {model.coherence_:.2f}")
 
 fig, (left, middle, right) = plt.subplots(
     1, 3, figsize=(9, 3), width_ratios=(1, 2.2, 1.6), layout="constrained"

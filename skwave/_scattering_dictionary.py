@@ -31,6 +31,10 @@ from skwave.nn import ISTC, PhaseCollapse, Rectifier, ScatteringDictionary, Tigh
 
 _ROWS = 1000  # of a prediction at once
 _OF_SCATTERING = ("J", "L", "max_order", "nonlinearity", "padding", "log", "shape", "dtype")
+_OF_NETWORK = (
+    *("block", "n_iter", "alpha", "learn_dictionary", "projection", "n_components"),
+    *("kernel_size", "stride", "pool", "classifier", "n_hidden", "dropout"),
+)
 _OF_TRAINING = (
     *("lr", "weight_decay", "schedule", "label_smoothing", "batch_size", "max_epochs"),
     *("early_stopping", "validation_fraction", "n_iter_no_change", "verbose"),
@@ -42,6 +46,32 @@ def _transform(scattering, X):
     # a function of its own, which joblib caches
     S = scattering.transform(X)
     return S.detach().cpu().numpy() if isinstance(S, torch.Tensor) else np.asarray(S)
+
+
+def _network(
+    *, mean, scale, views, n_classes, block, n_iter, alpha, learn_dictionary, projection,
+    n_components, classifier, n_hidden, **others,
+):  # fmt: skip
+    steps = {"n_iter": n_iter, "alpha": alpha, "learn_dictionary": learn_dictionary}
+    layer, parameters = {
+        "istc": (ISTC, steps),
+        "istc_free": (ISTC, {**steps, "free": True}),
+        "tight_frame": (TightFrame, {"alpha": alpha}),
+        "relu": (Rectifier, {}),
+        "phase_collapse": (PhaseCollapse, {}),
+        None: (lambda *n: None, {}),
+    }[block]
+    return ScatteringDictionary(
+        torch.from_numpy(mean),
+        torch.from_numpy(scale),
+        torch.from_numpy(views),
+        layer(projection, n_components, **parameters),
+        projection,
+        n_components,
+        n_classes,
+        n_hidden=n_hidden if classifier == "mlp" else 0,
+        **others,
+    )
 
 
 class ScatteringDictionaryClassifier(ClassifierMixin, BaseEstimator):
@@ -160,8 +190,8 @@ class ScatteringDictionaryClassifier(ClassifierMixin, BaseEstimator):
         Mean share of the codes that is not zero, on up to 1000 training images.
     scattering_ : ScatteringTransformer
         The transform.
-    net_ : skorch.NeuralNet
-        The trained net.
+    network_ : skwave.nn.ScatteringDictionary
+        The trained network.
     n_epochs_ : int
         Epochs run.
     loss_curve_ : list of float
@@ -180,7 +210,8 @@ class ScatteringDictionaryClassifier(ClassifierMixin, BaseEstimator):
 
     Notes
     -----
-    Ctrl-C ends the training and keeps the best weights so far.
+    Ctrl-C ends the training and keeps the best weights so far. A pickle of a classifier that was
+    trained on a GPU is read on any machine, and computes on the CPU there.
 
     References
     ----------
@@ -350,7 +381,7 @@ class ScatteringDictionaryClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError("sample_weight holds zeros alone: nothing would be learnt.")
         self._check_parameters()
         device = resolve_device(self.device, X)
-        self._dtype = resolve_dtype(self.dtype, X)
+        dtype = resolve_dtype(self.dtype, X)
         parameters = {name: getattr(self, name) for name in _OF_SCATTERING}
         self.scattering_ = ScatteringTransformer(ndim=2, device=self.device, **parameters).fit(X)
         self._check_grid()
@@ -358,11 +389,11 @@ class ScatteringDictionaryClassifier(ClassifierMixin, BaseEstimator):
         target = np.stack([labels, weight / weight.mean()], 1).astype(S.dtype)
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         devices = [device] if device.type == "cuda" else []
-        parameters = {name: getattr(self, name) for name in _OF_TRAINING}
+        self._parts = self._design(S)
         with torch.random.fork_rng(devices):
             torch.manual_seed(seed)
-            self.net_ = train_classifier(
-                self._network(S),
+            net = train_classifier(
+                _network(**self._parts).to(dtype),
                 S,
                 target,
                 seed=seed,
@@ -370,8 +401,12 @@ class ScatteringDictionaryClassifier(ClassifierMixin, BaseEstimator):
                 device=device,
                 autocast=self.mixed_precision and device.type == "cuda",
                 name=type(self).__name__,
-                **parameters,
+                **{name: getattr(self, name) for name in _OF_TRAINING},
             )
+        self.network_ = net.module_.eval()
+        self.n_epochs_ = len(net.history)
+        self.loss_curve_ = net.history[:, "train_loss"]
+        self.validation_loss_curve_ = net.history[:, "valid_loss"] if self.early_stopping else None
         self._summarise(S)
         return self
 
@@ -412,37 +447,16 @@ class ScatteringDictionaryClassifier(ClassifierMixin, BaseEstimator):
     def _coefficients(self, X):
         return check_memory(self.memory).cache(_transform)(self.scattering_, X)
 
-    def _network(self, S):
-        n_maps = int(np.prod(self.scattering_.output_shape_[:2]))
-        mean, scale = channel_scales(S, n_maps)
-        views = feature_views(self.scattering_, self.mirror, self.shift)
-        steps = {
-            "n_iter": self.n_iter,
-            "alpha": self.alpha,
-            "learn_dictionary": self.learn_dictionary,
+    def _design(self, S):
+        # all that the network is built from, in numbers and arrays
+        mean, scale = channel_scales(S, int(np.prod(self.scattering_.output_shape_[:2])))
+        return {
+            "mean": mean,
+            "scale": scale,
+            "views": feature_views(self.scattering_, self.mirror, self.shift),
+            "n_classes": len(self.classes_),
+            **{name: getattr(self, name) for name in _OF_NETWORK},
         }
-        layer, parameters = {
-            "istc": (ISTC, steps),
-            "istc_free": (ISTC, {**steps, "free": True}),
-            "tight_frame": (TightFrame, {"alpha": self.alpha}),
-            "relu": (Rectifier, {}),
-            "phase_collapse": (PhaseCollapse, {}),
-            None: (lambda *n: None, {}),
-        }[self.block]
-        return ScatteringDictionary(
-            torch.from_numpy(mean),
-            torch.from_numpy(scale),
-            torch.from_numpy(views),
-            layer(self.projection, self.n_components, **parameters),
-            self.projection,
-            self.n_components,
-            len(self.classes_),
-            kernel_size=self.kernel_size,
-            stride=self.stride,
-            pool=self.pool,
-            n_hidden=self.n_hidden if self.classifier == "mlp" else 0,
-            dropout=self.dropout,
-        ).to(self._dtype)
 
     def _folder(self, S, target):
         # named by what decides the result; of the coefficients, some rows
@@ -453,10 +467,7 @@ class ScatteringDictionaryClassifier(ClassifierMixin, BaseEstimator):
         return Path(self.checkpoint) / joblib.hash((parameters, some, target, self.classes_))
 
     def _summarise(self, S):
-        history, block = self.net_.history, self.net_.module_.block
-        self.n_epochs_ = len(history)
-        self.loss_curve_ = history[:, "train_loss"]
-        self.validation_loss_curve_ = history[:, "valid_loss"] if self.early_stopping else None
+        block = self.network_.block
         if block is None:
             return
         with torch.no_grad():
@@ -473,12 +484,28 @@ class ScatteringDictionaryClassifier(ClassifierMixin, BaseEstimator):
             )
 
     def _run(self, method, S, view=0):
-        # not by skorch, whose loaders draw from torch's global generator
-        module, device = self.net_.module_, self.net_.device
-        module.eval()
         with torch.no_grad():
-            x = torch.as_tensor(np.array(S), dtype=self._dtype, device=device)
-            return getattr(module, method)(x, view).cpu().numpy()
+            x = torch.as_tensor(np.array(S)).to(self.network_.gain)
+            return getattr(self.network_, method)(x, view).cpu().numpy()
+
+    def __getstate__(self):
+        # weights as arrays, which every format holds and every device reads
+        state = dict(super().__getstate__())
+        if "network_" in state:
+            weights = state.pop("network_").state_dict()
+            state["_weights"] = {name: w.cpu().numpy() for name, w in weights.items()}
+        return state
+
+    def __setstate__(self, state):
+        state = dict(state)
+        weights = state.pop("_weights", None)
+        super().__setstate__(state)
+        if weights is not None:
+            with torch.random.fork_rng(devices=[]):
+                network = _network(**self._parts)
+            weights = {name: torch.tensor(w) for name, w in weights.items()}
+            network.to(weights["gain"].dtype).load_state_dict(weights)
+            self.network_ = network.eval()
 
     def _blocks(self, X):
         check_is_fitted(self)

@@ -13,6 +13,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
+from skorch import NeuralNet
 
 from skwave import ScatteringDictionaryClassifier, ScatteringTransformer
 from skwave.augment import mirror_features
@@ -60,7 +61,7 @@ def test_the_network_is_the_chain_of_its_parts(digits, model):
     S = scattering.fit_transform(digits[0]).reshape(900, 5, 16)
     mean, scale = S.mean((0, 2)), S.std((0, 2))
     x = (scattering.transform(X).reshape(50, 5, 16) - mean[:, None]) / scale[:, None]
-    module = model.net_.module_
+    module = model.network_
     P = module.projection.weight.detach().numpy()[:, :, 0, 0]
     u = np.einsum("pc,ncg->ngp", P, x)
     u /= np.linalg.norm(u, axis=-1, keepdims=True)
@@ -101,7 +102,7 @@ def test_mirror(digits):
     assert np.allclose(model.predict_proba(mirrored), model.predict_proba(X[:20]), atol=1e-5)
     S = model.scattering_.transform(X[:5])
     M = mirror_features(S, model.scattering_)
-    views = model.net_.module_.views.flatten(1).numpy()
+    views = model.network_.views.flatten(1).numpy()
     assert len(views) == 2 and np.array_equal(S[:, views[1]], M[:, views[0]])
 
 
@@ -109,7 +110,7 @@ def test_shift():
     model = ScatteringDictionaryClassifier(**{**TINY, "shift": 1, "max_epochs": 1})
     X = np.random.default_rng(0).standard_normal((20, 12, 8)).astype(np.float32)
     model.fit(X, np.arange(20) % 2)
-    views = model.net_.module_.views
+    views = model.network_.views
     assert views.shape == (9, 6, 4, 5)
     S = model.scattering_.transform(X[:1]).reshape(5, 6, 4)
     maps = S.ravel()[views.numpy()].transpose(0, 3, 1, 2)
@@ -140,7 +141,7 @@ def test_kinds_of_images(digits, model, kind):
     else:
         assert np.allclose(probability, expected, atol=1e-3 if kind == "float64" else 1e-6)
     dtype = torch.float64 if kind == "float64" else torch.float32
-    assert model.net_.module_.projection.weight.dtype == dtype
+    assert model.network_.projection.weight.dtype == dtype
 
 
 def test_projection_of_neighbours_and_pool(digits):
@@ -149,9 +150,7 @@ def test_projection_of_neighbours_and_pool(digits):
         **{**TINY, "max_epochs": 1}, kernel_size=3, stride=2, pool=1, classifier="mlp", n_hidden=7
     ).fit(X, y)
     assert model.codes(X[:3]).shape == (3, 24, 2, 2)
-    widths = [
-        layer.weight.shape for layer in model.net_.module_.classifier if hasattr(layer, "weight")
-    ]
+    widths = [layer.weight.shape for layer in model.network_.classifier if hasattr(layer, "weight")]
     assert widths == [(7, 24), (10, 7)]
 
 
@@ -242,12 +241,19 @@ def test_sample_weight(digits):
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "steps", None])
-def test_schedule(digits, schedule):
+def test_schedule(digits, schedule, monkeypatch):
     X, y, *_ = digits
-    model = ScatteringDictionaryClassifier(
+    histories, fit = [], NeuralNet.partial_fit
+
+    def kept(self, *arguments):
+        histories.append(fit(self, *arguments).history)
+        return self
+
+    monkeypatch.setattr(NeuralNet, "partial_fit", kept)
+    ScatteringDictionaryClassifier(
         **{**TINY, "max_epochs": 3}, schedule=schedule, early_stopping=False
     ).fit(X[:50], y[:50])
-    rates = [epoch.get("event_lr", 0.01) for epoch in model.net_.history]
+    rates = [epoch.get("event_lr", 0.01) for epoch in histories[0]]
     expected = {"cosine": [0.01, 0.0075, 0.0025], "steps": [0.01, 0.001, 0.0001], None: [0.01] * 3}
     assert np.allclose(rates, expected[schedule])
 
@@ -264,8 +270,11 @@ def test_randomness(digits, model):
 
 def test_pickle_labels_and_search(digits, model):
     X, y, X_test, y_test = digits
-    again = pickle.loads(pickle.dumps(model))
-    assert np.array_equal(again.predict(X_test), model.predict(X_test))
+    state, probability = torch.get_rng_state(), model.predict_proba(X_test)
+    changed = pickle.loads(pickle.dumps(model)).set_params(n_components=3)
+    again = pickle.loads(pickle.dumps(changed))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert np.array_equal(again.predict_proba(X_test), probability)
     names = np.array(["zero", "one", "two"])
     few = y < 3
     named = clone(model).fit(X[few], names[y[few]])
@@ -276,6 +285,21 @@ def test_pickle_labels_and_search(digits, model):
         pipeline.set_params(scatteringdictionaryclassifier__max_epochs=1), grid, cv=2
     )
     assert search.fit(X[:200], y[:200]).predict(X_test).shape == y_test.shape
+
+
+def test_skops_and_safetensors(digits, model, tmp_path):
+    X_test, probability = digits[2], model.predict_proba(digits[2])
+    safetensors = pytest.importorskip("safetensors.torch")
+    safetensors.save_file(model.network_.state_dict(), tmp_path / "weights.safetensors")
+    other = clone(model).set_params(random_state=1, max_epochs=1).fit(*digits[:2])
+    other.network_.load_state_dict(safetensors.load_file(tmp_path / "weights.safetensors"))
+    assert np.array_equal(other.predict_proba(X_test), probability)
+    skops = pytest.importorskip("skops.io")
+    skops.dump(model, tmp_path / "model.skops")
+    trusted = skops.get_untrusted_types(file=tmp_path / "model.skops")
+    assert all(name.startswith("skwave.") for name in trusted)
+    again = skops.load(tmp_path / "model.skops", trusted=trusted)
+    assert np.array_equal(again.predict_proba(X_test), probability)
 
 
 def test_bad_input(digits, model, capsys):

@@ -296,11 +296,8 @@ def istc(
     first = torch.maximum(first, last)
     b, few = step * b, len(D) <= 2 * D.shape[1]
     kept = torch.eye(len(D)).to(x) - step * (D @ W.T) if few else None
-    z = torch.zeros_like(b)
-    for n in range(1, n_iter + 1):
-        if n == 1:
-            z = b
-        else:
-            z = z @ kept + b if few else z + step * ((x - z @ D) @ W.T)
+    z = threshold(b, step * first * (last / first) ** (1 / n_iter))
+    for n in range(2, n_iter + 1):
+        z = z @ kept + b if few else z + step * ((x - z @ D) @ W.T)
         z = threshold(z, step * first * (last / first) ** (n / n_iter))
     return z
