@@ -62,9 +62,7 @@ def _network(
         None: (lambda *n: None, {}),
     }[block]
     return ScatteringDictionary(
-        torch.from_numpy(mean),
-        torch.from_numpy(scale),
-        torch.from_numpy(views),
+        *(torch.tensor(array) for array in (mean, scale, views)),  # copies, to be written to
         layer(projection, n_components, **parameters),
         projection,
         n_components,
