@@ -3,7 +3,9 @@
 from skwave._multilinear import MultilinearRegressor
 from skwave._phase_harmonic import PhaseHarmonicTransformer
 from skwave._scattering import ScatteringTransformer
+from skwave._scattering_dictionary import ScatteringDictionaryClassifier
 from skwave._solid import SolidHarmonicScattering
+from skwave._sparse import SparseCoder
 from skwave._texture import MaxEntTextureModel
 from skwave.molecules import Molecules
 
@@ -13,6 +15,8 @@ __all__ = [
     "Molecules",
     "MultilinearRegressor",
     "PhaseHarmonicTransformer",
+    "ScatteringDictionaryClassifier",
     "ScatteringTransformer",
     "SolidHarmonicScattering",
+    "SparseCoder",
 ]

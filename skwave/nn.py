@@ -5,8 +5,25 @@ from numbers import Integral, Real
 import torch
 from torch import Tensor, nn
 
+from skwave._dictionary_layers import (
+    ISTC,
+    PhaseCollapse,
+    Rectifier,
+    ScatteringDictionary,
+    TightFrame,
+)
 from skwave._plans import cached_plan, check_scales, layout_parameters
 from skwave.functional import scattering
+
+__all__ = [
+    "ISTC",
+    "Multilinear",
+    "PhaseCollapse",
+    "Rectifier",
+    "Scattering",
+    "ScatteringDictionary",
+    "TightFrame",
+]
 
 _CHOICES = {
     "ndim": (1, 2),

@@ -8,6 +8,7 @@ from skwave import (
     MaxEntTextureModel,
     MultilinearRegressor,
     PhaseHarmonicTransformer,
+    ScatteringDictionaryClassifier,
     ScatteringTransformer,
 )
 from skwave.testing import check_transformer
@@ -43,6 +44,22 @@ def test_sklearn(estimator, check):
     },
 )
 def test_sklearn_regressor(estimator, check):
+    check(estimator)
+
+
+@parametrize_with_checks(
+    [
+        ScatteringDictionaryClassifier(
+            J=1, L=2, n_components=8, n_iter=2, projection=4, nonlinearity="rectifier",
+            shape=(1, -1), dropout=0.0, lr=0.05, batch_size=32, max_epochs=10,
+            early_stopping=False, dtype="float64", random_state=0,
+        )
+    ],
+    expected_failed_checks=lambda estimator: {
+        "check_sample_weight_equivalence_on_dense_data": "a sample of weight 2 is not drawn twice"
+    },
+)  # fmt: skip
+def test_sklearn_classifier(estimator, check):
     check(estimator)
 
 

@@ -18,6 +18,7 @@ LAYERS = [
     "_paths",
     "_moments",
     "_plans",
+    "_dictionary_layers",
     "nn",
     "_phase_harmonic",
     "_synthesis",
@@ -36,6 +37,8 @@ LAYERS = [
     "parallel",
     "interop",
     "augment",
+    "_feature_maps",
+    "_scattering_dictionary",
 ]
 PACKAGE = Path(skwave.__file__).parent
 

@@ -11,11 +11,13 @@ from skwave.functional.bank import (
 )
 from skwave.functional.bump import bump_1d, bump_2d
 from skwave.functional.covariances import Block, Moment, block_covariances, block_rows
+from skwave.functional.dictionaries import coherence, istc_step, mu_s, omp, update_dictionary
 from skwave.functional.families import Family, MomentLayout, moment_family, moment_layout
 from skwave.functional.fields import FieldPlan, Fields, field_plan
 from skwave.functional.groups import Shifts, group_blocks, published_blocks, rectifier_blocks
 from skwave.functional.harmonics import HarmonicPlan, Reference, harmonic_moments, reference
 from skwave.functional.inversion import invert_scattering
+from skwave.functional.lasso import Codes, duality_gap, implicit_codes, lasso, lasso_objective
 from skwave.functional.layout import Layout, Path, scattering_layout, scattering_paths
 from skwave.functional.local import local_fields, local_invariants, radial_functions
 from skwave.functional.maxent import (
@@ -42,6 +44,12 @@ from skwave.functional.nonlinearity import (
 )
 from skwave.functional.optimise import Minimum, lbfgs
 from skwave.functional.plan import Plan, scattering_plan
+from skwave.functional.prox import (
+    nonnegative_threshold,
+    normalise_atoms,
+    project_ball,
+    soft_threshold,
+)
 from skwave.functional.reductions import Reduction, moment_reduction, reduce_moments
 from skwave.functional.scattering import scattering
 from skwave.functional.scattering_covariance import (
@@ -56,6 +64,7 @@ from skwave.functional.solid_scattering import (
     solid_paths,
     solid_scattering,
 )
+from skwave.functional.sparse import alpha_max, fista, ista, istc, lipschitz
 from skwave.functional.spectra import (
     bispectrum,
     bispectrum_triangles,
@@ -66,6 +75,7 @@ from skwave.functional.spectra import (
 __all__ = [
     "Bank",
     "Block",
+    "Codes",
     "Family",
     "FieldPlan",
     "Fields",
@@ -82,25 +92,36 @@ __all__ = [
     "Shifts",
     "SolidPath",
     "Wavelet",
+    "alpha_max",
     "bispectrum",
     "bispectrum_triangles",
     "block_covariances",
     "block_rows",
     "bump_1d",
     "bump_2d",
+    "coherence",
     "conditioner",
+    "duality_gap",
     "field_plan",
+    "fista",
     "frame_bounds",
     "gaussian_field",
     "gaussian_modulus",
     "group_blocks",
     "harmonic_moments",
+    "implicit_codes",
     "increment_kurtosis",
     "increments",
     "integrals",
     "inverse_wavelet_transform",
     "invert_scattering",
+    "ista",
+    "istc",
+    "istc_step",
+    "lasso",
+    "lasso_objective",
     "lbfgs",
+    "lipschitz",
     "littlewood_paley",
     "local_fields",
     "local_invariants",
@@ -113,9 +134,14 @@ __all__ = [
     "moment_reduction",
     "morlet_1d",
     "morlet_2d",
+    "mu_s",
+    "nonnegative_threshold",
+    "normalise_atoms",
+    "omp",
     "phase_harmonic",
     "phases",
     "power_spectrum",
+    "project_ball",
     "published_blocks",
     "quadrature",
     "radial_functions",
@@ -134,10 +160,12 @@ __all__ = [
     "scattering_plan",
     "shift_correlation",
     "smoothed_spectrum",
+    "soft_threshold",
     "solid_harmonics",
     "solid_paths",
     "solid_scattering",
     "structure_functions",
     "tight_frame",
+    "update_dictionary",
     "wavelet_transform",
 ]

@@ -1,0 +1,97 @@
+"""Layers that code vectors in dictionaries."""
+
+import pickle
+
+import pytest
+import torch
+
+from skwave.nn import ISTC, PhaseCollapse, Rectifier, ScatteringDictionary, TightFrame
+
+LAYERS = [
+    lambda: ISTC(5, 8, 4, alpha=0.05),
+    lambda: ISTC(5, 8, 4, alpha=0.05, free=True),
+    lambda: TightFrame(5, 8, alpha=0.05),
+    lambda: TightFrame(5, 3, alpha=0.05),
+    lambda: Rectifier(5, 8),
+    lambda: PhaseCollapse(5, 8),
+]
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_gradients_axes_and_pickle(layer, randn):
+    torch.manual_seed(0)
+    layer = layer().double()
+    parameters = dict(layer.named_parameters())
+    names = list(parameters)
+
+    def f(x, *values):
+        return torch.func.functional_call(layer, dict(zip(names, values, strict=True)), (x,))
+
+    x = torch.nn.functional.normalize(randn(3, 5), dim=1).requires_grad_()
+    assert torch.autograd.gradcheck(f, (x, *parameters.values()))
+    z = layer(x)
+    assert (z >= 0).all() and (z > 0).any()
+    assert torch.equal(layer(x.view(3, 1, 1, 5)), z.view(3, 1, 1, -1))
+    assert torch.equal(pickle.loads(pickle.dumps(layer))(x), z)
+    assert layer.atoms().shape == (z.shape[1], 5)
+
+
+def test_the_dictionaries_of_istc(randn):
+    layer = ISTC(5, 8, free=True).double()
+    with torch.no_grad():
+        layer.D.normal_()
+        layer.W.normal_()
+    D, W = layer.atoms(), layer.auxiliary()
+    assert torch.allclose(D.norm(dim=1), torch.ones(8, dtype=D.dtype))
+    assert torch.allclose((D * W).sum(1), torch.ones(8, dtype=D.dtype))
+    assert not torch.allclose(D, W)
+    tied = ISTC(5, 8)
+    assert torch.equal(tied.atoms(), tied.auxiliary())
+    kept = ISTC(5, 8, free=True, learn_dictionary=False)
+    assert [name for name, p in kept.named_parameters() if p.requires_grad] == ["log_alpha"]
+
+
+def test_orthonormal_atoms_are_soft_thresholded():
+    layer = ISTC(4, 4, n_iter=5, alpha=0.2)
+    with torch.no_grad():
+        layer.D.copy_(torch.eye(4))
+    x = torch.tensor([[0.9, 0.3, 0.1, -0.8]])
+    assert torch.allclose(layer(x), torch.tensor([[0.7, 0.1, 0.0, 0.0]]))
+
+
+def test_the_tight_frame(randn):
+    for n_components in (3, 5, 9):
+        F = TightFrame(5, n_components).double().atoms()
+        product = F.T @ F if n_components >= 5 else F @ F.T
+        assert torch.allclose(product, torch.eye(len(product), dtype=F.dtype))
+    layer = TightFrame(5, 9, alpha=0.3).double()
+    x = randn(20, 5)
+    assert torch.allclose(layer(x), (x @ layer.atoms().T - 0.3).clamp(min=0))
+
+
+def test_phases_collapse(randn):
+    layer = PhaseCollapse(5, 8).double()
+    x = randn(20, 5)
+    z = (x.to(torch.complex128) @ layer.atoms().T).abs()
+    assert torch.allclose(layer(x), z) and torch.allclose(layer(-x), z)
+
+
+def test_views_are_drawn_in_training():
+    views = torch.tensor([0, 1, 2, 3]).view(1, 2, 2, 1)
+    views = torch.cat([views, views.flip(2)])
+    network = ScatteringDictionary(
+        torch.zeros(1), torch.ones(1), views, None, 0, 0, n_classes=2, dropout=0.0
+    )
+    X = torch.arange(4.0).expand(400, 4)
+    assert torch.equal(
+        network.codes(X, 0)[:, 0], torch.tensor([[0.0, 1], [2, 3]]).expand(400, 2, 2)
+    )
+    assert torch.equal(
+        network.codes(X, 1)[:, 0], torch.tensor([[1.0, 0], [3, 2]]).expand(400, 2, 2)
+    )
+    network.eval()
+    assert len(network(X).unique(dim=0)) == 1
+    assert not torch.allclose(network(X, 1), network(X, 0))
+    network.train()
+    rows, counts = network(X).unique(dim=0, return_counts=True)
+    assert len(rows) == 2 and counts.min() > 100
