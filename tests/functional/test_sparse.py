@@ -221,7 +221,7 @@ def test_alpha_per_sample_and_alpha_max(problem):
     assert not zero.z.any() and not zero.gap.any()
 
 
-@pytest.mark.parametrize("shape", [(3, 5), (8, 5), (12, 5)])  # both ways to multiply
+@pytest.mark.parametrize("shape", [(3, 4), (6, 4), (9, 4)])  # both ways to multiply
 def test_gradcheck_unrolled(shape, randn):
     D = normalise_atoms(randn(*shape)).requires_grad_()
     W = normalise_atoms(randn(*shape)).requires_grad_()
@@ -234,17 +234,16 @@ def test_gradcheck_unrolled(shape, randn):
 
 
 @pytest.mark.parametrize("positive", [False, True])
-def test_gradcheck_implicit(problem, positive):
-    x, D = problem
-    x, D = x[0, :3].clone().requires_grad_(), D[:12].clone().requires_grad_()
+def test_gradcheck_implicit(positive, randn):
+    x, D = randn(2, 4).requires_grad_(), normalise_atoms(randn(6, 4)).requires_grad_()
 
     def solve(x, D, alpha):
-        return lasso(x, D, alpha, positive=positive, tol=1e-12).z
+        return lasso(x, D, alpha, positive=positive, tol=1e-10).z
 
     scalar = torch.tensor(ALPHA, dtype=torch.float64, requires_grad=True)
-    assert (solve(x, D, scalar) != 0).any()
+    assert (solve(x, D, scalar) != 0).any(1).all()
     assert gradcheck(solve, (x, D, scalar))
-    each = torch.full((3, 1), ALPHA, dtype=torch.float64, requires_grad=True)
+    each = torch.full((2, 1), ALPHA, dtype=torch.float64, requires_grad=True)
     assert gradcheck(solve, (x, D, each))
 
 
