@@ -21,6 +21,8 @@ from skwave.functional.prox import normalise_atoms
 from skwave.functional.sparse import ista, istc, lipschitz
 
 EXACT = ("auto", "cd", "fista")
+# samples count as the fourth power of when they came: Mairal et al. 2010, sec. 3.4.1, rho
+_FORGETTING = 4
 _MAX_ITER = {"istc": 12, "ista": 1000, "auto": 1000, "cd": 1000, "fista": 1000}
 
 
@@ -249,9 +251,7 @@ def learn(state, x, rng, **coding):
     D, A, B, n = state
     codes = encode(x, D, **coding)
     z, b = codes.z, len(x)
-    # what the statistics forget, as scikit-learn has it
-    theta = n * b if n < b - 1 else b**2 + n - b
-    beta = (theta + 1 - b) / (theta + 1)
+    beta = (1 - 1 / (n + 1)) ** _FORGETTING
     A, B = beta * A + z.T @ z / b, beta * B + z.T @ x / b
     if x.device.type == "cpu" and compiled():
         from skwave._coordinate_descent import update_atoms

@@ -100,50 +100,75 @@ def _cycle(gram, norm, inverse, S, n, q, w, alpha, positive):
 
 
 @_jit
-def _solve(A, c):
-    # A^-1 c into c by Cholesky, into A's lower half; false where A is singular
-    n = len(A)
-    for i in range(n):
+def _factor(A, rounding):
+    # Cholesky, into A's lower half with inverse pivots; number of rows until A is singular
+    for i in range(len(A)):
         norm = A[i, i]
         for j in range(i):
             A[i, j] = (A[i, j] - _dot(A, i, j, j)) * A[j, j]
         pivot = norm - _dot(A, i, i, i)
-        if not pivot > 1e-6 * norm:
-            return False
+        if not pivot > rounding * norm:
+            return i
         A[i, i] = 1 / np.sqrt(pivot)
-        for j in range(i):
-            c[i] -= A[i, j] * c[j]
-        c[i] *= A[i, i]
-    for i in range(n - 1, -1, -1):
-        c[i] *= A[i, i]
-        _subtract(c, i, c[i], A, i)
-    return True
+    return len(A)
 
 
 @_jit
-def _newton(gram, b, S, n, w, c, alpha):
-    # minimum over codes of the signs of w, along segments that end where a sign would flip:
-    # that atom leaves. Number of atoms left, and whether the minimum was reached.
-    while n:
-        A = _gather(gram, S, n)
+def _back(L, n, c):
+    for i in range(n - 1, -1, -1):
+        c[i] *= L[i, i]
+        _subtract(c, i, c[i], L, i)
+
+
+@_jit
+def _direction(gram, b, S, n, w, c, alpha, rounding):
+    # from w to the minimum over codes of its signs; where atoms are dependent, along the
+    # combination that leaves the samples as they are and the l1 norm no larger
+    L = _gather(gram, S, n)
+    m = _factor(L, rounding)
+    if m == n:
         for i in range(n):
             c[i] = b[S[i]] - (alpha if w[i] > 0 else -alpha)
-        if not _solve(A, c):
-            return n, False
-        step, leaving = 1.0, -1
+            for j in range(i):
+                c[i] -= L[i, j] * c[j]
+            c[i] *= L[i, i]
+        _back(L, n, c)
         for i in range(n):
-            if c[i] * w[i] <= 0 and w[i] / (w[i] - c[i]) < step:
-                step, leaving = w[i] / (w[i] - c[i]), i
+            c[i] -= w[i]
+        return True
+    slope = -1.0 if w[m] > 0 else 1.0
+    c[m:n] = 0
+    c[m] = -1
+    c[:m] = L[m, :m]
+    _back(L, m, c)
+    for i in range(m):
+        slope += c[i] if w[i] > 0 else -c[i]
+    if slope > 0:
+        for i in range(m + 1):
+            c[i] = -c[i]
+    return False
+
+
+@_jit
+def _newton(gram, b, S, n, w, c, alpha, rounding):
+    # minimum over codes of the signs of w, along segments that end where a sign would flip:
+    # that atom leaves; number of atoms left
+    while n:
+        regular = _direction(gram, b, S, n, w, c, alpha, rounding)
+        step, leaving = 1.0 if regular else np.inf, -1
+        for i in range(n):
+            if c[i] * w[i] < 0 and -w[i] < step * abs(c[i]) and w[i] < step * abs(c[i]):
+                step, leaving = -w[i] / c[i], i
         left = 0
         for i in range(n):
-            moved = w[i] + step * (c[i] - w[i]) if leaving >= 0 else c[i]
+            moved = w[i] + w.dtype.type(step) * c[i]
             if i != leaving and moved * w[i] > 0:
                 S[left], w[left] = S[i], moved
                 left += 1
         n = left
         if leaving < 0:
             break
-    return n, True
+    return n
 
 
 @_jit
@@ -161,7 +186,9 @@ def _gap(b, q, z, x2, alpha, positive):
 
 
 @_jit
-def _code(gram, norm, inverse, b, x2, alpha, ratio, positive, tol, max_iter, z, q, S, w, c):
+def _code(
+    gram, norm, inverse, b, x2, alpha, ratio, positive, tol, max_iter, rounding, z, q, S, w, c
+):
     K = len(q)
     z[:] = 0
     q[:] = b
@@ -172,11 +199,11 @@ def _code(gram, norm, inverse, b, x2, alpha, ratio, positive, tol, max_iter, z, 
     while level > alpha:
         _sweep(gram, norm, inverse, q, z, level, positive)
         level *= ratio
-    exact, gap = False, np.inf
+    gap = np.inf
     for i in range(1, max_iter + 1):
         entered = _sweep(gram, norm, inverse, q, z, alpha, positive)
-        # after an exact solution nothing but rounding is left, unless an atom entered
-        if exact and entered == 0:
+        # from the second round on, rounding alone is left unless an atom entered
+        if i > 1 and entered == 0:
             return gap, i
         n = 0
         for k in range(K):
@@ -185,7 +212,7 @@ def _code(gram, norm, inverse, b, x2, alpha, ratio, positive, tol, max_iter, z, 
                 z[k] = 0
                 n += 1
         n = _cycle(gram, norm, inverse, S, n, q, w, alpha, positive)
-        n, exact = _newton(gram, b, S, n, w, c, alpha)
+        n = _newton(gram, b, S, n, w, c, alpha, rounding)
         q[:] = b
         for i_S in range(n):
             k = S[i_S]
@@ -198,7 +225,7 @@ def _code(gram, norm, inverse, b, x2, alpha, ratio, positive, tol, max_iter, z, 
 
 
 @_jit
-def _codes(gram, b, x2, alpha, ratio, positive, tol, max_iter, z, gap, n_iter):
+def _codes(gram, b, x2, alpha, ratio, positive, tol, max_iter, rounding, z, gap, n_iter):
     q, w, c = np.empty_like(b[0]), np.empty_like(b[0]), np.empty_like(b[0])
     norm, inverse, S = np.diag(gram).copy(), np.empty_like(b[0]), np.empty(len(gram), np.intp)
     for k in range(len(norm)):
@@ -206,22 +233,9 @@ def _codes(gram, b, x2, alpha, ratio, positive, tol, max_iter, z, gap, n_iter):
     for i in range(len(b)):
         limit = tol * x2[i] / 2
         gap[i], n_iter[i] = _code(
-            gram,
-            norm,
-            inverse,
-            b[i],
-            x2[i],
-            alpha,
-            ratio,
-            positive,
-            limit,
-            max_iter,
-            z[i],
-            q,
-            S,
-            w,
-            c,
-        )
+            gram, norm, inverse, b[i], x2[i], alpha, ratio, positive, limit, max_iter, rounding,
+            z[i], q, S, w, c
+        )  # fmt: skip
 
 
 @_jit
@@ -321,6 +335,19 @@ def lasso_gram(x, D, alpha, *, positive=False, tol=1e-6, max_iter=1000, gram=Non
     gram = np.ascontiguousarray(D @ D.T if gram is None else gram)
     b, x2 = x @ D.T, np.einsum("np,np->n", x, x, dtype=np.float64)
     z, gap, n_iter = np.empty_like(b), np.empty(len(b)), np.empty(len(b), dtype=np.intp)
-    scalar = b.dtype.type
-    _codes(gram, b, x2, scalar(alpha), scalar(_RATIO), positive, tol, max_iter, z, gap, n_iter)
+    scalar, rounding = b.dtype.type, 100 * np.finfo(b.dtype).eps
+    _codes(
+        gram,
+        b,
+        x2,
+        scalar(alpha),
+        scalar(_RATIO),
+        positive,
+        tol,
+        max_iter,
+        rounding,
+        z,
+        gap,
+        n_iter,
+    )
     return z, gap / np.where(x2 > 0, x2 / 2, 1), n_iter

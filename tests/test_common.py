@@ -10,6 +10,7 @@ from skwave import (
     PhaseHarmonicTransformer,
     ScatteringDictionaryClassifier,
     ScatteringTransformer,
+    SparseCoder,
 )
 from skwave.testing import check_transformer
 
@@ -60,6 +61,19 @@ def test_sklearn_regressor(estimator, check):
     },
 )  # fmt: skip
 def test_sklearn_classifier(estimator, check):
+    check(estimator)
+
+
+@parametrize_with_checks(
+    [
+        SparseCoder(5, 0.01, max_iter=2, random_state=0),
+        SparseCoder(5, 0.01, algorithm="fista", positive=True, max_iter=2, random_state=0),
+        SparseCoder(5, 0.01, algorithm="istc", max_iter=2, random_state=0),
+        SparseCoder(5, 0.01, algorithm="omp", max_iter=2, random_state=0),
+    ]
+)
+@pytest.mark.filterwarnings("ignore:alpha=")  # some checks have samples of zeros
+def test_sklearn_codes(estimator, check):
     check(estimator)
 
 

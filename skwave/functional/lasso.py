@@ -206,10 +206,17 @@ class _Problem(NamedTuple):
 
 
 def _newton(problem: _Problem, gram: Tensor, z: Tensor) -> Tensor:
-    # minimum over codes with the signs of z; atoms whose sign would flip are left out
-    c = problem.b - problem.alpha * z.sign()
-    w = _solve_on_support(gram, z != 0, c)
-    return torch.where(w * z > 0, w, 0.0)
+    # towards the minimum over codes with the signs of z, up to where the first would flip, some
+    # times over: that atom leaves, and the objective never grows
+    for _ in range(_EVERY):
+        w = _solve_on_support(gram, z != 0, problem.b - problem.alpha * z.sign())
+        flips = w * z < 0
+        reach = torch.where(flips, z / torch.where(flips, z - w, 1.0), 1.0)
+        step = reach.amin(1, keepdim=True)
+        z = torch.where(flips & (reach <= step), 0.0, z + step * (w - z))
+        if not flips.any():
+            break
+    return z
 
 
 @torch.no_grad()
@@ -230,8 +237,9 @@ def _solve(x, D, alpha, positive, tol, max_iter):
     for n in range(max_iter + 1):
         if n % _EVERY == 0 or n == max_iter:
             q = correlate(z, problem.b)
-            # the support stands still: solve on it, and go on from there where that is lower
-            still = (z.sign() == signs).all(1) & (z != 0).any(1)
+            # signs stand still, or have had long enough: solve, go on from there where it is lower
+            still = (z.sign() == signs).all(1) | (n % (10 * _EVERY) == 0)
+            still = still & (z != 0).any(1)
             if still.any():
                 part = problem.keep(still)
                 w = _newton(part, gram, z[still])
@@ -268,8 +276,8 @@ def lasso(
     .. math:: \min_z \tfrac12\|x - zD\|^2 + \alpha\|z\|_1
 
     FISTA with a restart for each sample; where the signs of a code stand still for ten steps,
-    the minimum over codes of these signs is computed, and taken where it is lower. Samples that
-    are done leave the batch.
+    or after each hundred, the minimum over codes of these signs is computed, and taken where it is
+    lower. Samples that are done leave the batch.
 
     Parameters
     ----------

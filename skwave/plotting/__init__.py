@@ -1,4 +1,4 @@
-"""Displays of filters, coefficients, molecules and textures, in the style of scikit-learn.
+"""Displays of filters, coefficients, molecules, textures and codes, in the style of scikit-learn.
 
 They need matplotlib, which is imported when something is drawn: ``pip install "skwave[plot]"``.
 """
@@ -6,6 +6,13 @@ They need matplotlib, which is imported when something is drawn: ``pip install "
 from skwave.plotting._filter_bank import FilterBankDisplay
 from skwave.plotting._scattering import ScatteringDisplay
 from skwave.plotting._solid import SolidHarmonicDisplay
+from skwave.plotting._sparse import SparseCodeDisplay
 from skwave.plotting._texture import TextureDisplay
 
-__all__ = ["FilterBankDisplay", "ScatteringDisplay", "SolidHarmonicDisplay", "TextureDisplay"]
+__all__ = [
+    "FilterBankDisplay",
+    "ScatteringDisplay",
+    "SolidHarmonicDisplay",
+    "SparseCodeDisplay",
+    "TextureDisplay",
+]

@@ -1,0 +1,52 @@
+"""Thresholds against their variational definition, projections against their properties."""
+
+import pytest
+import torch
+from torch.autograd import gradcheck
+
+from skwave.functional import nonnegative_threshold, normalise_atoms, project_ball, soft_threshold
+
+
+@pytest.mark.parametrize("positive", [False, True])
+def test_thresholds_minimise(positive, randn):
+    x, t = 2 * randn(50), 0.7
+    grid = torch.linspace(0 if positive else -6, 6, 12001, dtype=x.dtype)
+    objective = (x[:, None] - grid) ** 2 / 2 + t * grid.abs()
+    expected = grid[objective.argmin(1)]
+    threshold = nonnegative_threshold if positive else soft_threshold
+    torch.testing.assert_close(threshold(x, t), expected, atol=6e-4, rtol=0)
+
+
+def test_threshold_per_row(randn):
+    x, t = randn(3, 5), torch.tensor([[0.0], [0.5], [9.0]], dtype=torch.float64)
+    z = soft_threshold(x, t)
+    assert torch.equal(z[0], x[0])
+    assert not z[2].any()
+
+
+@pytest.mark.parametrize("threshold", [soft_threshold, nonnegative_threshold])
+def test_gradients(threshold, randn):
+    t = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
+    assert gradcheck(threshold, (randn(4, 5).requires_grad_(), t))
+
+
+def test_atoms_of_norm_one(randn):
+    D = randn(6, 4)
+    D[2] = 0
+    norms = normalise_atoms(D).norm(dim=1)
+    assert norms[2] == 0
+    torch.testing.assert_close(norms[[0, 1, 3, 4, 5]], torch.ones(5, dtype=D.dtype))
+    D.requires_grad_()
+    normalise_atoms(D).sum().backward()
+    assert D.grad.isfinite().all()
+
+
+def test_ball_is_a_projection(randn):
+    D = randn(20, 3)
+    P = project_ball(D)
+    assert (P.norm(dim=1) <= 1 + 1e-12).all()
+    inside = D.norm(dim=1) <= 1
+    assert inside.any() and torch.equal(P[inside], D[inside])
+    torch.testing.assert_close(project_ball(P), P)
+    points = normalise_atoms(randn(200, 3))  # none is closer
+    assert ((D[:, None] - points).norm(dim=2).amin(1) >= (D - P).norm(dim=1) - 1e-12)[~inside].all()
