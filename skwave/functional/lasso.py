@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from skwave.functional.prox import nonnegative_threshold, soft_threshold
-from skwave.functional.sparse import momentum, lipschitz
+from skwave.functional.sparse import lipschitz, momentum
 
 _EVERY = 10  # steps between two looks at the gap
 
