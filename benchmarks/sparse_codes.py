@@ -208,8 +208,10 @@ def main():
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
     chosen = [c for c in CASES if not arguments.cases or any(a in c for a in arguments.cases)]
-    records = [measure(name) for name in chosen]
-    save("sparse_codes", records, markdown(records))
+    records = []
+    for name in chosen:
+        records.append(measure(name))
+        save("sparse_codes", records, markdown(records))
     if torch.cuda.is_available():
         records = [measure_cuda(name) for name in chosen]
         lines = ["| case | one core, s | CUDA, s | ratio |", "|---|---|---|---|"]
