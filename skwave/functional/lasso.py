@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from skwave.functional.prox import nonnegative_threshold, soft_threshold
-from skwave.functional.sparse import _momentum, lipschitz
+from skwave.functional.sparse import lipschitz, momentum
 
 _EVERY = 10  # steps between two looks at the gap
 
@@ -258,7 +258,7 @@ def _solve(x, D, alpha, positive, tol, max_iter):
             problem = problem.keep(going)
             z, y, t, signs = z[going], y[going], t[going], signs[going]
         previous, z = z, threshold(y + step * correlate(y, problem.b), step * problem.alpha)
-        y, t = _momentum(z, previous, y, t)
+        y, t = momentum(z, previous, y, t)
     return Codes(out, gaps, n_iter)
 
 

@@ -156,9 +156,23 @@ def ista(
     return z
 
 
-def _momentum(z: Tensor, previous: Tensor, y: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-    # next point to start from; a row that goes uphill loses its momentum t: O'Donoghue and
-    # Candès, Found. Comput. Math. 15, 2015, eq. 13
+def momentum(z: Tensor, previous: Tensor, y: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    """Next point that FISTA starts from; a row that goes uphill loses its momentum.
+
+    Parameters
+    ----------
+    z, previous : Tensor, shape (..., K)
+        Codes of this step and of the one before.
+    y : Tensor, shape (..., K)
+        Point that this step started from.
+    t : Tensor, shape (..., 1)
+        Momenta, 1 at first.
+
+    Returns
+    -------
+    y, t : Tensor, shapes (..., K) and (..., 1)
+        Next point, next momenta.
+    """
     change = z - previous
     uphill = torch.linalg.vecdot(y - z, change)[..., None] > 0
     t = torch.where(uphill, 1.0, t)
@@ -225,7 +239,7 @@ def fista(
     y, t = z, z.new_ones(*z.shape[:-1], 1)
     for _ in range(n_iter):
         previous, z = z, threshold(y + step * correlate(y), step * alpha)
-        y, t = _momentum(z, previous, y, t)
+        y, t = momentum(z, previous, y, t)
     return z
 
 
