@@ -105,8 +105,8 @@ plt.show()
 
 # %%
 # The codes do as well as the filter that knows the spectrum, the refitted ones better: edges stay
-# sharp, and the dark ground is free of noise. What is lost is the fine grain on the stones, which no
-# atom repeats.
+# sharp, and the dark ground is free of noise. What is lost is the fine grain on the stones, which
+# no atom repeats.
 #
 # .. rubric:: References
 #

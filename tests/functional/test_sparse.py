@@ -170,6 +170,25 @@ def test_ista_never_grows_and_fista_is_faster(correlated):
     assert 0 <= gaps[1] < gaps[0] / 10
 
 
+def test_fista_step_by_step(correlated):
+    """One sample, as Beck and Teboulle, and O'Donoghue and Candès write it."""
+    x, D = (a.numpy() for a in correlated)
+    L, restarts = np.linalg.norm(D, 2) ** 2, 0
+    for row in x[:5]:
+        z = y = np.zeros(len(D))
+        t = 1.0
+        for n in range(1, 41):
+            u = y + D @ (row - y @ D) / L
+            previous, z = z, np.sign(u) * np.maximum(np.abs(u) - 0.05 / L, 0)
+            if (y - z) @ (z - previous) > 0:
+                t, restarts = 1.0, restarts + 1
+            t_next = (1 + np.sqrt(1 + 4 * t**2)) / 2
+            y, t = z + (t - 1) / t_next * (z - previous), t_next
+            found = fista(torch.from_numpy(row), torch.from_numpy(D), 0.05, n).numpy()
+            np.testing.assert_allclose(found, z, atol=1e-10)
+    assert restarts > 0
+
+
 def test_start_from_codes(problem):
     x, D = problem
     z = fista(x, D, ALPHA, 50)
@@ -296,6 +315,9 @@ def test_update_lowers_the_error(correlated, randn):
         assert after < error
         error = after
     torch.testing.assert_close(new.norm(dim=1), torch.ones(len(D), dtype=D.dtype))
+    k = int((z != 0).any(0).nonzero()[-1])  # the last to move: its minimum, the others fixed
+    best = normalise_atoms((B[k] - A[k] @ new + A[k, k] * new[k])[None])[0]
+    torch.testing.assert_close(new[k], best)
     unused = ~(z != 0).any(0)
     assert torch.equal(new[unused], D[unused])
 
