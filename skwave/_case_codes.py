@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.special import ndtri
 from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
-from sklearn.preprocessing import QuantileTransformer
 
 _LOG_FLOOR = 0.1  # below this share of the mean of a path, the logarithm is linear
-_N_NORMS = 1000  # quantiles of the norm that are kept
+_N_QUANTILES = 1000  # that are kept
 _N_MIXTURE = 10
 
 
@@ -27,14 +27,14 @@ class Embedding:
         Of the coefficients, or of their logarithms.
     scale : ndarray, shape (n_coefficients,), or None
         What the coefficients are divided by before the logarithm.
-    quantiles : QuantileTransformer or None
-        Of the coordinates.
+    quantiles : ndarray, shape (n_quantiles, n_components), or None
+        Of the coordinates, at the middles of equal steps of the probability.
     """
 
     gaussianize: str
     pca: PCA
     scale: np.ndarray | None
-    quantiles: QuantileTransformer | None
+    quantiles: np.ndarray | None
 
     def __call__(self, S):
         """Codes of coefficients.
@@ -54,8 +54,14 @@ class Embedding:
             norms = np.linalg.norm(Z, axis=1, keepdims=True)
             return np.sqrt(Z.shape[1]) * Z / np.where(norms > 0, norms, 1)
         if self.gaussianize == "quantile":
-            return self.quantiles.transform(Z).astype(Z.dtype)
+            normal = ndtri(_levels(len(self.quantiles)))
+            columns = zip(Z.T, self.quantiles.T, strict=True)
+            return np.stack([np.interp(z, q, normal) for z, q in columns], 1).astype(Z.dtype)
         return Z
+
+
+def _levels(n):
+    return (np.arange(n) + 0.5) / n
 
 
 def compress(S, scale):
@@ -130,9 +136,7 @@ def fit_embedding(S, n_components, gaussianize, whiten, n_positions, seed):
             f"directions only: use n_components <= {varying}."
         )
     if gaussianize == "quantile":
-        quantiles = QuantileTransformer(
-            n_quantiles=min(1000, len(S)), output_distribution="normal", random_state=seed
-        ).fit(pca.transform(Y))
+        quantiles = np.quantile(pca.transform(Y), _levels(min(_N_QUANTILES, len(S))), axis=0)
     embedding = Embedding(gaussianize, pca, scale, quantiles)
     return embedding, embedding(S)
 
@@ -205,7 +209,7 @@ def fit_sampler(Z, mixture, seed):
     deviation = Z.std(0, dtype=np.float64)
     deviation = np.where(deviation > 0, deviation, 1)
     norms = np.linalg.norm(Z / deviation, axis=1)
-    norms = np.quantile(norms, np.linspace(0, 1, min(_N_NORMS, len(Z))))
+    norms = np.quantile(norms, np.linspace(0, 1, min(_N_QUANTILES, len(Z))))
     model = None
     if mixture:
         model = GaussianMixture(

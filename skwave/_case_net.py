@@ -177,7 +177,7 @@ def train_decoder(
         Samples to train on, and to choose the epoch on; None for all, and the last epoch.
     loss, scale_weight, latent_noise, lr, weight_decay, schedule, batch_size : object
         As in `skwave.CASEGenerator`.
-    max_epochs, n_iter_no_change, verbose : int
+    max_epochs, n_iter_no_change : int
         As there.
     seed : int
         Of the noise and the order of the samples.
@@ -187,6 +187,8 @@ def train_decoder(
         Where to compute.
     autocast : bool
         Whether to compute in bfloat16.
+    verbose : int
+        Print the progress if positive.
     name : str
         Name in the progress.
 
