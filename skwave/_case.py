@@ -590,7 +590,8 @@ class CASEGenerator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
             x = torch.from_numpy(self._linear(z.numpy())).to(z).unflatten(1, self._image_shape)
             if self.net_ is None:
                 return [average_blocks(x, j) for j in scales]
-            module, z = self.net_.module_.eval(), z.to(self.net_.device)
+            module = self.net_.module_.eval()
+            z = z.to(next(module.parameters()).device)
             if self.decoder == "convolutional":
                 return [average_blocks(x + module(z).cpu(), j) for j in scales]
             maps = module.chain(z)[0]
