@@ -89,7 +89,8 @@ class CASEGenerator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     n_iter : int, default=4
         Steps of ISTC that a sparse code takes.
     alpha : float, default=0.1
-        Last thresholds of the sparse codes to begin with; they are learned.
+        Last thresholds of the sparse codes to begin with, in units of the root mean square norm
+        of what is coded; they are learned.
     linear_skip : bool, default=True
         Whether to add the ridge regression. Without it the network adds to the mean image.
     ridge_alpha : float, default=1.0
@@ -450,19 +451,23 @@ class CASEGenerator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     def _linear(self, Z):
         return Z @ self.coef_.T + self.intercept_
 
-    def _network(self, d):
-        C, *shape = self._image_shape
+    def _network(self, Z):
+        d, (C, *shape) = Z.shape[1], self._image_shape
+        dtype = resolve_dtype(None, Z)
         if self.decoder == "convolutional":
-            return ConvolutionalDecoder(d, C, shape, self.J, channels=self.channels)
+            net = ConvolutionalDecoder(d, C, shape, self.J, channels=self.channels)
+            return net.to(dtype)
         if self.channels < C:
             raise ValueError(
                 f"channels={self.channels} is less than the {C} channels of the images, which are "
                 f"the first maps of each scale: use channels >= {C}."
             )
-        return DictionaryDecoder(
+        net = DictionaryDecoder(
             d, C, shape, self.J, channels=self.channels, n_components=tuple(self.n_atoms),
             n_iter=self.n_iter, alpha=self.alpha,
-        )  # fmt: skip
+        ).to(dtype)  # fmt: skip
+        net.calibrate(torch.from_numpy(Z[:_ROWS]))
+        return net
 
     def _train(self, Z, R, rows, seed, device):
         self.net_, self.n_parameters_, self.n_epochs_ = None, 0, 0
@@ -474,7 +479,7 @@ class CASEGenerator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
 
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             torch.manual_seed(seed)
-            module = self._network(Z.shape[1]).to(torch.from_numpy(Z).dtype)
+            module = self._network(Z)
             self.net_ = train_decoder(
                 module,
                 Z,

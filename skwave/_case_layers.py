@@ -175,7 +175,7 @@ class DictionaryDecoder(nn.Module):
     n_iter : int, default=4
         Steps of ISTC.
     alpha : float, default=0.1
-        Last thresholds to begin with.
+        Last thresholds to begin with, in units of what is coded, see `calibrate`.
 
     Notes
     -----
@@ -273,6 +273,21 @@ class DictionaryDecoder(nn.Module):
             codes.append(stage.codes(self._observed(maps[-1], j)))
             maps.append(self._decode(codes[-1], maps[-1], j))
         return maps[1:], codes
+
+    @torch.no_grad()
+    def calibrate(self, z: Tensor) -> None:
+        """Multiply the thresholds by the root mean square norm of what each stage codes.
+
+        Parameters
+        ----------
+        z : Tensor, shape (n, n_features)
+            Some codes of images.
+        """
+        maps = z
+        for j, stage in enumerate(self.stages):
+            y = self._observed(maps, j)
+            stage.log_alpha += y.square().sum(-1).mean().sqrt().log()
+            maps = self._decode(stage.codes(y), maps, j)
 
     def forward(self, z: Tensor) -> Tensor:
         """Decode.

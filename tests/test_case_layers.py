@@ -53,6 +53,19 @@ def test_averages_of_a_stage_are_the_stage_before(decoder):
         assert not torch.allclose(fine[..., ::2, ::2], coarse[:, : fine.shape[1]], atol=0.01)
 
 
+def test_calibration(decoder):
+    z = 10 * torch.randn(50, 5, dtype=torch.float64)
+    decoder.calibrate(z)
+    norm = z.square().sum(1).mean().sqrt()
+    assert torch.isclose(decoder.stages[0].alpha, 0.1 * norm, rtol=1e-6)
+    maps = decoder.chain(z)[0][0]
+    patches = (
+        torch.nn.functional.pad(maps, [1] * 4, mode="replicate").unfold(2, 3, 1).unfold(3, 3, 1)
+    )
+    norm = patches.square().sum((1, 4, 5)).mean().sqrt()
+    assert torch.isclose(decoder.stages[1].alpha, 0.1 * norm, rtol=1e-6)
+
+
 def test_patches_of_atoms_by_loops(decoder):
     z = torch.randn(2, 5, dtype=torch.float64)
     maps, codes = decoder.chain(z)

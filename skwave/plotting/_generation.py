@@ -235,8 +235,10 @@ def _draw(ax, rows, names, value_range, cmap):
         raise ValueError(f"images have {channels} channels: 1 (grey) or 3 (RGB) can be drawn.")
     height, width = rows[0].shape[-2:]
     low, high = value_range
-    # a margin of a pixel, which stays white
-    canvas = np.ones((len(rows) * (height + 1), max(map(len, rows)) * (width + 1), channels))
+    # a margin of a pixel, which stays blank
+    blank = np.nan if channels == 1 else 1.0
+    size = len(rows) * (height + 1), max(map(len, rows)) * (width + 1), channels
+    canvas = np.full(size, blank)
     for i, row in enumerate(rows):
         for k, x in enumerate(row):
             pixels = np.clip((x - low) / (high - low), 0, 1).reshape(channels, height, width)

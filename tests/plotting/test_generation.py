@@ -40,7 +40,7 @@ def test_interpolation(images, model, plt):
     decoded = model.interpolate(images[:2], images[2:4], 5)
     expected = np.clip((decoded[1, 3] - low) / (high - low), 0, 1)
     assert np.allclose(pixels[9:17, 27:35], expected)
-    assert (pixels[8] == 1).all()
+    assert pixels.mask[8].all() and not pixels.mask[:8, :8].any()
 
 
 def test_generation(images, model):
@@ -54,7 +54,7 @@ def test_generation(images, model):
     )
     assert np.allclose(pixels[9:17, :8], np.kron(coarse[0], np.ones((4, 4))))
     samples = np.clip((model.sample(6, random_state=0) - low) / (high - low), 0, 1)
-    assert np.allclose(pixels[45:53, 9:17], samples[5]) and (pixels[45:53, 18:] == 1).all()
+    assert np.allclose(pixels[45:53, 9:17], samples[5]) and pixels.mask[45:53, 18:].all()
     names = [label.get_text() for label in display.ax_.get_yticklabels()]
     assert names == ["images", "decoded", "samples"]
 
@@ -71,7 +71,7 @@ def test_kinds_of_images(images):
     display = LatentInterpolationDisplay.from_estimator(model, X, X, n_steps=2)
     assert canvas(display).shape == (26, 17, 3)
     odd = CASEGenerator(J=2, n_components=3, L=2, decoder="linear").fit(images[:, :7, :5])
-    assert canvas(GenerationDisplay.from_estimator(odd, images[:2, :7, :5])).shape == (55, 11)
+    assert canvas(GenerationDisplay.from_estimator(odd, images[:2, :7, :5])).shape == (47, 11)
 
 
 def test_bad_input(images, model):
