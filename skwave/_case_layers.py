@@ -286,7 +286,9 @@ class DictionaryDecoder(nn.Module):
         maps = z
         for j, stage in enumerate(self.stages):
             y = self._observed(maps, j)
-            stage.log_alpha += y.square().sum(-1).mean().sqrt().log()
+            norm = y.square().sum(-1).mean().sqrt()
+            # zero where there are no maps but the image
+            stage.log_alpha += torch.where(norm > 0, norm, 1.0).log()
             maps = self._decode(stage.codes(y), maps, j)
 
     def forward(self, z: Tensor) -> Tensor:
