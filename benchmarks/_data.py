@@ -2,6 +2,7 @@
 
 import io
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,21 @@ def cifar10(n_train):
         X = np.stack([np.asarray(image) for image in images]).transpose(0, 3, 1, 2)
         parts += [X.astype(np.float32) / 255, d[f"y_{part}"][:n]]
     return parts
+
+
+def faces(side=32):
+    """Grey faces (n, side, side) in [0, 1], their people, and the mask of the test people."""
+    from PIL import Image
+
+    d = load("faces_lfw64_jpeg")
+    jpeg, offset = d["jpeg"].tobytes(), d["off"]
+    X = np.empty((len(offset) - 1, side, side), np.float32)
+    for i, (begin, end) in enumerate(pairwise(offset)):
+        image = Image.open(io.BytesIO(jpeg[begin:end])).convert("L")
+        block = image.width // side
+        pixels = np.asarray(image, np.float32).reshape(side, block, side, block)
+        X[i] = pixels.mean((1, 3)) / 255
+    return X, d["person"], d["is_test"]
 
 
 def spoken_digits(n_samples=2**13):

@@ -1,5 +1,6 @@
 """Wavelet-structured learning with the interface of scikit-learn."""
 
+from skwave._case import CASEGenerator
 from skwave._multilinear import MultilinearRegressor
 from skwave._phase_harmonic import PhaseHarmonicTransformer
 from skwave._scattering import ScatteringTransformer
@@ -11,6 +12,7 @@ from skwave.molecules import Molecules
 
 __version__ = "0.1.0.dev0"
 __all__ = [
+    "CASEGenerator",
     "MaxEntTextureModel",
     "Molecules",
     "MultilinearRegressor",

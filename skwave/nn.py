@@ -5,6 +5,7 @@ from numbers import Integral, Real
 import torch
 from torch import Tensor, nn
 
+from skwave._case_layers import ConvolutionalDecoder, DictionaryDecoder, DictionaryStage
 from skwave._dictionary_layers import (
     ISTC,
     PhaseCollapse,
@@ -17,6 +18,9 @@ from skwave.functional import scattering
 
 __all__ = [
     "ISTC",
+    "ConvolutionalDecoder",
+    "DictionaryDecoder",
+    "DictionaryStage",
     "Multilinear",
     "PhaseCollapse",
     "Rectifier",

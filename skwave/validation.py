@@ -1,12 +1,34 @@
-"""Reports on fields that a model makes."""
+"""Reports on fields and images that a model makes."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from skwave._case_codes import code_report
+from skwave._generation import (
+    GenerationReport,
+    frechet_distance,
+    generation_report,
+    psnr,
+    scattering_features,
+    ssim,
+)
 from skwave.functional.moments import minkowski_functionals, structure_functions
 from skwave.functional.spectra import bispectrum, power_spectrum, shift_correlation
+
+__all__ = [
+    "GenerationReport",
+    "TextureReport",
+    "as_maps",
+    "code_report",
+    "frechet_distance",
+    "generation_report",
+    "psnr",
+    "scattering_features",
+    "ssim",
+    "texture_report",
+]
 
 _LEVELS = tuple(i / 26 for i in range(1, 26))  # of quantiles and of thresholds
 _LOGARITHMIC = ("spectrum", "structure_functions", "increment_kurtosis")

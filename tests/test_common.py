@@ -5,6 +5,7 @@ import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skwave import (
+    CASEGenerator,
     MaxEntTextureModel,
     MultilinearRegressor,
     PhaseHarmonicTransformer,
@@ -74,6 +75,19 @@ def test_sklearn_classifier(estimator, check):
 )
 @pytest.mark.filterwarnings("ignore:alpha=")  # some checks have samples of zeros
 def test_sklearn_codes(estimator, check):
+    check(estimator)
+
+
+@parametrize_with_checks(
+    [
+        CASEGenerator(
+            J=1, n_components=1, L=1, n_atoms=(4, 2), channels=1, n_iter=2, max_epochs=2,
+            shape=(1, -1), dtype="float64", random_state=0, decoder=decoder,
+        )
+        for decoder in ("linear", "dictionary")
+    ]
+)  # fmt: skip
+def test_sklearn_generator(estimator, check):
     check(estimator)
 
 

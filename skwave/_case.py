@@ -1,0 +1,705 @@
+"""Generative autoencoder whose encoder is known and whose decoder is a chain of dictionaries."""
+
+from math import ceil, prod
+from numbers import Integral, Real
+from pathlib import Path
+from typing import ClassVar
+
+import joblib
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit
+from sklearn.utils.validation import (
+    check_consistent_length,
+    check_is_fitted,
+    check_memory,
+    check_random_state,
+)
+
+from skwave._arrays import (
+    from_tensor,
+    resolve_device,
+    resolve_dtype,
+    to_tensor,
+    validate_array,
+    validate_features,
+)
+from skwave._case_codes import code_report, fit_embedding, fit_sampler
+from skwave._case_layers import average_blocks
+from skwave._scattering import ScatteringTransformer
+from skwave._sklearn import Interval, StrOptions, fit_context
+from skwave.functional.dictionaries import coherence
+from skwave.nn import ConvolutionalDecoder, DictionaryDecoder
+
+_ROWS = 500  # decoded at once
+_OF_TRAINING = (
+    *("loss", "scale_weight", "latent_noise", "lr", "weight_decay", "schedule", "batch_size"),
+    *("max_epochs", "n_iter_no_change", "verbose"),
+)
+_PARTS = ("train", "validation")
+_NOT_OF_THE_RESULT = ("checkpoint", "device", "memory", "verbose", "sampler")
+
+
+def _scatter(scattering, X):
+    # a function of its own, which joblib caches
+    S = scattering.transform(X)
+    return S.detach().cpu().numpy() if isinstance(S, torch.Tensor) else np.asarray(S)
+
+
+class CASEGenerator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    r"""Generative autoencoder: scattering as encoder, sparse dictionaries as decoder.
+
+    The encoder is known: the scattering :math:`S_J x` of order 1 with phases, averaged at scale
+    :math:`2^J`, and its principal components, of variance 1. Only the decoder is learned,
+
+    .. math:: z = \Lambda^{-1/2} P^\top (S_J x - \bar S), \qquad
+       \hat x = Bz + b + G(z), \qquad G = G_{D_0} \circ \dots \circ G_{D_{J-1}} \circ G_{D_J}
+
+    by ridge regression, and by a chain :math:`G` of sparse codes in dictionaries from coarse to
+    fine, see `skwave.nn.DictionaryDecoder`, trained end to end on what the regression leaves over.
+    The chain begins at zero, and unless it makes the error of images that were set apart smaller
+    it stays there. So images can be reconstructed, interpolated, and drawn from noise, without an
+    adversary, and without an encoder to train.
+
+    Parameters
+    ----------
+    J : int
+        Log2 of the largest scale of the scattering, in pixels.
+    n_components : int, default=64
+        Length of the codes, less than the number of samples.
+    L : int, default=8
+        Number of orientations.
+    nonlinearity : {"rectifier", "modulus"}, default="rectifier"
+        Nonlinearity of the scattering; the rectifier keeps phases.
+    gaussianize : {"pca", "log", "sphere", "quantile"}, default="pca"
+        How codes are made: principal components; those of logarithms of the coefficients, nearer
+        to Gaussian and harder to decode; divided by their norms, times ``sqrt(n_components)``;
+        or each coordinate mapped to a normal distribution by its quantiles.
+    whiten : bool, default=True
+        Whether coordinates have variance 1. Without it they have that of the principal components.
+    decoder : {"dictionary", "convolutional", "linear"}, default="dictionary"
+        What is added to the ridge regression: the chain of dictionaries, a plain convolutional
+        network, or nothing.
+    channels : int, default=16
+        Maps of the decoder; those of the finest scale for ``"convolutional"``.
+    n_atoms : tuple of int, default=(512, 32)
+        Atoms of the fully connected dictionary, and of each of the ``J`` convolutional ones.
+    n_iter : int, default=4
+        Steps of ISTC that a sparse code takes.
+    alpha : float, default=0.1
+        Last thresholds of the sparse codes to begin with, in units of the root mean square norm
+        of what is coded; they are learned.
+    linear_skip : bool, default=True
+        Whether to add the ridge regression. Without it the network adds to the mean image.
+    ridge_alpha : float, default=1.0
+        Penalty of the regression.
+    latent_noise : float, default=0.1
+        Standard deviation of the noise that is added to the network's codes in training, in units
+        of the codes.
+    loss : {"squared", "absolute"}, default="squared"
+        Error of a pixel.
+    scale_weight : float, default=0.0
+        Weight of the errors of the images at coarser scales, averages over blocks of pixels.
+    lr : float, default=3e-3
+        First step of the optimiser, AdamW.
+    weight_decay : float, default=1e-2
+        Decay of the weights.
+    schedule : {"cosine"} or None, default="cosine"
+        Fall of ``lr`` along a cosine to 0 at ``max_epochs``, or none.
+    batch_size : int, default=128
+        Images of a step.
+    max_epochs : int, default=30
+        Largest number of epochs.
+    early_stopping : bool, default=True
+        Whether to set images apart, stop when their error no longer falls, and keep the weights
+        for which it was lowest.
+    validation_fraction : float, default=0.1
+        Share of the images, or of the groups, that are set apart.
+    n_iter_no_change : int, default=5
+        Epochs without a lower error before training stops.
+    sampler : {"normal", "norm", "mixture"}, default="normal"
+        Distribution that `sample` draws codes from: :math:`\mathcal N(0, I)`, or its directions
+        with the norms of the training codes, or a mixture of Gaussians fitted to them.
+    shape : tuple of int, default=None
+        ``(H, W)`` if the rows of ``X`` are flat.
+    memory : str, joblib.Memory or None, default=None
+        Where to keep scattering coefficients, so that another fit on the same images computes
+        none.
+    checkpoint : str or Path, default=None
+        Folder for the state after each epoch. A fit with the same parameters and data goes on
+        from there, others have their own place in it. Needs an integer as ``random_state``.
+    mixed_precision : bool, default=False
+        Train in bfloat16 where that is exact enough, on CUDA only.
+    device : str or torch.device, default=None
+        Where to compute: None for where ``X`` lives, ``"cuda"``, or ``"auto"``.
+    dtype : {"float32", "float64"} or None, default="float32"
+        Type of the codes, the images and the weights; None for that of ``X``.
+    random_state : int, RandomState instance or None, default=None
+        Draws the first weights, the order, the noise, the images set apart, and samples.
+    verbose : int, default=0
+        Print the progress of the training if positive.
+
+    Attributes
+    ----------
+    scattering_ : ScatteringTransformer
+        Fitted.
+    embedding_ : Embedding
+        From coefficients to codes; ``embedding_.pca`` is scikit-learn's PCA, with its inverse.
+    coef_, intercept_ : ndarray, shape (n_pixels, n_components) and (n_pixels,)
+        Ridge regression of the pixels of an image, channel by channel.
+    net_ : skorch.NeuralNet or None
+        Trained network; None for ``decoder="linear"``.
+    n_parameters_ : int
+        Weights of the network.
+    n_epochs_ : int
+        Epochs that it was trained for.
+    loss_curve_ : list of float
+        Loss of each epoch.
+    validation_loss_curve_ : list of float or None
+        That of the images set apart.
+    dictionaries_ : list of ndarray
+        ``dictionaries_[j]`` are the atoms of scale ``j``: patches of 6 by 6 pixels of ``channels``
+        maps on the grid of spacing ``2**j``, shape (n_atoms, n_maps, 6, 6); for ``j = J`` maps,
+        shape (n_atoms, channels, height, width). The first ``C`` maps are the image.
+    sparsity_ : list of float
+        Share of the sparse codes that is not zero, at each scale.
+    coherence_ : list of float
+        Largest product of two atoms as they are observed, at each scale.
+    latent_report_ : dict
+        `skwave.validation.code_report` of the training codes, and with early stopping of those
+        that were set apart.
+    data_range_ : tuple of float
+        Smallest and largest value of ``X``.
+    sample_shape_ : tuple of int
+        Shape of one sample of ``X``.
+    n_features_in_ : int
+        Length of axis 1 of ``X``.
+
+    See Also
+    --------
+    skwave.nn.DictionaryDecoder : The chain of dictionaries.
+    skwave.validation.generation_report : How samples compare with real images.
+
+    Notes
+    -----
+    The system was published in a talk; its equations, the sizes of its dictionaries and its
+    figures are not available to us. The chain is our reading, from what is certain: each
+    :math:`G_{D_j}` a sparse recovery by homotopy, first fully connected and then convolutional,
+    all weights dictionaries, trained end to end with the loss of reconstruction.
+
+    Images are not clipped to the fitted range. Ctrl-C ends the training and keeps the best weights
+    so far.
+
+    References
+    ----------
+    .. [1] Angles, T. and Mallat, S., Generative networks as inverse problems with scattering
+       transforms, ICLR 2018.
+    .. [2] Zarka, J., Thiry, L., Angles, T. and Mallat, S., Deep network classification by
+       scattering and homotopy dictionary learning, ICLR 2020.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skwave import CASEGenerator
+    >>> X = load_digits().images / 16
+    >>> model = CASEGenerator(J=2, n_components=16, L=4, max_epochs=3, random_state=0)
+    >>> Z = model.fit_transform(X[:1000])
+    >>> bool(model.score(X[1000:]) > 15)
+    True
+    >>> model.sample(3).shape
+    (3, 8, 8)
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "J": [Interval(Integral, 1, None, closed="left")],
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "L": [Interval(Integral, 1, None, closed="left")],
+        "nonlinearity": [StrOptions({"rectifier", "modulus"})],
+        "gaussianize": [StrOptions({"pca", "log", "sphere", "quantile"})],
+        "whiten": ["boolean"],
+        "decoder": [StrOptions({"dictionary", "convolutional", "linear"})],
+        "channels": [Interval(Integral, 1, None, closed="left")],
+        "n_atoms": [tuple, list],
+        "n_iter": [Interval(Integral, 1, None, closed="left")],
+        "alpha": [Interval(Real, 0, None, closed="neither")],
+        "linear_skip": ["boolean"],
+        "ridge_alpha": [Interval(Real, 0, None, closed="left")],
+        "latent_noise": [Interval(Real, 0, None, closed="left")],
+        "loss": [StrOptions({"squared", "absolute"})],
+        "scale_weight": [Interval(Real, 0, None, closed="left")],
+        "lr": [Interval(Real, 0, None, closed="neither")],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "schedule": [StrOptions({"cosine"}), None],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "sampler": [StrOptions({"normal", "norm", "mixture"})],
+        "memory": [str, Path, object],
+        "checkpoint": [str, Path, None],
+        "mixed_precision": ["boolean"],
+        "device": [object],
+        "dtype": [object],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        J,
+        n_components=64,
+        *,
+        L=8,
+        nonlinearity="rectifier",
+        gaussianize="pca",
+        whiten=True,
+        decoder="dictionary",
+        channels=16,
+        n_atoms=(512, 32),
+        n_iter=4,
+        alpha=0.1,
+        linear_skip=True,
+        ridge_alpha=1.0,
+        latent_noise=0.1,
+        loss="squared",
+        scale_weight=0.0,
+        lr=3e-3,
+        weight_decay=1e-2,
+        schedule="cosine",
+        batch_size=128,
+        max_epochs=30,
+        early_stopping=True,
+        validation_fraction=0.1,
+        n_iter_no_change=5,
+        sampler="normal",
+        shape=None,
+        memory=None,
+        checkpoint=None,
+        mixed_precision=False,
+        device=None,
+        dtype="float32",
+        random_state=None,
+        verbose=0,
+    ):
+        self.J = J
+        self.n_components = n_components
+        self.L = L
+        self.nonlinearity = nonlinearity
+        self.gaussianize = gaussianize
+        self.whiten = whiten
+        self.decoder = decoder
+        self.channels = channels
+        self.n_atoms = n_atoms
+        self.n_iter = n_iter
+        self.alpha = alpha
+        self.linear_skip = linear_skip
+        self.ridge_alpha = ridge_alpha
+        self.latent_noise = latent_noise
+        self.loss = loss
+        self.scale_weight = scale_weight
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.schedule = schedule
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.sampler = sampler
+        self.shape = shape
+        self.memory = memory
+        self.checkpoint = checkpoint
+        self.mixed_precision = mixed_precision
+        self.device = device
+        self.dtype = dtype
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None, *, groups=None):
+        """Compute codes, regress, and train the network.
+
+        Parameters
+        ----------
+        X : array-like or Tensor, shape (n_samples, H, W), (n_samples, C, H, W) or \
+                (n_samples, n_features)
+            Images; flat ones with ``shape=(H, W)``, several channels one after the other.
+        y : None
+            Ignored.
+        groups : array-like, shape (n_samples,), default=None
+            Groups of images, of a person say, or an image and its mirror image. The images that are
+            set apart are whole groups.
+
+        Returns
+        -------
+        self : estimator
+            Fitted generator.
+
+        Raises
+        ------
+        ValueError
+            If images differ in size, are smaller than ``2**J`` or not finite, or there are not more
+            of them than ``n_components``; if there are too few groups.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the loss was not finite. The decoder is the best until then.
+        """
+        X = self._validate(X, reset=True)
+        self._check_parameters()
+        parameters = {name: getattr(self, name) for name in ("J", "L", "nonlinearity", "shape")}
+        scattering = ScatteringTransformer(
+            ndim=2, max_order=1, device=self.device, dtype=self.dtype, **parameters
+        )
+        self.scattering_ = scattering.fit(X)
+        dtype = resolve_dtype(self.dtype, X)
+        seed = check_random_state(self.random_state).randint(2**31 - 1)
+        rows = self._split(X, groups, seed)
+        S = self._coefficients(X)
+        self.embedding_, Z = fit_embedding(
+            S,
+            self.n_components,
+            self.gaussianize,
+            self.whiten,
+            prod(self.scattering_.output_shape_[2:]),
+            seed,
+        )
+        self.sample_shape_ = tuple(X.shape[1:])
+        images = to_tensor(X, dtype, "cpu").detach().flatten(1).numpy()
+        self.data_range_ = float(images.min()), float(images.max())
+        self._fit_linear(Z, images)
+        self._sampler = fit_sampler(Z, self.sampler == "mixture", seed)
+        parts = {"train": slice(None)} if rows is None else dict(zip(_PARTS, rows, strict=True))
+        self.latent_report_ = {name: code_report(Z[part]) for name, part in parts.items()}
+        device = resolve_device(self.device, X)
+        residual = images - self._linear(Z)
+        self._train(Z, residual.reshape(-1, *self._image_shape), rows, seed, device)
+        return self
+
+    def _validate(self, X, reset):
+        if isinstance(X, list | tuple):
+            sizes = {np.shape(x) for x in X}
+            if len(sizes) > 1:
+                raise ValueError(
+                    f"X has images of different shapes, {sorted(sizes, key=str)[:3]}: crop or "
+                    "resize them to one, since inhomogeneous images have no common codes."
+                )
+        X = validate_array(self, X, reset=reset)
+        if not reset:
+            (low, high), smallest, largest = self.data_range_, float(X.min()), float(X.max())
+            width = high - low
+            if smallest < low - width or largest > high + width:
+                raise ValueError(
+                    f"X has values from {smallest:.4g} to {largest:.4g}, far outside the range "
+                    f"that was fitted, {low:.4g} to {high:.4g}: scale the images as for fit."
+                )
+        return X
+
+    def _check_parameters(self):
+        atoms = self.n_atoms
+        if len(atoms) != 2 or not all(isinstance(n, Integral) and n > 0 for n in atoms):
+            raise ValueError(
+                f"n_atoms={atoms!r} must be two positive integers: the atoms of the fully "
+                "connected dictionary, and of each convolutional one."
+            )
+        if self.checkpoint is not None and not isinstance(self.random_state, Integral):
+            raise ValueError(
+                f"checkpoint needs an integer as random_state, not {self.random_state!r}: a fit "
+                "that goes on must set the same images apart."
+            )
+
+    def _split(self, X, groups, seed):
+        # rows to train on and rows set apart
+        n = len(X)
+        if groups is not None:
+            groups = np.asarray(groups)
+            check_consistent_length(X, groups)
+            n = len(np.unique(groups))
+        if not self.early_stopping or self.decoder == "linear":
+            return None
+        if n < 2:
+            raise ValueError(
+                f"early_stopping sets images apart, but there is 1 {'group' * (groups is not None)}"
+                f"{'sample' * (groups is None)}: give more, or early_stopping=False."
+            )
+        n_test = min(ceil(self.validation_fraction * n), n - 1)
+        split = ShuffleSplit if groups is None else GroupShuffleSplit
+        return next(
+            split(1, test_size=n_test, random_state=seed).split(np.empty(len(X)), None, groups)
+        )
+
+    def _coefficients(self, X):
+        return check_memory(self.memory).cache(_scatter)(self.scattering_, X)
+
+    @property
+    def _image_shape(self):
+        return (self.scattering_.n_channels_, *self.scattering_.signal_shape_)
+
+    def _fit_linear(self, Z, images):
+        if self.linear_skip or self.decoder == "linear":
+            ridge = Ridge(self.ridge_alpha).fit(Z, images)
+            self.coef_ = ridge.coef_.reshape(images.shape[1], -1)
+            self.intercept_ = np.reshape(ridge.intercept_, -1)
+        else:
+            self.coef_ = np.zeros((images.shape[1], Z.shape[1]), Z.dtype)
+            self.intercept_ = images.mean(0)
+
+    def _linear(self, Z):
+        return Z @ self.coef_.T + self.intercept_
+
+    def _network(self, Z):
+        d, (C, *shape) = Z.shape[1], self._image_shape
+        dtype = resolve_dtype(None, Z)
+        if self.decoder == "convolutional":
+            net = ConvolutionalDecoder(d, C, shape, self.J, channels=self.channels)
+            return net.to(dtype)
+        if self.channels < C:
+            raise ValueError(
+                f"channels={self.channels} is less than the {C} channels of the images, which are "
+                f"the first maps of each scale: use channels >= {C}."
+            )
+        net = DictionaryDecoder(
+            d, C, shape, self.J, channels=self.channels, n_components=tuple(self.n_atoms),
+            n_iter=self.n_iter, alpha=self.alpha,
+        ).to(dtype)  # fmt: skip
+        net.calibrate(torch.from_numpy(Z[:_ROWS]))
+        return net
+
+    def _train(self, Z, R, rows, seed, device):
+        self.net_, self.n_parameters_, self.n_epochs_ = None, 0, 0
+        self.loss_curve_, self.validation_loss_curve_ = [], None if rows is None else []
+        self.dictionaries_, self.sparsity_, self.coherence_ = [], [], []
+        if self.decoder == "linear":
+            return
+        from skwave._case_net import train_decoder  # skorch takes seconds to import
+
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(seed)
+            module = self._network(Z)
+            self.net_ = train_decoder(
+                module,
+                Z,
+                np.ascontiguousarray(R),
+                J=self.J,
+                rows=rows,
+                seed=seed,
+                folder=self._folder(Z, R),
+                device=device,
+                autocast=self.mixed_precision and device.type == "cuda",
+                name=type(self).__name__,
+                **{name: getattr(self, name) for name in _OF_TRAINING},
+            )
+        history = self.net_.history
+        self.n_parameters_ = sum(p.numel() for p in module.parameters())
+        self.loss_curve_ = history[:, "train_loss"] if history else []
+        self.n_epochs_ = len(self.loss_curve_)
+        if rows is not None:
+            self.validation_loss_curve_ = history[:, "valid_loss"] if history else []
+        if self.decoder == "dictionary":
+            self._summarise(Z)
+
+    def _folder(self, Z, R):
+        # named by what decides the result; of the data, some rows
+        if self.checkpoint is None:
+            return None
+        parameters = {k: v for k, v in self.get_params().items() if k not in _NOT_OF_THE_RESULT}
+        some = slice(None, None, ceil(len(Z) / 100))
+        return Path(self.checkpoint) / joblib.hash((parameters, len(Z), Z[some], R[some]))
+
+    def _summarise(self, Z):
+        module = self.net_.module_.eval()
+        with torch.no_grad():
+            z = torch.from_numpy(Z[:_ROWS]).to(self.net_.device)
+            codes = module.chain(z)[1]
+            stages = range(self.J, -1, -1)  # so that lists are in the order of scales
+            self.dictionaries_ = [module.atoms(s).cpu().numpy() for s in stages]
+            self.sparsity_ = [float((codes[s] > 0).float().mean()) for s in stages]
+            self.coherence_ = [float(coherence(module.stages[s].atoms())) for s in stages]
+
+    def transform(self, X):
+        """Encode images.
+
+        Parameters
+        ----------
+        X : array-like or Tensor, shape (n_samples, ...)
+            Images of the fitted shape.
+
+        Returns
+        -------
+        Z : array, shape (n_samples, n_components)
+            Codes; same kind of array as ``X``.
+
+        Raises
+        ------
+        ValueError
+            If images have another shape than those fitted, or values far outside their range.
+        """
+        check_is_fitted(self)
+        X = self._validate(X, reset=False)
+        Z = self.embedding_(self._coefficients(X))
+        return from_tensor(torch.from_numpy(Z).to(resolve_device(None, X)), X)
+
+    def inverse_transform(self, X):
+        """Decode codes.
+
+        Parameters
+        ----------
+        X : array-like or Tensor, shape (n_samples, n_components)
+            Codes.
+
+        Returns
+        -------
+        images : array, shape (n_samples, ...)
+            Images of the fitted shape; same kind of array as ``X``.
+        """
+        return self.coarse_to_fine(X, scales=(0,))[0].reshape(-1, *self.sample_shape_)
+
+    def coarse_to_fine(self, X, *, scales=None):
+        """Decode codes, and show the image at every scale.
+
+        The image at scale ``2**j`` is the average of that at the next finer scale over blocks of
+        two by two pixels. In a chain of dictionaries it is what the stages have decoded so far.
+
+        Parameters
+        ----------
+        X : array-like or Tensor, shape (n_samples, n_components)
+            Codes.
+        scales : sequence of int, default=None
+            Scales ``j``; None for all, from ``J`` to 0.
+
+        Returns
+        -------
+        images : list of array, shape (n_samples, height, width) or \
+                (n_samples, C, height, width)
+            Images, of ``H / 2**j`` by ``W / 2**j`` pixels, rounded up. Flat samples are unfolded.
+        """
+        check_is_fitted(self)
+        scales = range(self.J, -1, -1) if scales is None else scales
+        if not all(isinstance(j, Integral) and 0 <= j <= self.J for j in scales):
+            raise ValueError(f"scales={scales!r} must be integers from 0 to J={self.J}.")
+        X = validate_features(X, self._n_features_out, type(self).__name__)
+        dtype = resolve_dtype(None, self.coef_)
+        Z = to_tensor(X, dtype, "cpu")
+        parts = [self._decode(z, scales) for z in Z.split(_ROWS)]
+        grey = self.scattering_.n_channels_ == 1 and len(self.sample_shape_) < 3
+        images = [torch.cat(part) for part in zip(*parts, strict=True)]
+        device = resolve_device(None, X)
+        return [from_tensor((x[:, 0] if grey else x).to(device), X) for x in images]
+
+    def _decode(self, z, scales):
+        with torch.no_grad():
+            x = torch.from_numpy(self._linear(z.numpy())).to(z).unflatten(1, self._image_shape)
+            if self.net_ is None:
+                return [average_blocks(x, j) for j in scales]
+            module = self.net_.module_.eval()
+            z = z.to(next(module.parameters()).device)
+            if self.decoder == "convolutional":
+                return [average_blocks(x + module(z).cpu(), j) for j in scales]
+            maps = module.chain(z)[0]
+            C = len(x[0])
+            return [average_blocks(x, j) + maps[self.J - j][:, :C].cpu() for j in scales]
+
+    def sample(self, n_samples=1, *, sampler=None, random_state=None):
+        """Draw images.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            How many.
+        sampler : {"normal", "norm", "mixture"} or estimator, default=None
+            Distribution of the codes; None for the parameter of that name. ``"mixture"`` must have
+            been that parameter in `fit`. An estimator with a method ``sample``, as
+            scikit-learn's densities have, may be fitted to any codes.
+        random_state : int, RandomState instance or None, default=None
+            Draws the codes; None for the parameter of that name.
+
+        Returns
+        -------
+        images : ndarray, shape (n_samples, ...)
+            Images of the fitted shape.
+        """
+        check_is_fitted(self)
+        if not isinstance(n_samples, Integral) or n_samples < 1:
+            raise ValueError(f"n_samples must be a positive integer, got {n_samples!r}.")
+        sampler = self.sampler if sampler is None else sampler
+        rng = check_random_state(self.random_state if random_state is None else random_state)
+        if hasattr(sampler, "sample"):
+            Z = sampler.sample(n_samples)
+            Z = Z[0] if isinstance(Z, tuple) else Z
+        elif sampler == "mixture" and self._sampler.mixture is None:
+            raise ValueError(
+                "sampler='mixture' was not fitted: give it as a parameter before fit, or a fitted "
+                "GaussianMixture here."
+            )
+        elif sampler in ("normal", "norm", "mixture"):
+            Z = self._sampler(n_samples, sampler, rng)
+        else:
+            raise ValueError(
+                f"sampler={sampler!r} must be 'normal', 'norm', 'mixture', or an estimator with a "
+                "method sample."
+            )
+        if self.gaussianize == "sphere":
+            Z = Z * np.sqrt(Z.shape[1]) / np.linalg.norm(Z, axis=1, keepdims=True)
+        return self.inverse_transform(Z)
+
+    def interpolate(self, X, Y, n_steps=10):
+        r"""Images along the straight line from one code to another.
+
+        .. math:: z_t = (1 - t)\, z(x) + t\, z(y), \qquad 0 \le t \le 1
+
+        Parameters
+        ----------
+        X, Y : array-like or Tensor, shape (n_pairs, ...)
+            Images of the fitted shape.
+        n_steps : int, default=10
+            Images of each path, with both ends.
+
+        Returns
+        -------
+        images : array, shape (n_pairs, n_steps, ...)
+            Decoded; same kind of array as ``X``.
+        """
+        if not isinstance(n_steps, Integral) or n_steps < 2:
+            raise ValueError(f"n_steps must be an integer from 2 on, got {n_steps!r}.")
+        A, B = self.transform(X), self.transform(Y)
+        check_consistent_length(A, B)
+        t = torch.linspace(0, 1, n_steps)[:, None]
+        a, b = (torch.as_tensor(z)[:, None].cpu() for z in (A, B))
+        Z = (a + (b - a) * t.to(a)).flatten(0, 1)
+        images = self.inverse_transform(from_tensor(Z.to(resolve_device(None, A)), A))
+        return images.reshape(len(a), n_steps, *self.sample_shape_)
+
+    def score(self, X, y=None):
+        """Peak signal-to-noise ratio of the reconstructions, in decibels.
+
+        Parameters
+        ----------
+        X : array-like or Tensor, shape (n_samples, ...)
+            Images of the fitted shape.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        psnr : float
+            Of all pixels of all images, for the range of values in `fit`.
+        """
+        Z = self.transform(X)
+        x = to_tensor(self._validate(X, reset=False), torch.float64, "cpu")
+        error = torch.as_tensor(self.inverse_transform(Z)).to(x) - x
+        low, high = self.data_range_
+        return float(10 * np.log10((high - low) ** 2 / error.square().mean().item()))
+
+    @property
+    def _n_features_out(self):
+        return len(self.embedding_.pca.components_)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags

@@ -1,0 +1,259 @@
+"""Codes of `skwave.CASEGenerator`: scattering coefficients whitened, made Gaussian, and drawn."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.special import ndtri
+from sklearn.decomposition import PCA
+from sklearn.mixture import GaussianMixture
+
+_LOG_FLOOR = 0.1  # below this share of the mean of a path, the logarithm is linear
+_N_QUANTILES = 1000  # that are kept
+_N_MIXTURE = 10
+
+
+@dataclass(frozen=True)
+class Embedding:
+    r"""Map from scattering coefficients to codes.
+
+    .. math:: z = \Lambda^{-1/2} P^\top (S - \bar S)
+
+    Attributes
+    ----------
+    gaussianize : {"pca", "log", "sphere", "quantile"}
+        What is done beside it.
+    pca : PCA
+        Of the coefficients, or of their logarithms.
+    scale : ndarray, shape (n_coefficients,), or None
+        What the coefficients are divided by before the logarithm.
+    quantiles : ndarray, shape (n_quantiles, n_components), or None
+        Of the coordinates, at the middles of equal steps of the probability.
+    """
+
+    gaussianize: str
+    pca: PCA
+    scale: np.ndarray | None
+    quantiles: np.ndarray | None
+
+    def __call__(self, S):
+        """Codes of coefficients.
+
+        Parameters
+        ----------
+        S : ndarray, shape (n_samples, n_coefficients)
+            Scattering coefficients.
+
+        Returns
+        -------
+        Z : ndarray, shape (n_samples, n_components)
+            Codes.
+        """
+        Z = self.pca.transform(S if self.scale is None else compress(S, self.scale))
+        if self.gaussianize == "sphere":
+            norms = np.linalg.norm(Z, axis=1, keepdims=True)
+            return np.sqrt(Z.shape[1]) * Z / np.where(norms > 0, norms, 1)
+        if self.gaussianize == "quantile":
+            normal = ndtri(_levels(len(self.quantiles)))
+            columns = zip(Z.T, self.quantiles.T, strict=True)
+            return np.stack([np.interp(z, q, normal) for z, q in columns], 1).astype(Z.dtype)
+        return Z
+
+
+def _levels(n):
+    return (np.arange(n) + 0.5) / n
+
+
+def compress(S, scale):
+    r"""Logarithm of coefficients, linear near zero, and odd.
+
+    .. math:: \operatorname{sign}(S) \log(1 + |S| / \text{scale})
+
+    Parameters
+    ----------
+    S : ndarray, shape (..., n_coefficients)
+        Coefficients.
+    scale : ndarray, shape (n_coefficients,)
+        Positive.
+
+    Returns
+    -------
+    S : ndarray, shape (..., n_coefficients)
+        Of the same type.
+    """
+    return np.sign(S) * np.log1p(np.abs(S) / scale.astype(S.dtype))
+
+
+def fit_embedding(S, n_components, gaussianize, whiten, n_positions, seed):
+    """Learn the map from coefficients to codes.
+
+    Parameters
+    ----------
+    S : ndarray, shape (n_samples, n_coefficients)
+        Scattering coefficients.
+    n_components : int
+        Length of the codes.
+    gaussianize : {"pca", "log", "sphere", "quantile"}
+        As in `skwave.CASEGenerator`.
+    whiten : bool
+        Whether coordinates have variance 1.
+    n_positions : int
+        Coefficients of each path, which stand together.
+    seed : int
+        Of the solver.
+
+    Returns
+    -------
+    embedding : Embedding
+        Fitted.
+    Z : ndarray, shape (n_samples, n_components)
+        Codes of the coefficients.
+
+    Raises
+    ------
+    ValueError
+        If the coefficients do not vary in so many directions.
+    """
+    largest = min(len(S) - 1, S.shape[1])
+    if n_components > largest:
+        raise ValueError(
+            f"n_components={n_components} is more than the {largest} directions in which "
+            f"{len(S)} samples of {S.shape[1]} scattering coefficients can vary: use "
+            f"n_components <= {largest}, or more samples (got n_samples = {len(S)}, "
+            f"n_features = {S.shape[1]} coefficients)."
+        )
+    scale, quantiles = None, None
+    if gaussianize == "log":
+        means = np.abs(S).mean(0).reshape(-1, n_positions).mean(1)
+        scale = np.repeat(_LOG_FLOOR * np.where(means > 0, means, 1), n_positions)
+    Y = S if scale is None else compress(S, scale)
+    pca = PCA(n_components, whiten=whiten, random_state=seed).fit(Y)
+    variance = pca.explained_variance_
+    varying = int(np.sum(variance > 10 * np.finfo(S.dtype).eps * variance[0]))
+    if varying < n_components:
+        raise ValueError(
+            f"n_components={n_components}, but the scattering coefficients vary in {varying} "
+            f"directions only: use n_components <= {varying}."
+        )
+    if gaussianize == "quantile":
+        quantiles = np.quantile(pca.transform(Y), _levels(min(_N_QUANTILES, len(S))), axis=0)
+    embedding = Embedding(gaussianize, pca, scale, quantiles)
+    return embedding, embedding(S)
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """Draws codes.
+
+    Attributes
+    ----------
+    deviation : ndarray, shape (n_components,)
+        Standard deviations of the codes.
+    norms : ndarray
+        Quantiles of the norm of the codes over their deviations.
+    mixture : GaussianMixture or None
+        Of the codes, if it was asked for.
+    """
+
+    deviation: np.ndarray
+    norms: np.ndarray
+    mixture: GaussianMixture | None
+
+    def __call__(self, n_samples, kind, rng):
+        """Draw codes.
+
+        Parameters
+        ----------
+        n_samples : int
+            How many.
+        kind : {"normal", "norm", "mixture"}
+            Distribution.
+        rng : RandomState
+            Source of randomness.
+
+        Returns
+        -------
+        Z : ndarray of float64, shape (n_samples, n_components)
+            Codes.
+        """
+        if kind == "mixture":
+            self.mixture.set_params(random_state=rng)
+            Z = self.mixture.sample(n_samples)[0]
+            self.mixture.set_params(random_state=None)
+            return rng.permutation(Z)  # which come component by component
+        Z = rng.standard_normal((n_samples, len(self.deviation)))
+        if kind == "norm":
+            levels = np.linspace(0, 1, len(self.norms))
+            r = np.interp(rng.uniform(size=n_samples), levels, self.norms)
+            Z *= (r / np.linalg.norm(Z, axis=1))[:, None]
+        return Z * self.deviation
+
+
+def fit_sampler(Z, mixture, seed):
+    """Learn how codes are distributed.
+
+    Parameters
+    ----------
+    Z : ndarray, shape (n_samples, n_components)
+        Codes.
+    mixture : bool
+        Whether to fit a mixture of Gaussians.
+    seed : int
+        Of its start.
+
+    Returns
+    -------
+    sampler : Sampler
+        Fitted.
+    """
+    deviation = Z.std(0, dtype=np.float64)
+    deviation = np.where(deviation > 0, deviation, 1)
+    norms = np.linalg.norm(Z / deviation, axis=1)
+    norms = np.quantile(norms, np.linspace(0, 1, min(_N_QUANTILES, len(Z))))
+    model = None
+    if mixture:
+        model = GaussianMixture(
+            min(_N_MIXTURE, len(Z)), covariance_type="diag", reg_covar=1e-3, max_iter=500,
+            tol=1e-2, random_state=seed,
+        ).fit(Z.astype(np.float64)).set_params(random_state=None)  # fmt: skip
+    return Sampler(deviation, norms, model)
+
+
+def code_report(Z):
+    r"""How far codes are from white Gaussian noise.
+
+    Parameters
+    ----------
+    Z : array-like or Tensor, shape (n_samples, n_components)
+        Codes.
+
+    Returns
+    -------
+    report : dict of float
+        ``variance``, mean over the coordinates; ``kurtosis``, mean excess kurtosis;
+        ``norm_spread``, standard deviation of :math:`\|z\|^2/d` over its mean, and
+        ``norm_spread_gaussian``, what it would be, :math:`\sqrt{2/d}`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skwave.validation import code_report
+    >>> report = code_report(np.random.default_rng(0).normal(size=(1000, 50)))
+    >>> abs(round(report["kurtosis"], 1)), round(report["norm_spread"], 1)
+    (0.0, 0.2)
+    """
+    Z = Z.detach().cpu().numpy() if isinstance(Z, torch.Tensor) else np.asarray(Z)
+    Z = Z.astype(np.float64)
+    if Z.ndim != 2 or not np.isfinite(Z).all():
+        raise ValueError(f"Z must be finite rows of codes, got an array of shape {Z.shape}.")
+    centred = Z - Z.mean(0)
+    variance = np.mean(centred**2, 0)
+    varying = variance > 0
+    kurtosis = np.mean(centred[:, varying] ** 4, 0) / variance[varying] ** 2 - 3
+    norms = np.sum(Z**2, 1)
+    return {
+        "variance": float(variance.mean()),
+        "kurtosis": float(kurtosis.mean()) if varying.any() else 0.0,
+        "norm_spread": float(norms.std() / norms.mean()) if norms.any() else 0.0,
+        "norm_spread_gaussian": float(np.sqrt(2 / Z.shape[1])),
+    }
