@@ -119,12 +119,12 @@ def test_first_atoms_and_order(data):
     assert SparseCoder(alpha=0.05, max_iter=1).fit(X[:50]).components_.shape == (12, 12)
 
 
-def test_two_steps_of_learning(data):
+def test_steps_of_learning(data):
     """The statistics of Mairal et al. 2010, algorithm 1, and one pass of algorithm 2."""
     X, D = data
     coder = SparseCoder(alpha=0.05, dict_init=D[::-1], batch_size=128, random_state=0)
     atoms, A, B = D[::-1].copy(), np.zeros((24, 24)), np.zeros((24, 12))
-    for n, x in enumerate((X[:128], X[128:256]), start=1):
+    for n, x in enumerate(np.split(X[:640], 5), start=1):
         coder.partial_fit(x)
         z = sparse_encode(x, atoms, algorithm="lasso_cd", alpha=0.05, max_iter=100_000)
         beta = (1 - 1 / n) ** 4
