@@ -12,7 +12,7 @@ from sklearn.decomposition import sparse_encode
 from skwave.functional import duality_gap, lasso, update_dictionary
 
 pytest.importorskip("numba")
-from skwave._coordinate_descent import lasso_gram, update_atoms
+from skwave._coordinate_descent import _threshold, lasso_gram, update_atoms
 
 
 @pytest.fixture
@@ -70,6 +70,13 @@ def test_hard_dictionaries(problem):
     F, F_torch = (((x - c @ D) ** 2).sum(1) / 2 + 0.05 * np.abs(c).sum(1) for c in (z, expected))
     np.testing.assert_allclose(F, F_torch, rtol=1e-5)
     assert not z[:, -1].any()
+
+
+def test_threshold():
+    for u, positive, expected in (
+        (2.0, False, 1.5), (0.3, False, 0), (-2.0, False, -1.5), (-2.0, True, 0), (2.0, True, 1.5)
+    ):  # fmt: skip
+        assert _threshold(u, 0.5, positive) == expected
 
 
 def test_more_atoms_than_dimensions():

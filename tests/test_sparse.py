@@ -119,6 +119,34 @@ def test_first_atoms_and_order(data):
     assert SparseCoder(alpha=0.05, max_iter=1).fit(X[:50]).components_.shape == (12, 12)
 
 
+def test_steps_of_learning(data):
+    """The statistics of Mairal et al. 2010, algorithm 1, and one pass of algorithm 2."""
+    X, D = data
+    coder = SparseCoder(alpha=0.05, dict_init=D[::-1], batch_size=128, random_state=0)
+    atoms, A, B = D[::-1].copy(), np.zeros((24, 24)), np.zeros((24, 12))
+    for n, x in enumerate(np.split(X[:640], 5), start=1):
+        coder.partial_fit(x)
+        z = sparse_encode(x, atoms, algorithm="lasso_cd", alpha=0.05, max_iter=100_000)
+        beta = (1 - 1 / n) ** 4
+        A, B = beta * A + z.T @ z / len(x), beta * B + z.T @ x / len(x)
+        for k in range(24):
+            u = B[k] - A[k] @ atoms + A[k, k] * atoms[k]
+            atoms[k] = u / np.linalg.norm(u)
+        np.testing.assert_allclose(coder.components_, atoms, atol=0.02)
+
+
+def test_atoms_that_no_code_has(data):
+    """They are drawn anew from the samples."""
+    X, D = data
+    X = X * (np.arange(12) < 10)
+    D = np.concatenate([D[:20], np.eye(12)[10:]])
+    D[:20, 10:] = 0
+    coder = SparseCoder(alpha=0.05, dict_init=D, batch_size=700, max_iter=1, random_state=0).fit(X)
+    samples = X / np.linalg.norm(X, axis=1, keepdims=True)
+    assert (coder.components_[20:] @ samples.T).max(1).min() > 1 - 1e-6
+    assert coder.set_params(max_iter=1).partial_fit(X).loss_curve_[-1] < coder.loss_curve_[0]
+
+
 def test_random_state(data):
     state = torch.get_rng_state()
     a, b, c = (
