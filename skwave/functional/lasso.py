@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from skwave.functional.prox import nonnegative_threshold, soft_threshold
 from skwave.functional.sparse import lipschitz, momentum
@@ -127,7 +126,7 @@ class _FixedPoint(torch.autograd.Function):
         return z.clone()
 
     @staticmethod
-    @once_differentiable
+    @torch.autograd.function.once_differentiable
     def backward(ctx, grad):
         # on the support z_S = G_SS^-1 (D_S x - alpha sign(z_S)), whose derivative is this
         x, D, alpha, z = ctx.saved_tensors
