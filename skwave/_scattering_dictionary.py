@@ -94,8 +94,7 @@ class ScatteringDictionaryClassifier(ClassifierMixin, BaseEstimator):
         Number of orientations.
     n_components : int, default=256
         Number of atoms :math:`K`, or of units of another block.
-    block : {"istc", "istc_free", "tight_frame", "relu", "phase_collapse"} or None, \
-            default="istc"
+    block : {"istc", "istc_free", "tight_frame", "relu", "phase_collapse", None}, default="istc"
         What codes the vectors: ISTC with residuals correlated with the atoms, or with a
         matrix :math:`W` learned apart; a thresholded tight frame; one layer of rectifiers;
         moduli of products with complex atoms. None for no projection and no codes: the
