@@ -192,6 +192,11 @@ class _SafeSqrt(torch.autograd.Function):
         return torch.where(y > 0, grad / (2 * y), 0.0)
 
 
+def _sqrt(x: Tensor) -> Tensor:
+    # with gradient 0 where it is 0
+    return _SafeSqrt.apply(x) if x.requires_grad else x.sqrt()
+
+
 def _modulus(monomials: Tensor, l: int, gain: float) -> Tensor:
     # (B, n_monomials, ...) -> rotation invariant norm over m, with gradient 0 where it is 0
     if l == 0:
@@ -201,7 +206,7 @@ def _modulus(monomials: Tensor, l: int, gain: float) -> Tensor:
     squares = first * first
     for field in others:  # quicker than a sum over an axis of all squares
         squares = torch.addcmul(squares, field, field)
-    norm = _SafeSqrt.apply(squares) * (gain / _SCALE)
+    norm = _sqrt(squares) * (gain / _SCALE)
     return norm.view(len(norm), *monomials.shape[2:])
 
 
@@ -278,23 +283,19 @@ def map_modulus(u: Tensor, axes: Axes, out: Axes, scale: float, l: int) -> Tenso
         torch.stack(_profiles((to[:, None] - at) / scale, l))
         for at, to in zip(axes, out, strict=True)
     )
-    batch, channels = u.shape[:2]
-    (nx, ny, nz), size = map(len, out), u.shape[3:]
+    (nx, ny, nz), (*batch, nu, nv, nw) = map(len, out), u.shape
     u = _clean(u, float(u.detach().amax()))
-    along_x = (x.flatten(0, 1) @ u.flatten(0, 1).flatten(2)).view(-1, l + 1, nx, *size)
-    monomials = []
-    for a in range(l + 1):
-        n = l + 1 - a
-        along_y = (y[:n].flatten(0, 1) @ along_x[:, a]).view(-1, nx, n, ny, size[1])
-        monomials += [along_y[:, :, b] @ z[l - a - b].T for b in range(n)]
-    stacked = torch.stack(monomials, 1).view(batch, channels, -1, nx, ny, nz).transpose(1, 2)
+    along_z = (u.reshape(-1, nw) @ z.mT).view(l + 1, -1, nv, nz)
+    monomials = {}
+    for c in range(l + 1):
+        n = l + 1 - c
+        along_y = (y[:n].flatten(0, 1) @ along_z[c]).view(-1, nu, n, ny * nz)
+        for b in range(n):  # the longest axis last: few and large products
+            monomials[l - b - c, b, c] = x[l - b - c] @ along_y[:, :, b]
+    powers, _ = harmonic_polynomials(l)
+    stacked = torch.stack([monomials[p].view(*batch, nx, ny, nz) for p in powers], 1)
     volume = math.prod(float(axis[1] - axis[0]) for axis in axes)
     return _modulus(stacked, l, wavelet_gain(l) * volume / scale**3)
-
-
-def _dot(a: Tensor, b: Tensor) -> Tensor:
-    # over the last two axes, without a product in memory; row after row, to lose few digits
-    return (a[..., None, :] @ b[..., None])[..., 0, 0].sum(-1)
 
 
 def integrals(u: Tensor, powers: tuple[float, ...], volume: float) -> Tensor:
@@ -314,20 +315,20 @@ def integrals(u: Tensor, powers: tuple[float, ...], volume: float) -> Tensor:
     s : Tensor, shape (..., len(powers))
         Integrals; their gradient is 0 where ``u`` is 0.
     """
-    u = u.flatten(-2)
+    u = u.flatten(-3)
     # what counts for large powers only
     large = _clean(u, float(u.detach().amax()))
+    square = large * large
     special = {
-        0.5: lambda: _SafeSqrt.apply(u).sum((-2, -1)),
-        1.0: lambda: u.sum((-2, -1)),
-        2.0: lambda: _dot(large, large),
-        3.0: lambda: _dot(large * large, large),
+        0.5: lambda: _sqrt(u),
+        1.0: lambda: u,
+        2.0: lambda: square,
+        3.0: lambda: square * large,
     }
 
     def other(q: float) -> Tensor:  # numpydoc ignore=GL08
         # u > 0 keeps the derivative of small powers finite
-        v = large if q > 1 else u.clamp_min(torch.finfo(u.dtype).tiny)
-        return v.pow(q).sum((-2, -1))
+        return (large if q > 1 else u.clamp_min(torch.finfo(u.dtype).tiny)).pow(q)
 
-    sums = [special[q]() if q in special else other(q) for q in powers]
+    sums = [(special[q]() if q in special else other(q)).sum(-1) for q in powers]
     return volume * torch.stack(sums, -1)

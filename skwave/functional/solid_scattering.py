@@ -181,15 +181,18 @@ def solid_scattering(
     else:
         found[SolidPath((), ())] = torch.stack([weights.pow(q).sum(-1) for q in powers], -1)
     paths = solid_paths(len(scales), L, max_order=max_order, cross_degrees=cross_degrees)
+    grids = [_axes(half, width, quadrature) for width in widths]
+    # as wide as the molecule seen at both scales, as smooth as the second wavelet
+    reach = {
+        (j, k): half + quadrature.margin * (math.hypot(widths[j], scales[k]) - scales[k])
+        for j, k in {path.j for path in paths if len(path.j) == 2}
+    }
+    targets = {(j, k): _axes(r, scales[k], quadrature) for (j, k), r in reach.items()}
     for (*_, j), (*_, l) in (path for path in paths if len(path.j) == 1):
-        axes = _axes(half, widths[j], quadrature)
-        u = gaussian_modulus(positions, weights, axes, sigma, scales[j], l)
-        keep(SolidPath((j,), (l,)), u, axes)
+        u = gaussian_modulus(positions, weights, grids[j], sigma, scales[j], l)
+        keep(SolidPath((j,), (l,)), u, grids[j])
         for path in paths:
             if len(path.j) == 2 and (path.j[0], path.l[0]) == (j, l):
-                k, m = path.j[1], path.l[1]
-                # as wide as the molecule seen at both scales, as smooth as the wavelet
-                reach = half + quadrature.margin * (math.hypot(widths[j], scales[k]) - scales[k])
-                out = _axes(reach, scales[k], quadrature)
-                keep(path, map_modulus(u, axes, out, scales[k], m), out)
+                k, m, out = path.j[1], path.l[1], targets[path.j]
+                keep(path, map_modulus(u, grids[j], out, scales[k], m), out)
     return torch.stack([found[path] for path in paths], 2)
