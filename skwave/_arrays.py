@@ -1,5 +1,8 @@
 """All that the package knows of kinds of arrays: numpy, torch, and the array API."""
 
+import re
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 from sklearn.utils.validation import check_array, validate_data
@@ -34,7 +37,32 @@ def validate_array(estimator, X, *, reset):
         return validate_data(estimator, _check_tensor(X), reset=reset, skip_check_array=True)
     small = isinstance(X, np.ndarray) and X.dtype.kind in "iub" and X.dtype.itemsize <= 2
     dtype = np.float32 if small else _float_dtypes(X)
-    return validate_data(estimator, X, reset=reset, allow_nd=True, dtype=dtype)
+    with naming("X", "real, finite numbers, shape (n_samples, ...)"):
+        return validate_data(estimator, X, reset=reset, allow_nd=True, dtype=dtype)
+
+
+@contextmanager
+def naming(name, allowed):
+    """Say of an error that does not name it which argument it is about.
+
+    Parameters
+    ----------
+    name : str
+        The argument.
+    allowed : str
+        What it must be.
+
+    Yields
+    ------
+    None
+        Nothing.
+    """
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        if not re.search(rf"\b{name}\b", str(error)):
+            error.add_note(f"{name} must be an array of {allowed}.")
+        raise
 
 
 def _float_dtypes(X):
@@ -64,6 +92,25 @@ def _check_tensor(X):
     return X
 
 
+def check_values(X):
+    """Check an array of no estimator's samples: real, finite, not empty, at least 2-D.
+
+    Parameters
+    ----------
+    X : array-like or Tensor, shape (n, ...)
+        Features or codes, say.
+
+    Returns
+    -------
+    X : ndarray, Tensor or array of the array API
+        In float32 or float64; a tensor keeps its graph.
+    """
+    if isinstance(X, torch.Tensor):
+        return _check_tensor(X)
+    with naming("X", "real, finite numbers, shape (n_samples, ...)"):
+        return check_array(X, dtype=_float_dtypes(X), input_name="X", allow_nd=True)
+
+
 def validate_features(X, n_features, name):
     """Check rows of features that a transformer has given.
 
@@ -81,10 +128,7 @@ def validate_features(X, n_features, name):
     X : ndarray, Tensor or array of the array API
         Rows in float32 or float64, without a graph.
     """
-    if isinstance(X, torch.Tensor):
-        X = _check_tensor(X.detach())
-    else:
-        X = check_array(X, dtype=_float_dtypes(X), input_name="X")
+    X = check_values(X.detach() if isinstance(X, torch.Tensor) else X)
     if tuple(X.shape[1:]) != (n_features,):
         raise ValueError(
             f"X has rows of shape {tuple(X.shape[1:])}, but this {name} gives {n_features} "

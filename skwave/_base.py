@@ -135,7 +135,7 @@ class TorchTransformer(TransformerMixin, BaseEstimator):
         warnings.warn(
             f"X has flat samples of {sample_shape[0]} values, taken as images one pixel high. "
             "Give shape=(H, W) to fold them to images, or shape=(1, -1) if that is meant.",
-            stacklevel=5,
+            stacklevel=6,
         )
         return (1, *sample_shape)
 

@@ -1,14 +1,20 @@
 """Multilinear regression as a scikit-learn estimator."""
 
+from math import ceil
 from numbers import Integral, Real
 from typing import ClassVar
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils.validation import check_is_fitted, check_random_state, validate_data
+from sklearn.utils.validation import (
+    check_consistent_length,
+    check_is_fitted,
+    check_random_state,
+    validate_data,
+)
 
-from skwave._arrays import resolve_device, resolve_dtype
+from skwave._arrays import naming, resolve_device, resolve_dtype
 from skwave._sklearn import Interval, StrOptions, check_sample_weight, fit_context
 from skwave.nn import Multilinear
 
@@ -82,7 +88,8 @@ class MultilinearRegressor(RegressorMixin, BaseEstimator):
 
     Notes
     -----
-    Ctrl-C ends the training and keeps the best weights so far.
+    Ctrl-C ends the training and keeps the best weights so far. A pickle is read on any machine, and
+    computes on the CPU there.
 
     References
     ----------
@@ -101,8 +108,8 @@ class MultilinearRegressor(RegressorMixin, BaseEstimator):
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        "degree": [Interval(Integral, 1, None, closed="left")],
-        "n_terms": [Interval(Integral, 1, None, closed="left")],
+        "degree": [Interval(Integral, 1, 64, closed="both")],
+        "n_terms": [Interval(Integral, 1, 2**20, closed="both")],
         "loss": [StrOptions({"squared_error", "absolute_error"})],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
@@ -168,31 +175,47 @@ class MultilinearRegressor(RegressorMixin, BaseEstimator):
         self : estimator
             Fitted regressor.
         """
-        X, y = validate_data(
-            self, X, y, dtype=[np.float64, np.float32], y_numeric=True, ensure_min_samples=2
-        )
+        with naming("y", "real, finite numbers, shape (n_samples,)"):
+            y = validate_data(self, y=y, y_numeric=True).astype(np.float64)
+        with naming("X", "real, finite numbers, shape (n_samples, n_features)"):
+            X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
+        check_consistent_length(X, y)
         X = np.require(X, requirements="W")  # torch warns of a read-only array
         weight = check_sample_weight(sample_weight, X, ensure_non_negative=True)
         if not weight.sum() > 0:
             raise ValueError("sample_weight holds zeros alone: nothing would be learnt.")
-        weight, self._dtype = weight / weight.mean(), X.dtype
+        weight, self._dtype = weight / weight.mean(), X.dtype.name
         self._mean = np.average(y, weights=weight)
         self._scale = np.sqrt(np.average((y - self._mean) ** 2, weights=weight)) or 1.0
         target = np.stack([(y - self._mean) / self._scale, weight], 1).astype(X.dtype)
+        if self.early_stopping and ceil(self.validation_fraction * len(X)) >= len(X):
+            raise ValueError(
+                f"validation_fraction={self.validation_fraction!r} of {len(X)} samples leaves none "
+                "to train on: lower it, or use early_stopping=False."
+            )
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         device = resolve_device(self.device, X)
         devices = [device] if device.type == "cuda" else []
         with torch.random.fork_rng(devices):
             torch.manual_seed(seed)
-            self.net_ = self._net(X, device, seed).fit(X, target)
-        self.n_iter_ = len(self.net_.history)
-        self.loss_curve_ = self.net_.history[:, "train_loss"]
+            module = Multilinear(X.shape[1], self.n_terms, self.degree)
+            net = self._net(module.to(resolve_dtype(None, X)), device, seed)
+            self.net_ = net.fit(X, target)
+        if not all(p.isfinite().all() for p in self.net_.module_.parameters()):
+            raise ValueError(
+                f"training with learning_rate_init={self.learning_rate_init!r} and alpha="
+                f"{self.alpha!r} diverged: weights are not finite. Lower them, or standardise X."
+            )
+        # an epoch that was interrupted has no losses
+        epochs = [epoch for epoch in self.net_.history if "train_loss" in epoch]
+        self.n_iter_ = len(epochs)
+        self.loss_curve_ = [epoch["train_loss"] for epoch in epochs]
         self.validation_loss_curve_ = (
-            self.net_.history[:, "valid_loss"] if self.early_stopping else None
+            [epoch["valid_loss"] for epoch in epochs] if self.early_stopping else None
         )
         return self
 
-    def _net(self, X, device, seed):
+    def _net(self, module, device, seed=None):
         # skorch takes seconds to import
         from skorch.callbacks import EarlyStopping, LRScheduler
         from skorch.dataset import ValidSplit
@@ -207,7 +230,7 @@ class MultilinearRegressor(RegressorMixin, BaseEstimator):
             )
             callbacks.append(("stop", stop))
         return WeightedNet(
-            Multilinear(X.shape[1], self.n_terms, self.degree).to(resolve_dtype(None, X)),
+            module,
             criterion=_LOSSES[self.loss],
             criterion__reduction="none",
             optimizer=torch.optim.AdamW,
@@ -224,6 +247,32 @@ class MultilinearRegressor(RegressorMixin, BaseEstimator):
             verbose=self.verbose,
         )
 
+    def __getstate__(self):
+        # weights as arrays, which every format holds and every device reads
+        state = dict(super().__getstate__())
+        if "net_" in state:
+            net = state.pop("net_")
+            weights = net.module_.state_dict()
+            state["_weights"] = {name: w.cpu().numpy() for name, w in weights.items()}
+            state["_epochs"] = [
+                {name: value for name, value in epoch.items() if name != "batches"}
+                for epoch in net.history
+            ]
+        return state
+
+    def __setstate__(self, state):
+        state = dict(state)
+        weights, epochs = state.pop("_weights", None), state.pop("_epochs", None)
+        super().__setstate__(state)
+        if weights is not None:
+            weights = {name: torch.tensor(w) for name, w in weights.items()}
+            degree, n_features, n_terms = weights["weight"].shape
+            with torch.random.fork_rng(devices=[]):
+                module = Multilinear(n_features, n_terms, degree)
+            module.to(weights["weight"].dtype).load_state_dict(weights)
+            self.net_ = self._net(module, "cpu").initialize()
+            self.net_.history.extend(epochs)
+
     def predict(self, X):
         """Predict targets.
 
@@ -238,7 +287,8 @@ class MultilinearRegressor(RegressorMixin, BaseEstimator):
             Predictions.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=self._dtype, reset=False)
+        with naming("X", "real, finite numbers, shape (n_samples, n_features)"):
+            X = validate_data(self, X, dtype=np.dtype(self._dtype), reset=False)
         module, device = self.net_.module_, self.net_.device
         with torch.no_grad():  # not by skorch, whose loaders draw from torch's global generator
             parts = torch.from_numpy(np.require(X, requirements="W")).split(_ROWS)

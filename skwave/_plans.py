@@ -1,7 +1,6 @@
 """Filters of scattering transforms, made once for each shape, type and device."""
 
 from functools import lru_cache
-from math import floor, log2
 from threading import Lock
 
 import torch
@@ -81,9 +80,10 @@ def layout_parameters(model) -> dict:
         Keywords.
     """
     Q = model.Q if isinstance(model.Q, tuple) else (model.Q, model.Q if model.ndim == 2 else 1)
-    names = ("J", "L", "T", "max_order", "averaging", "oversampling", "padding")
+    names = ("J", "L", "max_order", "averaging", "oversampling", "padding")
     n_phases = model.n_phases if model.nonlinearity == "rectifier" else None
-    return {**{name: getattr(model, name) for name in names}, "Q": Q, "n_phases": n_phases}
+    T = model.T if model.averaging == "local" else None  # no other average has a low-pass
+    return {**{n: getattr(model, n) for n in names}, "Q": Q, "T": T, "n_phases": n_phases}
 
 
 def check_scales(shape, J, T, averaging, note="") -> None:
@@ -109,11 +109,11 @@ def check_scales(shape, J, T, averaging, note="") -> None:
     """
     # a side of one pixel is constant: no scale is too large for it
     sides = [n for n in shape if n != 1]
-    support = 2**J
-    if not sides or support > min(sides):
-        largest = floor(log2(min(sides))) if sides and min(sides) else 0
+    largest = max(int(min(sides, default=0)).bit_length() - 1, 0)
+    if J > largest:
+        support = f" = {2**J}" if J < 64 else ""
         raise ValueError(
-            f"J={J} is too large: 2**J = {support} samples do not fit into signals of shape "
+            f"J={J} is too large: 2**J{support} samples do not fit into signals of shape "
             f"{shape}{note}. "
             + (f"Use J <= {largest}." if largest else "They are too short for any J.")
         )

@@ -138,13 +138,13 @@ class ScatteringTransformer(TorchTransformer):
     _parameter_constraints: ClassVar[dict] = {
         **TorchTransformer._parameter_constraints,
         "J": [Interval(Integral, 1, None, closed="left")],
-        "L": [Interval(Integral, 1, None, closed="left")],
-        "Q": [Interval(Integral, 1, None, closed="left"), tuple],
+        "L": [Interval(Integral, 1, 1024, closed="both")],
+        "Q": [Interval(Integral, 1, 1024, closed="both"), tuple],
         "ndim": [Interval(Integral, 1, 2, closed="both")],
         "max_order": [Interval(Integral, 0, 2, closed="both")],
         "T": [Interval(Real, 1, None, closed="left"), None],
         "nonlinearity": [StrOptions({"modulus", "rectifier"})],
-        "n_phases": [Interval(Integral, 1, None, closed="left")],
+        "n_phases": [Interval(Integral, 1, 1024, closed="both")],
         "averaging": [StrOptions({"local", "global"}), None],
         "oversampling": [Interval(Integral, 0, None, closed="left")],
         "padding": [StrOptions({"reflect", "periodic", "zero"})],
@@ -343,8 +343,8 @@ class ScatteringTransformer(TorchTransformer):
 
     def _check_signal(self, signal_shape):
         if isinstance(self.Q, tuple) and not (
-            len(self.Q) == 2 and all(isinstance(q, Integral) and q >= 1 for q in self.Q)
+            len(self.Q) == 2 and all(isinstance(q, Integral) and 1 <= q <= 1024 for q in self.Q)
         ):
-            raise ValueError(f"Q={self.Q!r} must be an integer from 1 on, or a pair of them.")
+            raise ValueError(f"Q={self.Q!r} must be an integer from 1 to 1024, or a pair of them.")
         note = f" (n_features={self.n_features_in_})"
         check_scales(signal_shape, self.J, self.T, self.averaging, note)

@@ -52,7 +52,7 @@ class SolidHarmonicScattering(TransformerMixin, BaseEstimator):
     L : int, default=3
         Largest degree of the harmonics.
     sigma : float, default=0.25
-        Width of the Gaussians and of the smallest wavelet, in Å.
+        Width of the Gaussians and of the smallest wavelet, in Å, from 0.01 to 100.
     scales_per_octave : int, default=1
         Number of scales in each octave.
     densities : tuple of str, default=("full", "valence", "core")
@@ -71,7 +71,8 @@ class SolidHarmonicScattering(TransformerMixin, BaseEstimator):
         ``densities``, ``integral_powers``, ``max_order`` and ``cross_degrees`` concern
         integrals alone.
     accuracy : float, default=1e-3
-        Relative error of the integrals, about. It sets the step and the reach of the grids.
+        Relative error of the integrals, about, from 1e-6 to 0.1. It sets the step and the reach
+        of the grids.
     device : str or torch.device, default=None
         Where to compute: ``"cpu"`` (None), ``"cuda"`` or ``"auto"``.
     dtype : {"float32", "float64"}, default=None
@@ -118,16 +119,16 @@ class SolidHarmonicScattering(TransformerMixin, BaseEstimator):
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        "J": [Interval(Integral, 0, None, closed="left")],
-        "L": [Interval(Integral, 0, None, closed="left")],
-        "sigma": [Interval(Real, 0, None, closed="neither")],
-        "scales_per_octave": [Interval(Integral, 1, None, closed="left")],
+        "J": [Interval(Integral, 0, 32, closed="both")],
+        "L": [Interval(Integral, 0, 32, closed="both")],
+        "sigma": [Interval(Real, 0.01, 100, closed="both")],
+        "scales_per_octave": [Interval(Integral, 1, 64, closed="both")],
         "densities": [tuple, list],
         "integral_powers": [tuple, list],
         "max_order": [Interval(Integral, 0, 2, closed="both")],
         "cross_degrees": ["boolean"],
         "pooling": [StrOptions({"integral", "atoms", "elements", "both"})],
-        "accuracy": [Interval(Real, 0, 0.1, closed="right")],
+        "accuracy": [Interval(Real, 1e-6, 0.1, closed="both")],
         "device": [object],
         "dtype": [object],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
@@ -274,15 +275,15 @@ class SolidHarmonicScattering(TransformerMixin, BaseEstimator):
         return torch.float64 if self.dtype is None else resolve_dtype(self.dtype, None)
 
     def _check(self):
-        for name, allowed in (("densities", DENSITIES), ("integral_powers", None)):
+        for name, allowed, kind in (
+            ("densities", lambda v: v in DENSITIES, f"of {DENSITIES}"),
+            ("integral_powers", lambda v: isinstance(v, Real) and 0 < v < np.inf, "positive numbers"),
+        ):
             values = getattr(self, name)
-            wrong = [v for v in values if (v not in allowed if allowed else not v > 0)]
-            if wrong or not len(values) or len(set(values)) < len(values):
-                raise ValueError(
-                    f"{name}={values!r} must be a tuple of different values, "
-                    + (f"of {allowed}." if allowed else "positive numbers.")
-                )
+            if not all(map(allowed, values)) or not 0 < len(values) == len(set(values)):
+                raise ValueError(f"{name}={values!r} must be a tuple of different values, {kind}.")
         self._dtype()
+        resolve_device(self.device, None)
 
     def _check_elements(self, molecules):
         if self.pooling == "integral" and "elements" not in self.densities:

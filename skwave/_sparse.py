@@ -13,6 +13,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skwave._arrays import (
+    check_values,
     from_tensor,
     resolve_device,
     resolve_dtype,
@@ -36,7 +37,6 @@ from skwave.functional import coherence, istc_step, lasso_objective
 
 _FIT_TOL = 1e-3  # of codes while the dictionary still moves
 _STEP_SAMPLES = 256
-_FLOATS = ("float32", "float64")
 
 
 class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -147,7 +147,7 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        "n_components": [Interval(Integral, 1, None, closed="left"), None],
+        "n_components": [Interval(Integral, 1, 2**20, closed="both"), None],
         "alpha": [Interval(Real, 0, None, closed="neither")],
         "algorithm": [StrOptions({"auto", "cd", "fista", "istc", "ista", "omp"})],
         "dictionary": [object],
@@ -322,7 +322,7 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                 gap = max(gap, float(codes.gap.max()))
         self.components_, *statistics = (a.cpu().numpy() for a in state[:3])
         self._statistics, self.n_steps_ = tuple(statistics), state.n_steps
-        self.loss_curve_.append(total / len(order))
+        self.loss_curve_ = [*self.loss_curve_, total / len(order)]
         self.dual_gap_ = gap
 
     def _finish(self, rows):
@@ -435,14 +435,13 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             Sums of atoms, the same kind of array as the codes.
         """
         check_is_fitted(self)
-        Z = X if isinstance(X, torch.Tensor) else np.asarray(X)
-        if Z.ndim < 2 or Z.shape[1] != len(self.components_):
+        Z = check_values(X)
+        if Z.shape[1] != len(self.components_):
             raise ValueError(
                 f"X has shape {tuple(Z.shape)}, but codes have {len(self.components_)} atoms in "
                 "axis 1: pass what transform returned."
             )
-        dtype = resolve_dtype(None, Z if str(Z.dtype)[-7:] in _FLOATS else self.components_)
-        device = resolve_device(self.device, Z)
+        dtype, device = resolve_dtype(None, Z), resolve_device(self.device, Z)
         z = to_tensor(Z, dtype, device)
         D = to_tensor(self.components_, dtype, device)
         x = as_maps(as_rows(z) @ D, z.shape)

@@ -1,5 +1,6 @@
 """Maximum-entropy models of stationary fields as a scikit-learn estimator."""
 
+from math import prod
 from numbers import Integral, Real
 from typing import ClassVar
 
@@ -12,7 +13,7 @@ from skwave._arrays import resolve_device, resolve_dtype, to_tensor
 from skwave._moments import cached_family, cached_layout
 from skwave._phase_harmonic import PhaseHarmonicTransformer
 from skwave._plans import check_scales
-from skwave._sklearn import Interval, StrOptions
+from skwave._sklearn import Interval, StrOptions, fit_context
 from skwave._synthesis import batches, minimise, start_noise, to_numpy, to_tensors
 from skwave.functional.families import Family
 from skwave.functional.harmonics import reference
@@ -189,6 +190,7 @@ class MaxEntTextureModel(PhaseHarmonicTransformer):
         self.tol = tol
         self.random_state = random_state
 
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
         """Compute the moments of the field, and what sampling starts from.
 
@@ -262,10 +264,19 @@ class MaxEntTextureModel(PhaseHarmonicTransformer):
         check_is_fitted(self)
         shape = self._sample_shape(shape)
         generator = check_random_state(self.random_state)
-        if init is None:
+        if init is not None:
+            start = np.asarray(init, dtype=self.mean_.dtype)
+            size = self.n_channels_ * prod(shape)
+            if start.size == 0 or start.size % size or not np.isfinite(start).all():
+                raise ValueError(
+                    f"init of shape {start.shape} must hold finite fields of {self.n_channels_} "
+                    f"channel(s) of shape {shape}."
+                )
+            start = start.reshape(-1, self.n_channels_, *shape)
+        elif isinstance(n_samples, Integral) and n_samples >= 1:
             start = start_noise(self, n_samples, shape, generator)
         else:
-            start = np.asarray(init).reshape(-1, self.n_channels_, *shape)
+            raise ValueError(f"n_samples={n_samples!r} must be a positive integer.")
         return minimise(self, start, shape, lambda energy, rows: energy)
 
     def inpaint(self, X, mask):

@@ -44,7 +44,7 @@ class FieldPlan:
 
 
 def _coarse(n: int, j: int, oversampling: int) -> int:
-    return min(n, 2 * math.ceil(n * 2**oversampling / 2**j))
+    return min(n, 2 * math.ceil(n / 2 ** max(j - oversampling, 0)))
 
 
 def field_plan(
