@@ -277,7 +277,11 @@ class SolidHarmonicScattering(TransformerMixin, BaseEstimator):
     def _check(self):
         for name, allowed, kind in (
             ("densities", lambda v: v in DENSITIES, f"of {DENSITIES}"),
-            ("integral_powers", lambda v: isinstance(v, Real) and 0 < v < np.inf, "positive numbers"),
+            (
+                "integral_powers",
+                lambda v: isinstance(v, Real) and 0 < v < np.inf,
+                "positive numbers",
+            ),
         ):
             values = getattr(self, name)
             if not all(map(allowed, values)) or not 0 < len(values) == len(set(values)):

@@ -405,7 +405,7 @@ NOT_TOGETHER = {
 
 
 def allowed_values(st, constraint):
-    """What a constraint of a parameter allows, in small numbers; None if it is of no simple kind."""
+    """What a constraint of a parameter allows, in small numbers; None if it is not simple."""
     if constraint is None:
         return st.none()
     if constraint == "boolean":

@@ -170,8 +170,6 @@ def test_safetensors(fitted):
     with torch.no_grad():
         for weight in _weights(other).parameters():
             weight.normal_(generator=generator)
-    changed = outputs(other, X)
-    assert not all(np.array_equal(a, b) for a, b in zip(changed, expected, strict=True))
     _weights(other).load_state_dict(safetensors.load(data))
     assert_the_same(other, est, X, expected)
 
@@ -197,7 +195,10 @@ def test_reading_draws_nothing():
 
 def test_what_the_parameters_are_now_does_not_matter():
     """A file holds what was fitted."""
-    for name, changed in (("regressor", {"degree": 1, "n_terms": 9}), ("classifier, istc", {"n_components": 9})):
+    for name, changed in (
+        ("regressor", {"degree": 1, "n_terms": 9}),
+        ("classifier, istc", {"n_components": 9}),
+    ):
         est, X, y = CASES[name]
         est = clone(est).fit(X, y)
         again = pickle.loads(pickle.dumps(est.set_params(**changed)))

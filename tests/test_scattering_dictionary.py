@@ -293,21 +293,6 @@ def test_pickle_labels_and_search(digits, model):
     assert search.fit(X[:200], y[:200]).predict(X_test).shape == y_test.shape
 
 
-def test_skops_and_safetensors(digits, model, tmp_path):
-    X_test, probability = digits[2], model.predict_proba(digits[2])
-    safetensors = pytest.importorskip("safetensors.torch")
-    safetensors.save_file(model.network_.state_dict(), tmp_path / "weights.safetensors")
-    other = clone(model).set_params(random_state=1, max_epochs=1).fit(*digits[:2])
-    other.network_.load_state_dict(safetensors.load_file(tmp_path / "weights.safetensors"))
-    assert np.array_equal(other.predict_proba(X_test), probability)
-    skops = pytest.importorskip("skops.io")
-    skops.dump(model, tmp_path / "model.skops")
-    trusted = skops.get_untrusted_types(file=tmp_path / "model.skops")
-    assert all(name.startswith("skwave.") for name in trusted)
-    again = skops.load(tmp_path / "model.skops", trusted=trusted)
-    assert np.array_equal(again.predict_proba(X_test), probability)
-
-
 def test_bad_input(digits, model, capsys):
     X, y, X_test, _ = digits
     with pytest.raises(NotFittedError):

@@ -1,6 +1,5 @@
 """SparseCoder: the same numbers as scikit-learn, every kind of array, bad input."""
 
-import pickle
 import sys
 import warnings
 
@@ -236,27 +235,6 @@ def test_batches_do_not_matter(data, fitted, algorithm):
         patch.setattr("skwave._batch.batch_rows", lambda *arguments: 37)
         np.testing.assert_allclose(coder.transform(X), Z, atol=1e-6)
         np.testing.assert_allclose(coder.set_params(n_jobs=2).transform(X), Z, atol=1e-6)
-
-
-def test_persistence(data, fitted, tmp_path):
-    X = data[0][:50]
-    Z = fitted.transform(X)
-    np.testing.assert_array_equal(pickle.loads(pickle.dumps(fitted)).transform(X), Z)
-    assert clone(fitted).get_params() == fitted.get_params()
-    skops = pytest.importorskip("skops.io")
-    file = tmp_path / "coder.skops"
-    skops.dump(fitted, file)
-    unknown = skops.get_untrusted_types(file=file)
-    assert all(name.startswith("skwave.") for name in unknown)
-    np.testing.assert_array_equal(skops.load(file, trusted=unknown).transform(X), Z)
-
-
-def test_safetensors(data, fitted, tmp_path):
-    numpy = pytest.importorskip("safetensors.numpy")
-    numpy.save_file({"components": fitted.components_}, tmp_path / "atoms.safetensors")
-    atoms = numpy.load_file(tmp_path / "atoms.safetensors")["components"]
-    again = SparseCoder(alpha=fitted.alpha, dictionary=atoms).fit(data[0])
-    np.testing.assert_array_equal(again.transform(data[0]), fitted.transform(data[0]))
 
 
 def test_grid_search_in_a_pipeline(data):

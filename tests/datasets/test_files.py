@@ -1,6 +1,8 @@
 """Files of data sets: the order of the folders, the checksum, the download, what is missing."""
 
 import hashlib
+import os
+import subprocess
 import sys
 import threading
 from functools import partial
@@ -10,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from skwave.datasets import _files
 from skwave.datasets._files import File, find, folders, load_npz, original
 
 CONTENTS = b"atoms"
@@ -109,6 +112,59 @@ def test_a_bad_download_leaves_nothing(tmp_path, served, contents, reason):
     with pytest.raises(OSError, match=rf"(?s){reason}.*Either save"):
         original(FILE._replace(url=f"{url}/a.txt"), tmp_path / "home", True)
     assert not list((tmp_path / "home").iterdir())
+
+
+def test_two_processes_fetch_at_once(tmp_path, served):
+    """Both are served before either may write the file: each finds it whole."""
+    pytest.importorskip("pooch")
+    folder, url = served
+    contents = CONTENTS * 100_000
+    (folder / "a.txt").write_bytes(contents)
+    file = File("a.txt", hashlib.sha256(contents).hexdigest(), f"{url}/a.txt")
+    together = threading.Barrier(2, timeout=60)
+    translate = SimpleHTTPRequestHandler.translate_path
+
+    def waiting(self, path):
+        together.wait()
+        return translate(self, path)
+
+    code = (
+        "import importlib.util as u; s = u.spec_from_file_location('f', {!r}); "
+        "m = u.module_from_spec(s); s.loader.exec_module(m); "
+        "print(m.original(m.File(*{!r}), {!r}, True).read_bytes() == {!r} * 100_000)"
+    ).format(_files.__file__, tuple(file), str(tmp_path / "home"), CONTENTS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SimpleHTTPRequestHandler, "translate_path", waiting)
+        other = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        with other:
+            path = original(file, tmp_path / "home", True)
+            assert other.communicate(timeout=60)[0] == "True\n"
+    assert path.read_bytes() == contents
+    assert [f.name for f in (tmp_path / "home").iterdir()] == ["a.txt"]
+
+
+def test_a_home_that_cannot_be_written_to(tmp_path, served):
+    """The error names the path; what is there already is read."""
+    pytest.importorskip("pooch")
+    folder, url = served
+    (folder / "a.txt").write_bytes(CONTENTS)
+    file = FILE._replace(url=f"{url}/a.txt")
+    (tmp_path / "taken").write_text("a file, not a folder")
+    with pytest.raises(OSError, match=r"taken(?s:.*)Either save .*SKWAVE_DATA"):
+        original(file, tmp_path / "taken" / "home", True)
+    home = tmp_path / "home"
+    home.mkdir()
+    home.chmod(0o500)
+    try:
+        if not os.access(home, os.W_OK):  # root may write everywhere
+            with pytest.raises(OSError, match=r"(?s)home.*Permission.*Either save"):
+                original(file, home, True)
+        home.chmod(0o700)
+        (home / "a.txt").write_bytes(CONTENTS)
+        home.chmod(0o500)
+        assert original(file, home, True) == home / "a.txt"
+    finally:
+        home.chmod(0o700)
 
 
 def test_offline(tmp_path):
