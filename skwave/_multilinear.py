@@ -24,8 +24,9 @@ class MultilinearRegressor(RegressorMixin, BaseEstimator):
 
     ``degree=1`` is a linear model; 2 and 3 add what products of features say, with far fewer
     weights than all products. The loss is the mean square, or absolute, error of the
-    standardised target. Standardise the features too, or better whiten them: it decides how
-    fast Adam gets anywhere.
+    standardised target. Features should be of the order of 1, such as principal components over
+    the standard deviation of the first, or the leading ones whitened: small ones that are
+    whitened are noise, which products raise to a power.
 
     Parameters
     ----------
