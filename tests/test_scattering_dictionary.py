@@ -9,7 +9,7 @@ import torch
 from joblib import Memory
 from sklearn.base import clone
 from sklearn.datasets import load_digits
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -190,6 +190,10 @@ def test_checkpoint_goes_on(digits, tmp_path, monkeypatch, capsys):
     assert "goes on after 2 epochs" in capsys.readouterr().out
     assert resumed.n_epochs_ == 6 and len(resumed.loss_curve_) == 6
     assert resumed.score(X_test, y_test) > 0.9
+    whole = clone(model).set_params(checkpoint=None).fit(X, y)
+    assert resumed.loss_curve_ == whole.loss_curve_
+    assert resumed.validation_loss_curve_ == whole.validation_loss_curve_
+    assert np.array_equal(resumed.predict_proba(X_test), whole.predict_proba(X_test))
     # nothing left to do; other parameters and other labels start anew
     again = clone(model).fit(X, y)
     assert np.array_equal(again.predict_proba(X_test), resumed.predict_proba(X_test))
@@ -231,7 +235,24 @@ def test_interruption_keeps_what_was_learnt(digits, monkeypatch):
     monkeypatch.setattr(ScatteringDictionary, "forward", interrupted)
     model = ScatteringDictionaryClassifier(**TINY).fit(X, y)
     monkeypatch.undo()
-    assert model.n_epochs_ < 4 and model.score(X, y) > 0.3
+    assert model.n_epochs_ == len(model.loss_curve_) == 2 and model.score(X, y) > 0.3
+
+
+@pytest.mark.parametrize("early_stopping", [True, False])
+def test_nan_stops(digits, monkeypatch, early_stopping):
+    X, y, *_ = digits
+    forward, calls = ScatteringDictionary.forward, []
+
+    def broken(self, X, view=0):
+        calls.append(None)
+        return forward(self, X, view) * (float("nan") if len(calls) == 21 else 1)
+
+    monkeypatch.setattr(ScatteringDictionary, "forward", broken)
+    model = ScatteringDictionaryClassifier(**TINY, early_stopping=early_stopping)
+    with pytest.warns(ConvergenceWarning, match="epoch 3 had a loss of nan"):
+        model.fit(X, y)
+    monkeypatch.undo()
+    assert model.n_epochs_ == len(model.loss_curve_) == 2 and model.score(X, y) > 0.3
 
 
 def test_sample_weight(digits):
