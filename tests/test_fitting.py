@@ -49,7 +49,7 @@ def test_seed_of_a_checkpoint():
 
 def test_weights_and_rows():
     X = np.arange(250)
-    assert np.array_equal(relative_weights([1, 0, 2], X[:3]), [1, 0, 2])
+    assert np.array_equal(relative_weights([1, 0, 3], X[:3]), [0.75, 0, 2.25])
     assert np.array_equal(relative_weights(None, X[:3]), [1, 1, 1])
     for weight, match in (([0, 0], "zero"), ([-1, 2], "egative")):
         with pytest.raises(ValueError, match=match):

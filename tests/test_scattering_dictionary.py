@@ -285,6 +285,17 @@ def test_schedule(digits, schedule, monkeypatch):
     assert np.allclose(rates, expected[schedule])
 
 
+def test_parameters_of_scattering_and_training(digits):
+    X, y = digits[0][:100], digits[1][:100]
+    model = ScatteringDictionaryClassifier(**{**TINY, "max_epochs": 1}).fit(X, y)
+    for parameters in (
+        {"max_order": 0}, {"log": True}, {"padding": "zero"}, {"nonlinearity": "rectifier"},
+        {"label_smoothing": 0.2}, {"dropout": 0.0}, {"batch_size": 50}, {"lr": 0.001},
+    ):  # fmt: skip
+        other = clone(model).set_params(**parameters).fit(X, y)
+        assert other.validation_loss_curve_ != model.validation_loss_curve_, parameters
+
+
 def test_randomness(digits, model):
     X, y, X_test, _ = digits
     state = torch.get_rng_state()

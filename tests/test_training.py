@@ -63,6 +63,10 @@ def stop(monkeypatch):
     monkeypatch.undo()
 
 
+def linear():
+    return nn.Sequential(nn.Linear(4, 1), nn.Flatten(0))
+
+
 def weights(net):
     return torch.cat([value.flatten() for value in net.module_.state_dict().values()])
 
@@ -126,6 +130,17 @@ def test_schedule(fit, schedule, expected):
     assert np.allclose([epoch["event_lr"] for epoch in net.history], expected)
 
 
+def test_order_is_drawn_for_each_epoch(fit):
+    net, *_ = fit(linear, lr=1e-9)
+    assert len(set(net.history[:, "batches", 0, "train_loss"])) == 6
+    assert len(set(np.round(net.history[:, "valid_loss"], 5))) == 1
+
+
+def test_weight_decay(fit):
+    net, decayed = (fit(linear, lr=0.1, weight_decay=decay)[0] for decay in (0.0, 5.0))
+    assert weights(decayed).norm() < 0.5 * weights(net).norm()
+
+
 def test_best_weights_are_kept(fit, data):
     net, curve, validation = fit(lr=0.3, schedule=None, max_epochs=8, n_iter_no_change=8)
     assert len(curve) == len(validation) == 8 and validation[-1] > min(validation)
@@ -138,12 +153,12 @@ def test_best_weights_are_kept(fit, data):
     assert validation is None and len(curve) == 6
 
 
-def test_patience_and_tolerance(fit):
-    *_, losses = fit(lr=0.3, schedule=None, max_epochs=40, n_iter_no_change=3)
-    assert len(losses) == np.argmin(losses) + 4 < 40
+def test_patience_and_tolerance(fit, tmp_path):
+    for _ in "ab":  # the second has nothing left to do
+        *_, losses = fit(lr=0.3, schedule=None, max_epochs=40, n_iter_no_change=3, folder=tmp_path)
+        assert len(losses) == np.argmin(losses) + 4 < 40
     slow = {
-        "make": lambda: nn.Sequential(nn.Linear(4, 1), nn.Flatten(0)), "lr": 1e-3,
-        "schedule": None, "max_epochs": 20, "n_iter_no_change": 3,
+        "make": linear, "lr": 1e-3, "schedule": None, "max_epochs": 20, "n_iter_no_change": 3,
     }  # fmt: skip
     *_, losses = fit(**slow)
     assert len(losses) == 20 and 0.7 * losses[0] < losses[-1] < losses[-2] < 0.99 * losses[0]
