@@ -9,7 +9,8 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, check_random_state, validate_data
 
 from skwave._arrays import resolve_device, resolve_dtype
-from skwave._sklearn import Interval, StrOptions, check_sample_weight, fit_context
+from skwave._fitting import relative_weights, split_groups
+from skwave._sklearn import Interval, StrOptions, fit_context
 from skwave.nn import Multilinear
 
 _LOSSES = {"squared_error": torch.nn.MSELoss, "absolute_error": torch.nn.L1Loss}
@@ -168,62 +169,49 @@ class MultilinearRegressor(RegressorMixin, BaseEstimator):
         -------
         self : estimator
             Fitted regressor.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If a loss was not finite. The weights are the best until then.
         """
+        # skorch takes seconds to import
+        from skwave._net import WeightedNet
+        from skwave._training import train
+
         X, y = validate_data(
             self, X, y, dtype=[np.float64, np.float32], y_numeric=True, ensure_min_samples=2
         )
-        X = np.require(X, requirements="W")  # torch warns of a read-only array
-        weight = check_sample_weight(sample_weight, X, ensure_non_negative=True)
-        if not weight.sum() > 0:
-            raise ValueError("sample_weight holds zeros alone: nothing would be learnt.")
-        weight, self._dtype = weight / weight.mean(), X.dtype
+        weight, self._dtype = relative_weights(sample_weight, X), X.dtype
         self._mean = np.average(y, weights=weight)
         self._scale = np.sqrt(np.average((y - self._mean) ** 2, weights=weight)) or 1.0
         target = np.stack([(y - self._mean) / self._scale, weight], 1).astype(X.dtype)
         seed = check_random_state(self.random_state).randint(2**31 - 1)
-        device = resolve_device(self.device, X)
-        devices = [device] if device.type == "cuda" else []
-        with torch.random.fork_rng(devices):
-            torch.manual_seed(seed)
-            self.net_ = self._net(X, device, seed).fit(X, target)
-        self.n_iter_ = len(self.net_.history)
-        self.loss_curve_ = self.net_.history[:, "train_loss"]
-        self.validation_loss_curve_ = (
-            self.net_.history[:, "valid_loss"] if self.early_stopping else None
-        )
-        return self
-
-    def _net(self, X, device, seed):
-        # skorch takes seconds to import
-        from skorch.callbacks import EarlyStopping, LRScheduler
-        from skorch.dataset import ValidSplit
-        from skorch.utils import noop
-
-        from skwave._net import WeightedNet
-
-        callbacks = [("rate", LRScheduler("CosineAnnealingLR", T_max=self.max_iter))]
+        rows = None
         if self.early_stopping:
-            stop = EarlyStopping(
-                patience=self.n_iter_no_change, threshold=self.tol, load_best=True, sink=noop
-            )
-            callbacks.append(("stop", stop))
-        return WeightedNet(
-            Multilinear(X.shape[1], self.n_terms, self.degree).to(resolve_dtype(None, X)),
+            rows = split_groups(len(X), None, self.validation_fraction, seed)
+        self.net_, self.loss_curve_, self.validation_loss_curve_ = train(
+            WeightedNet,
+            lambda: Multilinear(X.shape[1], self.n_terms, self.degree).to(resolve_dtype(None, X)),
+            X,
+            target,
+            rows=rows,
+            seed=seed,
+            device=resolve_device(self.device, X),
+            name=type(self).__name__,
             criterion=_LOSSES[self.loss],
             criterion__reduction="none",
-            optimizer=torch.optim.AdamW,
-            optimizer__weight_decay=self.alpha,
             lr=self.learning_rate_init,
+            weight_decay=self.alpha,
+            schedule="cosine",
             batch_size=self.batch_size,
             max_epochs=self.max_iter,
-            iterator_train__shuffle=True,
-            train_split=ValidSplit(self.validation_fraction, random_state=seed)
-            if self.early_stopping
-            else None,
-            callbacks=callbacks,
-            device=device,
+            n_iter_no_change=self.n_iter_no_change,
+            tol=self.tol,
             verbose=self.verbose,
         )
+        self.n_iter_ = len(self.loss_curve_)
+        return self
 
     def predict(self, X):
         """Predict targets.
