@@ -19,6 +19,7 @@ from skwave.parallel import transform_blocks
 POWERS = (0.0, 0.25, 0.5)
 WIDTHS = (3, 8, 20, 60)
 ALPHAS = tuple(10.0**k for k in range(-12, 0))
+N_COMPONENTS = 400
 N_CHOICE, N_EXACT = 5000, 25_000
 N_QM9 = 130_831
 
@@ -108,10 +109,10 @@ def kernel_ridge(F, counts, y, train, test, choice=None):
     if choice is None:
         part = np.random.default_rng(0).permutation(train)[:N_CHOICE]
         choice = choose(F, residual, *train_test_split(part, test_size=0.2, random_state=0))
-        choice = (*choice[:2], None if len(train) > N_CHOICE else choice[2])
-    if choice[2] is None:
+        choice = (*choice, len(train) > N_CHOICE)
+    if choice[3]:
         n = min(4 * len(train) // 5, 20_000)
-        choice = (*choice[:2], regulariser(F, residual, train[:n], train[n:][:2500], *choice[:2]))
+        choice = regulariser(F, residual, train[:n], train[n:][:2500], *choice[:3])
     parts = np.array_split(train, math.ceil(len(train) / N_EXACT))
     found = [kernel_predictions(F, residual, part, test, choice) for part in parts]
     return np.mean(found, 0) + linear.predict(counts[test]), choice
@@ -153,7 +154,7 @@ def weights_of(K, alpha, y):
 
 def kernel_predictions(F, residual, train, test, choice):
     """Predictions of one Gaussian kernel."""
-    power, width, alpha = choice
+    power, width, alpha, _ = choice
     K, P = kernels(F, train, test, power, width)
     return (P @ weights_of(K, alpha, residual[train]))[:, 0].numpy()
 
@@ -182,10 +183,11 @@ def choose(F, residual, train, valid):
     return min(found, key=found.get)
 
 
-def regulariser(F, residual, train, valid, power, width):
-    """The regulariser that is best on a large part."""
-    found = validated(F, residual, train, valid, power, width, ALPHAS[:5])
-    return min(found, key=found.get)
+def regulariser(F, residual, train, valid, power, width, alpha):
+    """The choice with the regulariser that is best on a large part, from one on a small part."""
+    alphas = [a for a in ALPHAS if a < 20 * alpha]
+    found = validated(F, residual, train, valid, power, width, alphas)
+    return power, width, min(found, key=found.get), False
 
 
 def gaussian_kernel(A, B, gamma):
@@ -216,14 +218,20 @@ def gamma_of(width, A):
 
 
 def multilinear(F, counts, y, train, test, choice=None):
-    """Multilinear regression of degree 3 on whitened components."""
-    model = make_pipeline(
+    """Multilinear regression of degree 2 on principal components, as large as they are."""
+    linear = LinearRegression().fit(counts[train], y[train])
+    pca = make_pipeline(
         StandardScaler(),
-        PCA(400, whiten=True, svd_solver="randomized", random_state=0),
-        MultilinearRegressor(3, 64, learning_rate_init=2e-3, random_state=0),
+        PCA(min(N_COMPONENTS, F.shape[1]), svd_solver="randomized", random_state=0),
     )
-    model.fit(F[train].astype(np.float32), y[train])
-    return model.predict(F[test].astype(np.float32)), None
+    Z = pca.fit_transform(F[train])
+    scale = Z[:, 0].std()
+    model = MultilinearRegressor(
+        2, 32, learning_rate_init=2e-3, n_iter_no_change=50, random_state=0
+    )
+    model.fit(np.float32(Z / scale), y[train] - linear.predict(counts[train]))
+    residual = model.predict(np.float32(pca.transform(F[test]) / scale))
+    return linear.predict(counts[test]) + residual, None
 
 
 HEADS = {"ridge": ridge, "kernel ridge": kernel_ridge, "multilinear": multilinear}

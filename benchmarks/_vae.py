@@ -6,10 +6,11 @@ import numpy as np
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import EarlyStopping, LRScheduler
+from skorch.dataset import ValidSplit
 from skorch.utils import noop
 from torch import nn
 
-from skwave._net import Rows, as_batch, fixed_split
+from skwave._training import Rows
 from skwave.nn import ConvolutionalDecoder
 
 
@@ -60,9 +61,9 @@ def fit_vae(X, rows, *, d, J, channels, max_epochs, lr=2e-3, batch_size=128, see
         max_epochs=max_epochs,
         dataset=Rows,
         iterator_train__shuffle=True,
-        iterator_train__collate_fn=as_batch,
-        iterator_valid__collate_fn=as_batch,
-        train_split=lambda dataset, y: fixed_split(dataset, y, *rows),
+        iterator_train__collate_fn=tuple,
+        iterator_valid__collate_fn=tuple,
+        train_split=ValidSplit([rows]),
         callbacks=[
             LRScheduler("CosineAnnealingLR", T_max=max_epochs),
             EarlyStopping(patience=5, load_best=True, sink=noop),

@@ -59,7 +59,7 @@ def handed_on(head, n, choice):
     """What a choice of ``n`` samples says to more of them."""
     if n < N_CHOICE:
         return None
-    return (*choice[:2], None) if head == "kernel ridge" and n < N_EXACT else choice
+    return (*choice[:3], n < N_EXACT) if head == "kernel ridge" else choice
 
 
 def table(rows, n_test):

@@ -6,9 +6,10 @@ it comes, and not made again. Targets are ``cosmic_web/0`` to ``/19``, ``iso``, 
 textures, and ``turbulence``. J=5, L=4, 256 by 256 pixels, float32, one thread.
 
 Distances are those of `skwave.validation.texture_report`: z-scores by the scatter of 19 other
-maps for the cosmic web, whose own distances are the row "real maps"; by that of the three other
-quarters for the vorticity; relative errors for textures, of which there is one image. Samples of
-non-periodic images are periodic, and compared as if they were not.
+maps for the cosmic web, whose own distances are the row "real maps"; relative errors for the
+vorticity, whose real maps are the three other quarters of an image, too few for a scatter, and for
+textures, of which there is one image. Samples of non-periodic images are periodic, and compared as
+if they were not.
 
 ``turbulence`` is the spectral norm of the error of a covariance over that of the covariance,
 normalised by its diagonal, of vectors of phase harmonics of pixels around each other (see
@@ -22,6 +23,8 @@ import os
 import time
 import warnings
 
+import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from _bench import RESULTS, earlier, save
@@ -29,6 +32,7 @@ from _bench import RESULTS, earlier, save
 from skwave import MaxEntTextureModel
 from skwave.datasets import fetch_textures, make_turbulence
 from skwave.functional.fields import Fields, field_plan
+from skwave.plotting import TextureDisplay
 from skwave.validation import texture_report
 
 J, L, SIZE = 5, 4, 256
@@ -82,7 +86,8 @@ def make(target, family, seed, max_iter):
     start = time.process_time()
     sample = model.sample(1)
     seconds = time.process_time() - start
-    report = texture_report(real, sample, target=index, periodic=periodic)
+    unit = "z-score" if len(real) > 8 else "relative error"
+    report = texture_report(real, sample, target=index, periodic=periodic, unit=unit)
     row = {
         "family": family,
         "seed": seed,
@@ -97,25 +102,18 @@ def make(target, family, seed, max_iter):
         "real_copying": float(report.real_copying.max()) if len(report.real_copying) else None,
     }
     if seed == 0:
-        draw(target, family, real, index, periodic, sample, model.loss_curve_[:, 0])
+        display = TextureDisplay(
+            report,
+            real=real,
+            synthetic=sample,
+            target=index,
+            periodic=periodic,
+            loss_curve=model.loss_curve_[:, 0],
+        ).plot()
+        name = f"texture_{target.replace('/', '_')}_{family.replace('+', '_')}.png"
+        display.figure_.savefig(RESULTS / name, dpi=70)
+        plt.close(display.figure_)
     return row
-
-
-def draw(target, family, real, index, periodic, sample, loss_curve):
-    """Figure of a target and a sample."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    from skwave.plotting import TextureDisplay
-
-    display = TextureDisplay.from_maps(
-        real, sample, target=index, periodic=periodic, loss_curve=loss_curve
-    )
-    name = f"texture_{target.replace('/', '_')}_{family.replace('+', '_')}.png"
-    display.figure_.savefig(RESULTS / name, dpi=70)
-    plt.close(display.figure_)
 
 
 def foveal(x, plan, stride=8, reach=2):
@@ -227,6 +225,7 @@ def main():
     parser.add_argument("--max-iter", type=int, default=100)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    matplotlib.use("Agg")
     warnings.simplefilter("ignore")
     found = earlier("texture_quality")
     for target in arguments.targets:

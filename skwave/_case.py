@@ -1,22 +1,15 @@
 """Generative autoencoder whose encoder is known and whose decoder is a chain of dictionaries."""
 
-from math import ceil, prod
+from math import prod
 from numbers import Integral, Real
 from pathlib import Path
 from typing import ClassVar
 
-import joblib
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.linear_model import Ridge
-from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit
-from sklearn.utils.validation import (
-    check_consistent_length,
-    check_is_fitted,
-    check_memory,
-    check_random_state,
-)
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, check_random_state
 
 from skwave._arrays import (
     from_tensor,
@@ -26,26 +19,13 @@ from skwave._arrays import (
     validate_array,
     validate_features,
 )
-from skwave._case_codes import code_report, fit_embedding, fit_sampler
+from skwave._case_codes import code_report, draw_codes, fit_embedding, fit_sampler, to_sphere
 from skwave._case_layers import average_blocks
-from skwave._scattering import ScatteringTransformer
+from skwave._fitting import cached_transform, draw_seed, fit_scattering, split_groups
 from skwave._sklearn import Interval, StrOptions, fit_context
-from skwave.functional.dictionaries import coherence
-from skwave.nn import ConvolutionalDecoder, DictionaryDecoder
 
 _ROWS = 500  # decoded at once
-_OF_TRAINING = (
-    *("loss", "scale_weight", "latent_noise", "lr", "weight_decay", "schedule", "batch_size"),
-    *("max_epochs", "n_iter_no_change", "verbose"),
-)
 _PARTS = ("train", "validation")
-_NOT_OF_THE_RESULT = ("checkpoint", "device", "memory", "verbose", "sampler")
-
-
-def _scatter(scattering, X):
-    # a function of its own, which joblib caches
-    S = scattering.transform(X)
-    return S.detach().cpu().numpy() if isinstance(S, torch.Tensor) else np.asarray(S)
 
 
 class CASEGenerator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -350,34 +330,27 @@ class CASEGenerator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
             If the loss was not finite. The decoder is the best until then.
         """
         X = self._validate(X, reset=True)
-        self._check_parameters()
-        parameters = {name: getattr(self, name) for name in ("J", "L", "nonlinearity", "shape")}
-        scattering = ScatteringTransformer(
-            ndim=2, max_order=1, device=self.device, dtype=self.dtype, **parameters
-        )
-        self.scattering_ = scattering.fit(X)
-        dtype = resolve_dtype(self.dtype, X)
-        seed = check_random_state(self.random_state).randint(2**31 - 1)
-        rows = self._split(X, groups, seed)
-        S = self._coefficients(X)
+        self._check_atoms()
+        check_consistent_length(X, groups)
+        seed = draw_seed(self)
+        self.scattering_ = fit_scattering(self, X, max_order=1)
+        self._check_channels()
+        rows = None
+        if self.early_stopping and self.decoder != "linear":
+            rows = split_groups(len(X), groups, self.validation_fraction, seed)
+        S = cached_transform(self, X)
+        n_positions = prod(self.scattering_.output_shape_[2:])
         self.embedding_, Z = fit_embedding(
-            S,
-            self.n_components,
-            self.gaussianize,
-            self.whiten,
-            prod(self.scattering_.output_shape_[2:]),
-            seed,
+            S, self.n_components, self.gaussianize, self.whiten, n_positions, seed
         )
         self.sample_shape_ = tuple(X.shape[1:])
-        images = to_tensor(X, dtype, "cpu").detach().flatten(1).numpy()
+        images = to_tensor(X, resolve_dtype(self.dtype, X), "cpu").detach().flatten(1).numpy()
         self.data_range_ = float(images.min()), float(images.max())
         self._fit_linear(Z, images)
         self._sampler = fit_sampler(Z, self.sampler == "mixture", seed)
         parts = {"train": slice(None)} if rows is None else dict(zip(_PARTS, rows, strict=True))
         self.latent_report_ = {name: code_report(Z[part]) for name, part in parts.items()}
-        device = resolve_device(self.device, X)
-        residual = images - self._linear(Z)
-        self._train(Z, residual.reshape(-1, *self._image_shape), rows, seed, device)
+        self._fit_network(Z, images - self._linear(Z), rows, seed, resolve_device(self.device, X))
         return self
 
     def _validate(self, X, reset):
@@ -399,41 +372,21 @@ class CASEGenerator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
                 )
         return X
 
-    def _check_parameters(self):
+    def _check_atoms(self):
         atoms = self.n_atoms
         if len(atoms) != 2 or not all(isinstance(n, Integral) and n > 0 for n in atoms):
             raise ValueError(
                 f"n_atoms={atoms!r} must be two positive integers: the atoms of the fully "
                 "connected dictionary, and of each convolutional one."
             )
-        if self.checkpoint is not None and not isinstance(self.random_state, Integral):
-            raise ValueError(
-                f"checkpoint needs an integer as random_state, not {self.random_state!r}: a fit "
-                "that goes on must set the same images apart."
-            )
 
-    def _split(self, X, groups, seed):
-        # rows to train on and rows set apart
-        n = len(X)
-        if groups is not None:
-            groups = np.asarray(groups)
-            check_consistent_length(X, groups)
-            n = len(np.unique(groups))
-        if not self.early_stopping or self.decoder == "linear":
-            return None
-        if n < 2:
+    def _check_channels(self):
+        C = self.scattering_.n_channels_
+        if self.decoder == "dictionary" and self.channels < C:
             raise ValueError(
-                f"early_stopping sets images apart, but there is 1 {'group' * (groups is not None)}"
-                f"{'sample' * (groups is None)}: give more, or early_stopping=False."
+                f"channels={self.channels} is less than the {C} channels of the images, which are "
+                f"the first maps of each scale: use channels >= {C}."
             )
-        n_test = min(ceil(self.validation_fraction * n), n - 1)
-        split = ShuffleSplit if groups is None else GroupShuffleSplit
-        return next(
-            split(1, test_size=n_test, random_state=seed).split(np.empty(len(X)), None, groups)
-        )
-
-    def _coefficients(self, X):
-        return check_memory(self.memory).cache(_scatter)(self.scattering_, X)
 
     @property
     def _image_shape(self):
@@ -451,74 +404,22 @@ class CASEGenerator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     def _linear(self, Z):
         return Z @ self.coef_.T + self.intercept_
 
-    def _network(self, Z):
-        d, (C, *shape) = Z.shape[1], self._image_shape
-        dtype = resolve_dtype(None, Z)
-        if self.decoder == "convolutional":
-            net = ConvolutionalDecoder(d, C, shape, self.J, channels=self.channels)
-            return net.to(dtype)
-        if self.channels < C:
-            raise ValueError(
-                f"channels={self.channels} is less than the {C} channels of the images, which are "
-                f"the first maps of each scale: use channels >= {C}."
-            )
-        net = DictionaryDecoder(
-            d, C, shape, self.J, channels=self.channels, n_components=tuple(self.n_atoms),
-            n_iter=self.n_iter, alpha=self.alpha,
-        ).to(dtype)  # fmt: skip
-        net.calibrate(torch.from_numpy(Z[:_ROWS]))
-        return net
-
-    def _train(self, Z, R, rows, seed, device):
-        self.net_, self.n_parameters_, self.n_epochs_ = None, 0, 0
+    def _fit_network(self, Z, R, rows, seed, device):
+        self.net_, self.n_parameters_ = None, 0
         self.loss_curve_, self.validation_loss_curve_ = [], None if rows is None else []
         self.dictionaries_, self.sparsity_, self.coherence_ = [], [], []
-        if self.decoder == "linear":
-            return
-        from skwave._case_net import train_decoder  # skorch takes seconds to import
+        if self.decoder != "linear":
+            from skwave._case_net import describe, train_decoder  # skorch takes seconds to import
 
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            torch.manual_seed(seed)
-            module = self._network(Z)
-            self.net_ = train_decoder(
-                module,
-                Z,
-                np.ascontiguousarray(R),
-                J=self.J,
-                rows=rows,
-                seed=seed,
-                folder=self._folder(Z, R),
-                device=device,
-                autocast=self.mixed_precision and device.type == "cuda",
-                name=type(self).__name__,
-                **{name: getattr(self, name) for name in _OF_TRAINING},
+            R = np.ascontiguousarray(R.reshape(-1, *self._image_shape))
+            self.net_, self.loss_curve_, self.validation_loss_curve_ = train_decoder(
+                self, Z, R, rows, seed, device
             )
-        history = self.net_.history
-        self.n_parameters_ = sum(p.numel() for p in module.parameters())
-        self.loss_curve_ = history[:, "train_loss"] if history else []
+            module = self.net_.module_
+            self.n_parameters_ = sum(p.numel() for p in module.parameters())
+            if self.decoder == "dictionary":
+                self.dictionaries_, self.sparsity_, self.coherence_ = describe(module, Z)
         self.n_epochs_ = len(self.loss_curve_)
-        if rows is not None:
-            self.validation_loss_curve_ = history[:, "valid_loss"] if history else []
-        if self.decoder == "dictionary":
-            self._summarise(Z)
-
-    def _folder(self, Z, R):
-        # named by what decides the result; of the data, some rows
-        if self.checkpoint is None:
-            return None
-        parameters = {k: v for k, v in self.get_params().items() if k not in _NOT_OF_THE_RESULT}
-        some = slice(None, None, ceil(len(Z) / 100))
-        return Path(self.checkpoint) / joblib.hash((parameters, len(Z), Z[some], R[some]))
-
-    def _summarise(self, Z):
-        module = self.net_.module_.eval()
-        with torch.no_grad():
-            z = torch.from_numpy(Z[:_ROWS]).to(self.net_.device)
-            codes = module.chain(z)[1]
-            stages = range(self.J, -1, -1)  # so that lists are in the order of scales
-            self.dictionaries_ = [module.atoms(s).cpu().numpy() for s in stages]
-            self.sparsity_ = [float((codes[s] > 0).float().mean()) for s in stages]
-            self.coherence_ = [float(coherence(module.stages[s].atoms())) for s in stages]
 
     def transform(self, X):
         """Encode images.
@@ -540,7 +441,7 @@ class CASEGenerator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         """
         check_is_fitted(self)
         X = self._validate(X, reset=False)
-        Z = self.embedding_(self._coefficients(X))
+        Z = self.embedding_(cached_transform(self, X))
         return from_tensor(torch.from_numpy(Z).to(resolve_device(None, X)), X)
 
     def inverse_transform(self, X):
@@ -627,23 +528,9 @@ class CASEGenerator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
             raise ValueError(f"n_samples must be a positive integer, got {n_samples!r}.")
         sampler = self.sampler if sampler is None else sampler
         rng = check_random_state(self.random_state if random_state is None else random_state)
-        if hasattr(sampler, "sample"):
-            Z = sampler.sample(n_samples)
-            Z = Z[0] if isinstance(Z, tuple) else Z
-        elif sampler == "mixture" and self._sampler.mixture is None:
-            raise ValueError(
-                "sampler='mixture' was not fitted: give it as a parameter before fit, or a fitted "
-                "GaussianMixture here."
-            )
-        elif sampler in ("normal", "norm", "mixture"):
-            Z = self._sampler(n_samples, sampler, rng)
-        else:
-            raise ValueError(
-                f"sampler={sampler!r} must be 'normal', 'norm', 'mixture', or an estimator with a "
-                "method sample."
-            )
+        Z = draw_codes(self._sampler, n_samples, sampler, rng)
         if self.gaussianize == "sphere":
-            Z = Z * np.sqrt(Z.shape[1]) / np.linalg.norm(Z, axis=1, keepdims=True)
+            Z = to_sphere(Z)
         return self.inverse_transform(Z)
 
     def interpolate(self, X, Y, n_steps=10):

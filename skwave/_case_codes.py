@@ -51,8 +51,7 @@ class Embedding:
         """
         Z = self.pca.transform(S if self.scale is None else compress(S, self.scale))
         if self.gaussianize == "sphere":
-            norms = np.linalg.norm(Z, axis=1, keepdims=True)
-            return np.sqrt(Z.shape[1]) * Z / np.where(norms > 0, norms, 1)
+            return to_sphere(Z)
         if self.gaussianize == "quantile":
             normal = ndtri(_levels(len(self.quantiles)))
             columns = zip(Z.T, self.quantiles.T, strict=True)
@@ -62,6 +61,23 @@ class Embedding:
 
 def _levels(n):
     return (np.arange(n) + 0.5) / n
+
+
+def to_sphere(Z):
+    r"""Codes over their norms, times :math:`\sqrt{d}`.
+
+    Parameters
+    ----------
+    Z : ndarray, shape (n_samples, d)
+        Codes.
+
+    Returns
+    -------
+    Z : ndarray, shape (n_samples, d)
+        Of the same type; zero stays zero.
+    """
+    norms = np.linalg.norm(Z, axis=1, keepdims=True)
+    return Z.shape[1] ** 0.5 * Z / np.where(norms > 0, norms, 1)
 
 
 def compress(S, scale):
@@ -217,6 +233,41 @@ def fit_sampler(Z, mixture, seed):
             tol=1e-2, random_state=seed,
         ).fit(Z.astype(np.float64)).set_params(random_state=None)  # fmt: skip
     return Sampler(deviation, norms, model)
+
+
+def draw_codes(fitted, n_samples, sampler, rng):
+    """Draw codes from the distribution that was fitted, or from another.
+
+    Parameters
+    ----------
+    fitted : Sampler
+        Of the training codes.
+    n_samples : int
+        How many.
+    sampler : {"normal", "norm", "mixture"} or estimator
+        Distribution, or an estimator with a method ``sample``.
+    rng : RandomState
+        Source of randomness, but for an estimator.
+
+    Returns
+    -------
+    Z : ndarray, shape (n_samples, n_components)
+        Codes.
+    """
+    if hasattr(sampler, "sample"):
+        Z = sampler.sample(n_samples)
+        return Z[0] if isinstance(Z, tuple) else Z
+    if sampler not in ("normal", "norm", "mixture"):
+        raise ValueError(
+            f"sampler={sampler!r} must be 'normal', 'norm', 'mixture', or an estimator with a "
+            "method sample."
+        )
+    if sampler == "mixture" and fitted.mixture is None:
+        raise ValueError(
+            "sampler='mixture' was not fitted: give it as a parameter before fit, or a fitted "
+            "GaussianMixture here."
+        )
+    return fitted(n_samples, sampler, rng)
 
 
 def code_report(Z):

@@ -7,21 +7,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, conv_transpose2d, interpolate, unfold
 
-from skwave.functional.prox import normalise_atoms
+from skwave._dictionary_layers import ISTC
 from skwave.functional.sparse import istc, lipschitz
 
 _KERNEL = 3  # positions of a coarse patch along an axis
 
 
-class DictionaryStage(nn.Module):
+class DictionaryStage(ISTC):
     r"""Vectors coded by ISTC in one dictionary, and decoded in another of the same atoms.
 
-    .. math:: a = \arg\min_{a \ge 0} \tfrac12\|y - aA\|^2 + \alpha\|a\|_1, \qquad \hat x = aB
+    .. math:: a = \arg\min_{a \ge 0} \tfrac12\|y - aD\|^2 + \alpha\|a\|_1, \qquad \hat x = aB
 
-    The rows of :math:`A` are what an observation :math:`y` sees of the atoms, of norm 1, and those
-    of :math:`B` the atoms themselves, or what is not seen of them. :math:`A`, :math:`B`, the last
-    threshold :math:`\alpha` and the step are learned through :math:`N` steps of
-    `skwave.functional.sparse.istc`.
+    The rows of :math:`D` are what an observation :math:`y` sees of the atoms, of norm 1, and those
+    of :math:`B` the atoms themselves, or what is not seen of them. All of `ISTC` is learned, and
+    :math:`B` and the step as well.
 
     Parameters
     ----------
@@ -49,29 +48,10 @@ class DictionaryStage(nn.Module):
     """
 
     def __init__(self, n_observed, n_decoded, n_components, n_iter=4, *, alpha=0.1):
-        super().__init__()
-        self.n_iter = n_iter
-        A = normalise_atoms(torch.randn(n_components, n_observed))
-        self.A = nn.Parameter(A)
+        super().__init__(n_observed, n_components, n_iter, alpha=alpha)
         self.B = nn.Parameter(torch.randn(n_components, n_decoded) / n_components**0.5)
-        self.log_alpha = nn.Parameter(torch.tensor(float(alpha)).log())
-        # from 1/|A|^2 on, where the objective falls at each step, it is learned
-        self.log_step = nn.Parameter(-lipschitz(A).clamp(min=1).log())
-
-    @property
-    def alpha(self):  # numpydoc ignore=RT01
-        """Last threshold."""
-        return self.log_alpha.exp()
-
-    def atoms(self) -> Tensor:
-        """What an observation sees of the atoms.
-
-        Returns
-        -------
-        A : Tensor, shape (n_components, n_observed)
-            Rows of norm 1.
-        """
-        return normalise_atoms(self.A)
+        # from 1/|D|^2 on, where the objective falls at each step, it is learned
+        self.log_step = nn.Parameter(-lipschitz(self.D.detach()).clamp(min=1).log())
 
     def codes(self, y: Tensor) -> Tensor:
         """Sparse codes of observations.

@@ -124,7 +124,7 @@ def moment_name(row, n_channels, n_phases=None) -> str:
     elif row.group == "L":
         names = ["L", f"j{row.j1}", f"k{row.k1}{row.k2}"]
     elif row.group == "B":
-        names = ["B", f"j{row.j1}", f"j{row.j2}", f"j{row.j3}"]
+        names = ["B", f"h{row.j1}", f"h{row.j2}", f"h{row.j3}"]
     else:
         names = [row.group]
         last = (

@@ -1,6 +1,5 @@
 """Multilinear regression as a scikit-learn estimator."""
 
-from math import ceil
 from numbers import Integral, Real
 from typing import ClassVar
 
@@ -15,7 +14,9 @@ from sklearn.utils.validation import (
 )
 
 from skwave._arrays import naming, resolve_device, resolve_dtype
-from skwave._sklearn import Interval, StrOptions, check_sample_weight, fit_context
+from skwave._fitting import relative_weights, split_groups
+from skwave._sklearn import Interval, StrOptions, fit_context
+from skwave._stored import net_from_arrays, net_to_arrays
 from skwave.nn import Multilinear
 
 _LOSSES = {"squared_error": torch.nn.MSELoss, "absolute_error": torch.nn.L1Loss}
@@ -30,8 +31,9 @@ class MultilinearRegressor(RegressorMixin, BaseEstimator):
 
     ``degree=1`` is a linear model; 2 and 3 add what products of features say, with far fewer
     weights than all products. The loss is the mean square, or absolute, error of the
-    standardised target. Standardise the features too, or better whiten them: it decides how
-    fast Adam gets anywhere.
+    standardised target. Features should be of the order of 1, such as principal components over
+    the standard deviation of the first, or the leading ones whitened: small ones that are
+    whitened are noise, which products raise to a power.
 
     Parameters
     ----------
@@ -174,104 +176,64 @@ class MultilinearRegressor(RegressorMixin, BaseEstimator):
         -------
         self : estimator
             Fitted regressor.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If a loss was not finite. The weights are the best until then.
         """
+        # skorch takes seconds to import
+        from skwave._net import WeightedNet
+        from skwave._training import train
+
         with naming("y", "real, finite numbers, shape (n_samples,)"):
             y = validate_data(self, y=y, y_numeric=True).astype(np.float64)
         with naming("X", "real, finite numbers, shape (n_samples, n_features)"):
             X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
         check_consistent_length(X, y)
-        X = np.require(X, requirements="W")  # torch warns of a read-only array
-        weight = check_sample_weight(sample_weight, X, ensure_non_negative=True)
-        if not weight.sum() > 0:
-            raise ValueError("sample_weight holds zeros alone: nothing would be learnt.")
-        weight, self._dtype = weight / weight.mean(), X.dtype.name
+        weight, self._dtype = relative_weights(sample_weight, X), X.dtype.name
         self._mean = np.average(y, weights=weight)
         self._scale = np.sqrt(np.average((y - self._mean) ** 2, weights=weight)) or 1.0
         target = np.stack([(y - self._mean) / self._scale, weight], 1).astype(X.dtype)
-        if self.early_stopping and ceil(self.validation_fraction * len(X)) >= len(X):
-            raise ValueError(
-                f"validation_fraction={self.validation_fraction!r} of {len(X)} samples leaves none "
-                "to train on: lower it, or use early_stopping=False."
-            )
         seed = check_random_state(self.random_state).randint(2**31 - 1)
-        device = resolve_device(self.device, X)
-        devices = [device] if device.type == "cuda" else []
-        with torch.random.fork_rng(devices):
-            torch.manual_seed(seed)
-            module = Multilinear(X.shape[1], self.n_terms, self.degree)
-            net = self._net(module.to(resolve_dtype(None, X)), device, seed)
-            self.net_ = net.fit(X, target)
-        if not all(p.isfinite().all() for p in self.net_.module_.parameters()):
-            raise ValueError(
-                f"training with learning_rate_init={self.learning_rate_init!r} and alpha="
-                f"{self.alpha!r} diverged: weights are not finite. Lower them, or standardise X."
-            )
-        # an epoch that was interrupted has no losses
-        epochs = [epoch for epoch in self.net_.history if "train_loss" in epoch]
-        self.n_iter_ = len(epochs)
-        self.loss_curve_ = [epoch["train_loss"] for epoch in epochs]
-        self.validation_loss_curve_ = (
-            [epoch["valid_loss"] for epoch in epochs] if self.early_stopping else None
-        )
-        return self
-
-    def _net(self, module, device, seed=None):
-        # skorch takes seconds to import
-        from skorch.callbacks import EarlyStopping, LRScheduler
-        from skorch.dataset import ValidSplit
-        from skorch.utils import noop
-
-        from skwave._net import WeightedNet
-
-        callbacks = [("rate", LRScheduler("CosineAnnealingLR", T_max=self.max_iter))]
+        rows = None
         if self.early_stopping:
-            stop = EarlyStopping(
-                patience=self.n_iter_no_change, threshold=self.tol, load_best=True, sink=noop
-            )
-            callbacks.append(("stop", stop))
-        return WeightedNet(
-            module,
+            rows = split_groups(len(X), None, self.validation_fraction, seed)
+        self.net_, self.loss_curve_, self.validation_loss_curve_ = train(
+            WeightedNet,
+            lambda: Multilinear(X.shape[1], self.n_terms, self.degree).to(resolve_dtype(None, X)),
+            X,
+            target,
+            rows=rows,
+            seed=seed,
+            device=resolve_device(self.device, X),
+            name=type(self).__name__,
             criterion=_LOSSES[self.loss],
             criterion__reduction="none",
-            optimizer=torch.optim.AdamW,
-            optimizer__weight_decay=self.alpha,
             lr=self.learning_rate_init,
+            weight_decay=self.alpha,
+            schedule="cosine",
             batch_size=self.batch_size,
             max_epochs=self.max_iter,
-            iterator_train__shuffle=True,
-            train_split=ValidSplit(self.validation_fraction, random_state=seed)
-            if self.early_stopping
-            else None,
-            callbacks=callbacks,
-            device=device,
+            n_iter_no_change=self.n_iter_no_change,
+            tol=self.tol,
             verbose=self.verbose,
         )
+        self.n_iter_ = len(self.loss_curve_)
+        return self
 
     def __getstate__(self):
-        # weights as arrays, which every format holds and every device reads
-        state = dict(super().__getstate__())
-        if "net_" in state:
-            net = state.pop("net_")
-            weights = net.module_.state_dict()
-            state["_weights"] = {name: w.cpu().numpy() for name, w in weights.items()}
-            state["_epochs"] = [
-                {name: value for name, value in epoch.items() if name != "batches"}
-                for epoch in net.history
-            ]
-        return state
+        return net_to_arrays(super().__getstate__())
 
     def __setstate__(self, state):
         state = dict(state)
         weights, epochs = state.pop("_weights", None), state.pop("_epochs", None)
         super().__setstate__(state)
         if weights is not None:
-            weights = {name: torch.tensor(w) for name, w in weights.items()}
             degree, n_features, n_terms = weights["weight"].shape
-            with torch.random.fork_rng(devices=[]):
-                module = Multilinear(n_features, n_terms, degree)
-            module.to(weights["weight"].dtype).load_state_dict(weights)
-            self.net_ = self._net(module, "cpu").initialize()
-            self.net_.history.extend(epochs)
+            self.net_ = net_from_arrays(
+                lambda: Multilinear(n_features, n_terms, degree), weights, epochs
+            )
 
     def predict(self, X):
         """Predict targets.

@@ -1,75 +1,41 @@
 """Classifier of images by sparse codes of scattering coefficients, trained end to end."""
 
 import warnings
-from math import ceil
 from numbers import Integral, Real
 from pathlib import Path
 from typing import ClassVar
 
-import joblib
 import numpy as np
 import torch
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import gen_batches
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import (
-    check_consistent_length,
-    check_is_fitted,
-    check_memory,
-    check_random_state,
-    validate_data,
-)
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
 from skwave._arrays import resolve_device, resolve_dtype, validate_array
+from skwave._dictionary_network import describe, make_network
 from skwave._feature_maps import channel_scales, feature_views
+from skwave._fitting import (
+    cached_transform,
+    draw_seed,
+    fit_scattering,
+    relative_weights,
+    some_rows,
+    split_classes,
+    training_parameters,
+    transform,
+)
 from skwave._scattering import ScatteringTransformer
-from skwave._sklearn import Interval, StrOptions, check_sample_weight, fit_context
-from skwave.functional.dictionaries import coherence
-from skwave.functional.prox import normalise_atoms
-from skwave.nn import ISTC, PhaseCollapse, Rectifier, ScatteringDictionary, TightFrame
+from skwave._sklearn import Interval, StrOptions, fit_context
+from skwave._stored import from_arrays, to_arrays
 
 _ROWS = 1000  # of a prediction at once
-_OF_SCATTERING = ("J", "L", "max_order", "nonlinearity", "padding", "log", "shape", "dtype")
+_OF_SCATTERING = ("L", "max_order", "nonlinearity", "padding", "log", "shape")
 _OF_NETWORK = (
     *("block", "n_iter", "alpha", "learn_dictionary", "projection", "n_components"),
     *("kernel_size", "stride", "pool", "classifier", "n_hidden", "dropout"),
 )
-_OF_TRAINING = (
-    *("lr", "weight_decay", "schedule", "label_smoothing", "batch_size", "max_epochs"),
-    *("early_stopping", "validation_fraction", "n_iter_no_change", "verbose"),
-)
-_NOT_OF_THE_RESULT = ("checkpoint", "device", "memory", "verbose")
-
-
-def _transform(scattering, X):
-    # a function of its own, which joblib caches
-    S = scattering.transform(X)
-    return S.detach().cpu().numpy() if isinstance(S, torch.Tensor) else np.asarray(S)
-
-
-def _network(
-    *, mean, scale, views, n_classes, block, n_iter, alpha, learn_dictionary, projection,
-    n_components, classifier, n_hidden, **others,
-):  # fmt: skip
-    steps = {"n_iter": n_iter, "alpha": alpha, "learn_dictionary": learn_dictionary}
-    layer, parameters = {
-        "istc": (ISTC, steps),
-        "istc_free": (ISTC, {**steps, "free": True}),
-        "tight_frame": (TightFrame, {"alpha": alpha}),
-        "relu": (Rectifier, {}),
-        "phase_collapse": (PhaseCollapse, {}),
-        None: (lambda *n: None, {}),
-    }[block]
-    return ScatteringDictionary(
-        *(torch.tensor(array) for array in (mean, scale, views)),  # copies, to be written to
-        layer(projection, n_components, **parameters),
-        projection,
-        n_components,
-        n_classes,
-        n_hidden=n_hidden if classifier == "mlp" else 0,
-        **others,
-    )
 
 
 class ScatteringDictionaryClassifier(ClassifierMixin, BaseEstimator):
@@ -234,25 +200,25 @@ class ScatteringDictionaryClassifier(ClassifierMixin, BaseEstimator):
     """
 
     _parameter_constraints: ClassVar[dict] = {
+        **{name: ScatteringTransformer._parameter_constraints[name] for name in _OF_SCATTERING},
         "J": [Interval(Integral, 1, None, closed="left")],
-        "L": [Interval(Integral, 1, None, closed="left")],
-        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "n_components": [Interval(Integral, 1, 2**20, closed="both")],
         "block": [
             StrOptions({"istc", "istc_free", "tight_frame", "relu", "phase_collapse"}),
             None,
         ],
-        "n_iter": [Interval(Integral, 1, None, closed="left")],
+        "n_iter": [Interval(Integral, 1, 1000, closed="both")],
         "alpha": [Interval(Real, 0, None, closed="neither")],
         "learn_dictionary": ["boolean"],
-        "projection": [Interval(Integral, 1, None, closed="left")],
-        "kernel_size": [Interval(Integral, 1, None, closed="left")],
+        "projection": [Interval(Integral, 1, 2**16, closed="both")],
+        "kernel_size": [Interval(Integral, 1, 64, closed="both")],
         "stride": [Interval(Integral, 1, None, closed="left")],
         "pool": [Interval(Integral, 1, None, closed="left")],
         "classifier": [StrOptions({"linear", "mlp"})],
-        "n_hidden": [Interval(Integral, 1, None, closed="left")],
+        "n_hidden": [Interval(Integral, 1, 2**20, closed="both")],
         "memory": [str, Path, object],
         "mirror": ["boolean"],
-        "shift": [Interval(Integral, 0, None, closed="left")],
+        "shift": [Interval(Integral, 0, 32, closed="both")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
         "lr": [Interval(Real, 0, None, closed="neither")],
@@ -368,50 +334,56 @@ class ScatteringDictionaryClassifier(ClassifierMixin, BaseEstimator):
         -------
         self : estimator
             Fitted classifier.
-        """
-        from skwave._net import train_classifier  # skorch takes seconds to import
 
+        Warns
+        -----
+        ConvergenceWarning
+            If a loss was not finite. The weights are the best until then.
+        """
+        # skorch takes seconds to import
+        from skwave._net import ClassLoss, WeightedNet
+        from skwave._training import train
+
+        labels = self._encode(y)
         X = validate_array(self, X, reset=True)
-        labels = self._encode(X, y)
-        weight = check_sample_weight(sample_weight, labels, ensure_non_negative=True)
-        if not weight.sum() > 0:
-            raise ValueError("sample_weight holds zeros alone: nothing would be learnt.")
-        self._check_parameters()
+        check_consistent_length(X, labels)
+        weight = relative_weights(sample_weight, labels)
+        self._check_alpha()
+        seed = draw_seed(self)
         device = resolve_device(self.device, X)
-        dtype = resolve_dtype(self.dtype, X)
-        parameters = {name: getattr(self, name) for name in _OF_SCATTERING}
-        self.scattering_ = ScatteringTransformer(ndim=2, device=self.device, **parameters).fit(X)
+        self.scattering_ = fit_scattering(
+            self, X, max_order=self.max_order, padding=self.padding, log=self.log
+        )
         self._check_grid()
-        S = self._coefficients(X)
-        target = np.stack([labels, weight / weight.mean()], 1).astype(S.dtype)
-        seed = check_random_state(self.random_state).randint(2**31 - 1)
-        devices = [device] if device.type == "cuda" else []
+        S = cached_transform(self, X)
+        target = np.stack([labels, weight], 1).astype(S.dtype)
+        rows = None
+        if self.early_stopping:
+            rows = split_classes(labels, self.validation_fraction, seed)
         self._parts = self._design(S)
-        with torch.random.fork_rng(devices):
-            torch.manual_seed(seed)
-            net = train_classifier(
-                _network(**self._parts).to(dtype),
-                S,
-                target,
-                seed=seed,
-                folder=self._folder(S, target),
-                device=device,
-                autocast=self.mixed_precision and device.type == "cuda",
-                name=type(self).__name__,
-                **{name: getattr(self, name) for name in _OF_TRAINING},
-            )
+        net, self.loss_curve_, self.validation_loss_curve_ = train(
+            WeightedNet,
+            lambda: make_network(**self._parts).to(resolve_dtype(None, S)),
+            S,
+            target,
+            rows=rows,
+            seed=seed,
+            criterion=ClassLoss,
+            criterion__reduction="none",
+            criterion__label_smoothing=self.label_smoothing,
+            **training_parameters(self, device, (some_rows(S), target, self.classes_)),
+        )
         self.network_ = net.module_.eval()
-        self.n_epochs_ = len(net.history)
-        self.loss_curve_ = net.history[:, "train_loss"]
-        self.validation_loss_curve_ = net.history[:, "valid_loss"] if self.early_stopping else None
-        self._summarise(S)
+        self.n_epochs_ = len(self.loss_curve_)
+        if self.block is not None:
+            self.dictionary_, self.coherence_, self.sparsity_ = describe(self.network_, S[:_ROWS])
+            self._warn_of_zeros()
         return self
 
-    def _encode(self, X, y):
+    def _encode(self, y):
         if isinstance(y, torch.Tensor):
             y = y.detach().cpu().numpy()
         y = validate_data(self, y=y)
-        check_consistent_length(X, y)
         check_classification_targets(y)
         self.classes_, labels = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
@@ -421,16 +393,19 @@ class ScatteringDictionaryClassifier(ClassifierMixin, BaseEstimator):
             )
         return labels
 
-    def _check_parameters(self):
+    def _check_alpha(self):
         if self.alpha >= 1:
             raise ValueError(
                 f"alpha={self.alpha!r} must be below 1: vectors and atoms have norm 1, so no "
                 "correlation exceeds 1 and all codes would be zero. Try 0.05 to 0.3."
             )
-        if self.checkpoint is not None and not isinstance(self.random_state, Integral):
-            raise ValueError(
-                f"checkpoint needs an integer as random_state, not {self.random_state!r}: a fit "
-                "that goes on must set the same images apart."
+
+    def _warn_of_zeros(self):
+        if self.sparsity_ == 0:
+            warnings.warn(
+                f"all codes are zero: the threshold is above every correlation. alpha={self.alpha} "
+                "is too large for these images; give a smaller one.",
+                stacklevel=4,
             )
 
     def _check_grid(self):
@@ -440,9 +415,6 @@ class ScatteringDictionaryClassifier(ClassifierMixin, BaseEstimator):
                 f"kernel_size={self.kernel_size} does not fit the {grid} positions of the "
                 "coefficients: use an odd one."
             )
-
-    def _coefficients(self, X):
-        return check_memory(self.memory).cache(_transform)(self.scattering_, X)
 
     def _design(self, S):
         # all that the network is built from, in numbers and arrays
@@ -455,42 +427,15 @@ class ScatteringDictionaryClassifier(ClassifierMixin, BaseEstimator):
             **{name: getattr(self, name) for name in _OF_NETWORK},
         }
 
-    def _folder(self, S, target):
-        # named by what decides the result; of the coefficients, some rows
-        if self.checkpoint is None:
-            return None
-        parameters = {k: v for k, v in self.get_params().items() if k not in _NOT_OF_THE_RESULT}
-        some = np.array(S[:: ceil(len(S) / 100)])
-        return Path(self.checkpoint) / joblib.hash((parameters, some, target, self.classes_))
-
-    def _summarise(self, S):
-        block = self.network_.block
-        if block is None:
-            return
-        with torch.no_grad():
-            D = block.atoms()
-            W = block.auxiliary() if self.block == "istc_free" else normalise_atoms(D)
-            self.coherence_ = float(coherence(normalise_atoms(D), W.conj()))
-        self.dictionary_ = D.detach().cpu().numpy()
-        self.sparsity_ = float(np.mean(self._run("codes", S[:_ROWS]) > 0))
-        if self.sparsity_ == 0:
-            warnings.warn(
-                f"all codes are zero: the threshold is above every correlation. alpha={self.alpha} "
-                "is too large for these images; give a smaller one.",
-                stacklevel=3,
-            )
-
     def _run(self, method, S, view=0):
         with torch.no_grad():
             x = torch.as_tensor(np.array(S)).to(self.network_.gain)
             return getattr(self.network_, method)(x, view).cpu().numpy()
 
     def __getstate__(self):
-        # weights as arrays, which every format holds and every device reads
         state = dict(super().__getstate__())
         if "network_" in state:
-            weights = state.pop("network_").state_dict()
-            state["_weights"] = {name: w.cpu().numpy() for name, w in weights.items()}
+            state["_weights"] = to_arrays(state.pop("network_"))
         return state
 
     def __setstate__(self, state):
@@ -498,22 +443,16 @@ class ScatteringDictionaryClassifier(ClassifierMixin, BaseEstimator):
         weights = state.pop("_weights", None)
         super().__setstate__(state)
         if weights is not None:
-            with torch.random.fork_rng(devices=[]):
-                network = _network(**self._parts)
-            weights = {name: torch.tensor(w) for name, w in weights.items()}
-            network.to(weights["gain"].dtype).load_state_dict(weights)
-            self.network_ = network.eval()
+            self.network_ = from_arrays(lambda: make_network(**self._parts), weights)
 
     def _blocks(self, X):
         check_is_fitted(self)
         X = validate_array(self, X, reset=False)
         if self.memory is not None:
-            S = self._coefficients(X)
+            S = cached_transform(self, X)
             yield from (S[rows] for rows in gen_batches(len(S), _ROWS))
         else:
-            yield from (
-                _transform(self.scattering_, X[rows]) for rows in gen_batches(len(X), _ROWS)
-            )
+            yield from (transform(self.scattering_, X[rows]) for rows in gen_batches(len(X), _ROWS))
 
     def predict_proba(self, X):
         """Probabilities of the classes.

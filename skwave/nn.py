@@ -6,13 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from skwave._case_layers import ConvolutionalDecoder, DictionaryDecoder, DictionaryStage
-from skwave._dictionary_layers import (
-    ISTC,
-    PhaseCollapse,
-    Rectifier,
-    ScatteringDictionary,
-    TightFrame,
-)
+from skwave._dictionary_layers import ISTC, PhaseCollapse, Rectifier, TightFrame
+from skwave._dictionary_network import ScatteringDictionary
 from skwave._plans import cached_plan, check_scales, layout_parameters
 from skwave.functional import scattering
 

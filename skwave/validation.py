@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 _LEVELS = tuple(i / 26 for i in range(1, 26))  # of quantiles and of thresholds
+_UNITS = ("z-score", "relative error")
 _LOGARITHMIC = ("spectrum", "structure_functions", "increment_kurtosis")
 
 
@@ -41,7 +42,7 @@ class TextureReport:
     Attributes
     ----------
     unit : {"z-score", "relative error"}
-        What the distances are; z-scores if there were at least two real maps besides the target.
+        What the distances are.
     families : dict of ndarray of float64, shape (n_synthetic,)
         Distance of each synthetic map, by the name of the family.
     real : dict of ndarray of float64, shape (n_real - 1,)
@@ -94,7 +95,7 @@ class TextureReport:
         if self.unit == "z-score":
             scale = f"z-scores by the scatter of {n_others} other real maps"
         else:
-            scale = "relative errors; z-scores need two other real maps"
+            scale = "relative errors" + "; z-scores need two other real maps" * (n_others < 2)
         lines = [f"TextureReport of {n} synthetic maps, {scale}", f"{'':20}synthetic" + " " * 6]
         lines[1] += "real" if n_others else ""
         rows = {**self.families, "copying": self.copying}
@@ -105,7 +106,7 @@ class TextureReport:
         return "\n".join(line.rstrip() for line in lines)
 
 
-def texture_report(real, synthetic, *, target=0, periodic=True):
+def texture_report(real, synthetic, *, target=0, periodic=True, unit=None):
     r"""Compare synthetic maps with a real one, by statistics of other kinds than its moments.
 
     The distance of a map :math:`x` to the target :math:`y`, in a family of statistics :math:`s_k`,
@@ -121,8 +122,7 @@ def texture_report(real, synthetic, *, target=0, periodic=True):
     ----------
     real : array-like or Tensor, shape (n_real, H, W) or (H, W)
         Real maps of one process. One of them is the target, which the model was fitted to. Ten
-        others or more give steady z-scores. With less than two others there is no scatter to
-        compare with, and distances are relative errors.
+        others or more give steady z-scores.
     synthetic : array-like or Tensor, shape (n_synthetic, H, W) or (H, W)
         Maps of the model.
     target : int, default=0
@@ -130,6 +130,11 @@ def texture_report(real, synthetic, *, target=0, periodic=True):
     periodic : bool, default=True
         Whether maps are. If not, pairs of pixels over the edges are left out, and spectra are
         those of windowed maps; synthetic maps are treated alike.
+    unit : {"z-score", "relative error"}, default=None
+        What the distances are; by default z-scores if there are two real maps besides the target,
+        whose scatter is compared with. Relative errors suit fewer than about eight: the standard
+        deviation of a few numbers is now and then close to 0, and the statistics where it is
+        then decide alone.
 
     Returns
     -------
@@ -141,7 +146,7 @@ def texture_report(real, synthetic, *, target=0, periodic=True):
     ------
     ValueError
         If the maps are not two-dimensional, of one size of at least 16 pixels a side, finite and
-        not constant; or there is no such target.
+        not constant; if there is no such target; or z-scores are asked for without two other maps.
 
     See Also
     --------
@@ -199,6 +204,14 @@ def texture_report(real, synthetic, *, target=0, periodic=True):
         )
     if target not in range(len(real)):
         raise ValueError(f"target must be an integer from 0 to {len(real) - 1}, got {target!r}.")
+    if unit not in (None, *_UNITS):
+        raise ValueError(f"unit must be one of {_UNITS} or None, got {unit!r}.")
+    if unit == "z-score" and len(real) < 3:
+        raise ValueError(
+            f"unit='z-score' needs two real maps besides the target, got {len(real) - 1}: give "
+            "more, or take unit='relative error'."
+        )
+    unit = unit or _UNITS[len(real) < 3]
     levels = torch.tensor(_LEVELS, dtype=torch.float64)
     thresholds = _quantiles(real[target], levels)
     everything = [
@@ -208,12 +221,11 @@ def texture_report(real, synthetic, *, target=0, periodic=True):
     families, reference = {}, {}
     for name in everything[0]:
         s = torch.stack([statistics[name] for statistics in everything])
-        scattered = len(others) > 1
-        scale = s[others].std(0) if scattered else _magnitude(name, s[target], real[target])
+        scale = s[others].std(0) if unit == "z-score" else _magnitude(name, s[target], real[target])
         z = _distance(s - s[target], scale)
         families[name], reference[name] = z[len(real) :].numpy(), z[others].numpy()
     return TextureReport(
-        "z-score" if len(others) > 1 else "relative error",
+        unit,
         families,
         reference,
         _copying(synthetic, real[target]),

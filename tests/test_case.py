@@ -107,6 +107,7 @@ def test_codes_by_kind(digits):
     }
     Z = {kind: model.transform(X) for kind, model in models.items()}
     assert np.allclose(np.linalg.norm(Z["sphere"], axis=1), np.sqrt(12), atol=1e-4)
+    assert all(z.dtype == np.float32 for z in Z.values())
     drawn = models["sphere"].transform(models["sphere"].sample(2))
     assert drawn.shape == (2, 12)
     assert np.abs(kurtosis(Z["quantile"])).max() < 0.2
@@ -203,17 +204,16 @@ def test_kinds_of_images(digits, kind):
 
 
 def test_groups_are_not_split(digits, monkeypatch):
-    from skwave import _case_net
+    from skwave import _case_net, _training
 
     X, _ = digits
     X, seen = np.concatenate([X[:100], X[:100, :, ::-1]]), []
-    train = _case_net.train_decoder
 
     def spy(*args, rows, **kwargs):
         seen.append(rows)
-        return train(*args, rows=rows, **kwargs)
+        return _training.train(*args, rows=rows, **kwargs)
 
-    monkeypatch.setattr(_case_net, "train_decoder", spy)
+    monkeypatch.setattr(_case_net, "train", spy)
     groups = np.tile(np.arange(100) // 2, 2)
     CASEGenerator(**{**TINY, "max_epochs": 1}).fit(X, groups=groups)
     train_rows, test_rows = seen[0]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -136,6 +136,23 @@ def test_interruption_keeps_what_was_learnt(data, monkeypatch):
     model = MultilinearRegressor(**QUICK).fit(X, y)
     monkeypatch.undo()
     assert 0 < model.n_iter_ < 60 and np.isfinite(model.predict(X)).all()
+
+
+def test_nan_stops(data, monkeypatch):
+    X, y = data
+    forward, calls = Multilinear.forward, []
+
+    def broken(self, X):
+        calls.append(None)
+        return forward(self, X) * (float("nan") if len(calls) == 40 else 1)
+
+    monkeypatch.setattr(Multilinear, "forward", broken)
+    model = MultilinearRegressor(**QUICK)
+    with pytest.warns(ConvergenceWarning, match="had a loss of nan"):
+        model.fit(X, y)
+    monkeypatch.undo()
+    assert 0 < model.n_iter_ == len(model.loss_curve_) < 60
+    assert np.isfinite(model.predict(X)).all()
 
 
 def test_bad_input(data, capsys):

@@ -210,7 +210,7 @@ def test_reduced_names(X):
         return set(transformer.get_feature_names_out())
 
     assert {"S11_j2_l0_t1a3_re", "C01_j0_l0_j2_l3_re", "C00_j1_l0_j1_l2"} <= names("isotropic")
-    assert {"S11_j0_l2_t1a0_re", "C01_j0_l1_j2_l1_im", "B_j0_j1_j2"} <= names("scale")
+    assert {"S11_j0_l2_t1a0_re", "C01_j0_l1_j2_l1_im", "B_h0_h1_h2"} <= names("scale")
     assert {"K_j0_l0_abs4", "L_j0_k01", "C00_j0_l0_j2_l3"} <= names("isotropic-scale")
     assert {"S00_j0_l0_t1a1", "S00_j0_l0_t1a1_f2im", "K_j1_l0_abs4_f4re"} <= names("fourier")
 

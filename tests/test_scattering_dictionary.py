@@ -9,7 +9,7 @@ import torch
 from joblib import Memory
 from sklearn.base import clone
 from sklearn.datasets import load_digits
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -190,6 +190,10 @@ def test_checkpoint_goes_on(digits, tmp_path, monkeypatch, capsys):
     assert "goes on after 2 epochs" in capsys.readouterr().out
     assert resumed.n_epochs_ == 6 and len(resumed.loss_curve_) == 6
     assert resumed.score(X_test, y_test) > 0.9
+    whole = clone(model).set_params(checkpoint=None).fit(X, y)
+    assert resumed.loss_curve_ == whole.loss_curve_
+    assert resumed.validation_loss_curve_ == whole.validation_loss_curve_
+    assert np.array_equal(resumed.predict_proba(X_test), whole.predict_proba(X_test))
     # nothing left to do; other parameters and other labels start anew
     again = clone(model).fit(X, y)
     assert np.array_equal(again.predict_proba(X_test), resumed.predict_proba(X_test))
@@ -231,7 +235,24 @@ def test_interruption_keeps_what_was_learnt(digits, monkeypatch):
     monkeypatch.setattr(ScatteringDictionary, "forward", interrupted)
     model = ScatteringDictionaryClassifier(**TINY).fit(X, y)
     monkeypatch.undo()
-    assert model.n_epochs_ < 4 and model.score(X, y) > 0.3
+    assert model.n_epochs_ == len(model.loss_curve_) == 2 and model.score(X, y) > 0.3
+
+
+@pytest.mark.parametrize("early_stopping", [True, False])
+def test_nan_stops(digits, monkeypatch, early_stopping):
+    X, y, *_ = digits
+    forward, calls = ScatteringDictionary.forward, []
+
+    def broken(self, X, view=0):
+        calls.append(None)
+        return forward(self, X, view) * (float("nan") if len(calls) == 21 else 1)
+
+    monkeypatch.setattr(ScatteringDictionary, "forward", broken)
+    model = ScatteringDictionaryClassifier(**TINY, early_stopping=early_stopping)
+    with pytest.warns(ConvergenceWarning, match="epoch 3 had a loss of nan"):
+        model.fit(X, y)
+    monkeypatch.undo()
+    assert model.n_epochs_ == len(model.loss_curve_) == 2 and model.score(X, y) > 0.3
 
 
 def test_sample_weight(digits):
@@ -262,6 +283,17 @@ def test_schedule(digits, schedule, monkeypatch):
     rates = [epoch.get("event_lr", 0.01) for epoch in histories[0]]
     expected = {"cosine": [0.01, 0.0075, 0.0025], "steps": [0.01, 0.001, 0.0001], None: [0.01] * 3}
     assert np.allclose(rates, expected[schedule])
+
+
+def test_parameters_of_scattering_and_training(digits):
+    X, y = digits[0][:100], digits[1][:100]
+    model = ScatteringDictionaryClassifier(**{**TINY, "max_epochs": 1}).fit(X, y)
+    for parameters in (
+        {"max_order": 0}, {"log": True}, {"padding": "zero"}, {"nonlinearity": "rectifier"},
+        {"label_smoothing": 0.2}, {"dropout": 0.0}, {"batch_size": 50}, {"lr": 0.001},
+    ):  # fmt: skip
+        other = clone(model).set_params(**parameters).fit(X, y)
+        assert other.validation_loss_curve_ != model.validation_loss_curve_, parameters
 
 
 def test_randomness(digits, model):

@@ -112,6 +112,16 @@ def test_one_real_map_gives_relative_errors(maps):
         assert ("real" in repr(report).splitlines()[1]) == bool(n)
 
 
+def test_relative_errors_on_demand(maps):
+    y = draw(2, seed=1)
+    found = texture_report(maps, y, unit="relative error")
+    expected = texture_report(maps[0], y)
+    assert found.unit == "relative error" and "need" not in repr(found)
+    for name in FAMILIES:
+        np.testing.assert_array_equal(found.families[name], expected.families[name])
+        assert found.real[name].shape == (len(maps) - 1,)
+
+
 def test_units_and_kinds_of_arrays_do_not_matter(maps):
     y = draw(2, seed=1)
     y.flags.writeable = False
@@ -177,6 +187,8 @@ def test_the_table_needs_pandas(maps, monkeypatch):
         ({"synthetic": np.full((32, 32), np.nan)}, "synthetic has values that are NaN"),
         ({"synthetic": np.eye(16)}, r"real maps are \(96, 96\), synthetic ones \(16, 16\)"),
         ({"synthetic": 1j * np.eye(96)}, "maps must be real"),
+        ({"unit": "decibel"}, r"unit must be one of \('z-score', 'relative error'\) or None, got"),
+        ({"real": np.eye(96), "unit": "z-score"}, "needs two real maps besides the target, got 0"),
         ({"target": 10}, "target must be an integer from 0 to 9, got 10"),
     ],
 )

@@ -89,7 +89,8 @@ class Moment(NamedTuple):
     c1, c2 : int
         Channels.
     j3, l3 : int
-        Scale and orientation of a last wavelet; -1 where there is none.
+        Scale and orientation of a last wavelet; -1 where there is none. Group B counts half
+        octaves instead of scales.
     """
 
     group: str

@@ -21,6 +21,7 @@ from skwave.functional.grids import ifft, resize_spectrum
 from skwave.functional.nonlinearity import squared_modulus
 
 _WIDTH = 1 / (0.496 * 2**-0.55 * 0.85 * math.pi)  # of pywph's low-pass at scale 0, in samples
+_CENTRE = 0.85 * math.pi  # of the wavelets of scale 0
 _KURTOSIS = ("re3", "re4", "abs4")
 _SCALING = ((0, 0), (0, 1), (1, 1))
 
@@ -58,7 +59,7 @@ class HarmonicPlan:
     kurtosis : bool
         Whether third and fourth moments of the wavelet coefficients follow, group ``"K"``.
     bands : bool
-        Whether third moments of isotropic bands follow, group ``"B"``.
+        Whether third moments of isotropic half octaves follow, group ``"B"``.
     low : tuple of (int, Tensor)
         Scales and low-pass filters whose moments come last, group ``"L"``.
     """
@@ -164,11 +165,15 @@ def harmonic_moments(
 
     and, if the plan has them, moments of order 3 and 4, and scaling moments. Those of bands,
 
-    .. math:: B_{ijk} = \frac{\langle u_i u_j u_k \rangle}{\sigma_i \sigma_j \sigma_k},
-       \qquad u_j = \sum_\ell \mathrm{Re}(x\star\psi_{j,\ell}),
-       \quad \sigma_j^2 = \tfrac12\sum_\ell\langle|x\star\psi_{j,\ell}|^2\rangle,
+    .. math:: B_{hik} = \frac{\langle u_h u_i u_k \rangle}{\sigma_h \sigma_i \sigma_k},
+       \qquad u_{2j} + u_{2j+1} = \sum_\ell \mathrm{Re}(x\star\psi_{j,\ell}),
+       \quad \sigma_{2j}^2 = \sigma_{2j+1}^2
+       = \tfrac12\sum_\ell\langle|x\star\psi_{j,\ell}|^2\rangle,
 
-    for :math:`i \le j \le k`, where :math:`u_J` is the low-pass, are a coarse bispectrum.
+    for :math:`h \le i \le k`, are a coarse bispectrum. :math:`u_{2j}` has the frequencies from
+    the middle of the octave up, :math:`0.85\pi/2^j`, and :math:`u_{2j+1}` those below;
+    :math:`u_{2J}` is the low-pass. Triples that have no triangle of frequencies, but for tails
+    of the low-pass, are left out.
 
     Parameters
     ----------
@@ -226,22 +231,42 @@ def _kurtosis(fields: Fields, ref: Reference | None) -> Tensor:
     return torch.stack(found, 2).flatten(1)
 
 
+def _triples(J: int) -> list[tuple[int, int, int]]:
+    # an upper half octave has no sum of two frequencies from under the lower half of the next
+    triples = combinations_with_replacement(range(2 * J + 1), 3)
+    return [(h, i, k) for h, i, k in triples if h % 2 or i < h + 3]
+
+
+def _half_octaves(fields: Fields, ref: Reference | None) -> list[Tensor]:
+    # spectra (B, C, h, w) of isotropic bands, from fine to coarse, two of each scale
+    J, spectra = fields.plan.J, []
+    for j, grid in enumerate(fields.plan.grids):
+        u_hat = fields.wavelet_spectrum(j).sum(2)
+        if ref is not None:
+            power = ref.waves[j].square().sum(-1) / (2 if j < J else 1)
+            u_hat = u_hat / power.sqrt()[..., None, None]
+        if j == J:
+            return [*spectra, u_hat]
+        y, x = (
+            2 * math.pi / size * n * torch.fft.fftfreq(n, dtype=torch.float64)
+            for n, size in zip(grid, fields.plan.shape, strict=True)
+        )
+        upper = (torch.hypot(y[:, None], x) >= _CENTRE / 2**j).to(u_hat.device)
+        spectra += [u_hat * upper, u_hat * ~upper]
+
+
 def _bands(fields: Fields, ref: Reference | None) -> Tensor:
     # (B, C, n): each triple on the grid of its finest band
-    J, grids = fields.plan.J, fields.plan.grids
-    spectra = [fields.wavelet_spectrum(j).sum(2) for j in range(J + 1)]
-    if ref is not None:
-        power = [w.square().sum(-1) / (2 if j < J else 1) for j, w in enumerate(ref.waves)]
-        spectra = [u / p.sqrt()[..., None, None] for u, p in zip(spectra, power, strict=True)]
-    found = []
-    for i in range(J + 1):
-        u = [ifft(resize_spectrum(u_hat, grids[i])).real for u_hat in spectra[i:]]
+    spectra, triples, found = _half_octaves(fields, ref), _triples(fields.plan.J), []
+    for h in range(len(spectra)):
+        grid = fields.plan.grids[h // 2]
+        u = [ifft(resize_spectrum(u_hat, grid)).real for u_hat in spectra[h:]]
         last = torch.stack(u, 2)
         if fields.plan.masks is not None:
-            u = [a * fields.mask(k, grids[i]) for k, a in enumerate(u, i)]
+            u = [a * fields.mask(k // 2, grid) for k, a in enumerate(u, h)]
         third = (last * last[:, :, :1]).flatten(-2) @ torch.stack(u, 2).flatten(-2).mT
-        rows, columns = torch.triu_indices(len(u), len(u))
-        found.append(third[..., rows, columns] / math.prod(grids[i]))
+        rows, columns = zip(*[(i - h, k - h) for first, i, k in triples if first == h], strict=True)
+        found.append(third[..., rows, columns] / math.prod(grid))
     return torch.cat(found, 2).flatten(1)
 
 
@@ -292,7 +317,7 @@ def extra_rows(
     rows += [
         Moment("B", i, j2=j, j3=k, c1=c, c2=c)
         for c in range(n_channels if bands else 0)
-        for i, j, k in combinations_with_replacement(range(J + 1), 3)
+        for i, j, k in _triples(J)
     ]
     return rows + [
         Moment("L", j, k1=p, k2=q, c1=c, c2=c)

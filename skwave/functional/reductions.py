@@ -158,8 +158,9 @@ def _scales(sums: list[_Combination]) -> list[_Combination]:
     alike: dict[Moment, list[dict[int, float]]] = {}
     for row, terms in sums:
         if row.group != "B" or row.j3 < low:
-            j2, j3 = (j - row.j1 if j >= 0 else j for j in (row.j2, row.j3))
-            row = row._replace(j1=0, j2=j2, j3=j3)
+            shift = row.j1 // 2 * 2 if row.group == "B" else row.j1
+            j2, j3 = (j - shift if j >= 0 else j for j in (row.j2, row.j3))
+            row = row._replace(j1=row.j1 - shift, j2=j2, j3=j3)
         alike.setdefault(row, []).append(terms)
     return [
         (row, {i: w / len(members) for terms in members for i, w in terms.items()})
