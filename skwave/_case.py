@@ -20,12 +20,16 @@ from skwave._arrays import (
     validate_features,
 )
 from skwave._case_codes import code_report, draw_codes, fit_embedding, fit_sampler, to_sphere
-from skwave._case_layers import average_blocks
+from skwave._case_layers import average_blocks, make_decoder
 from skwave._fitting import cached_transform, draw_seed, fit_scattering, split_groups
+from skwave._scattering import ScatteringTransformer
 from skwave._sklearn import Interval, StrOptions, fit_context
+from skwave._stored import net_from_arrays, net_to_arrays
 
 _ROWS = 500  # decoded at once
 _PARTS = ("train", "validation")
+_OF_SCATTERING = ("L", "nonlinearity", "shape")
+_N_ATOMS = Interval(Integral, 1, 2**20, closed="both")
 
 
 class CASEGenerator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -170,7 +174,7 @@ class CASEGenerator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     all weights dictionaries, trained end to end with the loss of reconstruction.
 
     Images are not clipped to the fitted range. Ctrl-C ends the training and keeps the best weights
-    so far.
+    so far. A pickle is read on any machine, and decodes on the CPU there.
 
     References
     ----------
@@ -193,16 +197,15 @@ class CASEGenerator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     """
 
     _parameter_constraints: ClassVar[dict] = {
+        **{name: ScatteringTransformer._parameter_constraints[name] for name in _OF_SCATTERING},
         "J": [Interval(Integral, 1, None, closed="left")],
         "n_components": [Interval(Integral, 1, None, closed="left")],
-        "L": [Interval(Integral, 1, None, closed="left")],
-        "nonlinearity": [StrOptions({"rectifier", "modulus"})],
         "gaussianize": [StrOptions({"pca", "log", "sphere", "quantile"})],
         "whiten": ["boolean"],
         "decoder": [StrOptions({"dictionary", "convolutional", "linear"})],
-        "channels": [Interval(Integral, 1, None, closed="left")],
+        "channels": [Interval(Integral, 1, 4096, closed="both")],
         "n_atoms": [tuple, list],
-        "n_iter": [Interval(Integral, 1, None, closed="left")],
+        "n_iter": [Interval(Integral, 1, 1000, closed="both")],
         "alpha": [Interval(Real, 0, None, closed="neither")],
         "linear_skip": ["boolean"],
         "ridge_alpha": [Interval(Real, 0, None, closed="left")],
@@ -374,10 +377,10 @@ class CASEGenerator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
 
     def _check_atoms(self):
         atoms = self.n_atoms
-        if len(atoms) != 2 or not all(isinstance(n, Integral) and n > 0 for n in atoms):
+        if len(atoms) != 2 or not all(_N_ATOMS.is_satisfied_by(n) for n in atoms):
             raise ValueError(
-                f"n_atoms={atoms!r} must be two positive integers: the atoms of the fully "
-                "connected dictionary, and of each convolutional one."
+                f"n_atoms={atoms!r} must be two integers from 1 to {_N_ATOMS.right}: the atoms of "
+                "the fully connected dictionary, and of each convolutional one."
             )
 
     def _check_channels(self):
@@ -412,14 +415,41 @@ class CASEGenerator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
             from skwave._case_net import describe, train_decoder  # skorch takes seconds to import
 
             R = np.ascontiguousarray(R.reshape(-1, *self._image_shape))
+            self._parts = self._design(Z.shape[1])
             self.net_, self.loss_curve_, self.validation_loss_curve_ = train_decoder(
-                self, Z, R, rows, seed, device
+                self, self._parts, Z, R, rows, seed, device
             )
             module = self.net_.module_
             self.n_parameters_ = sum(p.numel() for p in module.parameters())
             if self.decoder == "dictionary":
                 self.dictionaries_, self.sparsity_, self.coherence_ = describe(module, Z)
         self.n_epochs_ = len(self.loss_curve_)
+
+    def _design(self, n_features):
+        # all that the network is built from
+        C, *shape = self._image_shape
+        parts = {
+            "decoder": self.decoder,
+            "n_features": n_features,
+            "n_channels": C,
+            "shape": shape,
+            "J": self.J,
+            "channels": self.channels,
+        }
+        if self.decoder == "dictionary":
+            parts |= {"n_components": tuple(self.n_atoms)}
+            parts |= {"n_iter": self.n_iter, "alpha": self.alpha}
+        return parts
+
+    def __getstate__(self):
+        return net_to_arrays(super().__getstate__())
+
+    def __setstate__(self, state):
+        state = dict(state)
+        weights, epochs = state.pop("_weights", None), state.pop("_epochs", None)
+        super().__setstate__(state)
+        if weights is not None:
+            self.net_ = net_from_arrays(lambda: make_decoder(**self._parts), weights, epochs)
 
     def transform(self, X):
         """Encode images.

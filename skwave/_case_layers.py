@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, conv_transpose2d, interpolate, unfold
 
-from skwave._dictionary_layers import ISTC
+from skwave._dictionary_layers import ISTC, BatchNorm
 from skwave.functional.sparse import istc, lipschitz
 
 _KERNEL = 3  # positions of a coarse patch along an axis
@@ -319,17 +319,36 @@ class ConvolutionalDecoder(nn.Sequential):
         layers = [
             nn.Linear(n_features, n * prod(grids[0]), bias=False),
             nn.Unflatten(1, (n, *grids[0])),
-            nn.BatchNorm2d(n),
+            BatchNorm(n),
             nn.ReLU(),
         ]
         for grid, n_in, n_out in zip(grids[1:], widths[:-1], widths[1:], strict=True):
             layers += [
                 nn.Upsample(grid, mode="bilinear"),
                 nn.Conv2d(n_in, n_out, 5, padding=2, padding_mode="replicate", bias=False),
-                nn.BatchNorm2d(n_out),
+                BatchNorm(n_out),
                 nn.ReLU(),
             ]
         last = nn.Conv2d(widths[-1], n_channels, 5, padding=2, padding_mode="replicate")
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
         super().__init__(*layers, last)
+
+
+def make_decoder(decoder, **parameters):
+    """Decoder that begins at zero.
+
+    Parameters
+    ----------
+    decoder : {"dictionary", "convolutional"}
+        Its kind.
+    **parameters : object
+        Of `DictionaryDecoder` or `ConvolutionalDecoder`.
+
+    Returns
+    -------
+    module : Module
+        Tensor (n, n_features) -> Tensor (n, n_channels, H, W).
+    """
+    kind = DictionaryDecoder if decoder == "dictionary" else ConvolutionalDecoder
+    return kind(**parameters)

@@ -5,7 +5,7 @@ from math import inf
 import torch
 from torch import Tensor, nn
 
-from skwave._case_layers import ConvolutionalDecoder, DictionaryDecoder, average_blocks
+from skwave._case_layers import average_blocks, make_decoder
 from skwave._fitting import some_rows, training_parameters
 from skwave._training import AutocastNet, train
 from skwave.functional.dictionaries import coherence
@@ -70,43 +70,22 @@ class ScaleLoss(nn.Module):
         return (e.square() if self.loss == "squared" else e.abs()).mean()
 
 
-def make_decoder(model, Z, image_shape):
-    """Decoder that begins at zero.
-
-    Parameters
-    ----------
-    model : CASEGenerator
-        With its parameters.
-    Z : ndarray, shape (n_samples, n_components)
-        Codes.
-    image_shape : tuple of int
-        ``(C, H, W)``.
-
-    Returns
-    -------
-    module : Module
-        Tensor (n, n_components) -> Tensor (n, C, H, W).
-    """
-    C, *shape = image_shape
-    z = torch.from_numpy(Z[:_ROWS])
-    if model.decoder == "convolutional":
-        module = ConvolutionalDecoder(len(z[0]), C, shape, model.J, channels=model.channels)
-        return module.to(z.dtype)
-    module = DictionaryDecoder(
-        len(z[0]), C, shape, model.J, channels=model.channels, n_components=tuple(model.n_atoms),
-        n_iter=model.n_iter, alpha=model.alpha,
-    ).to(z.dtype)  # fmt: skip
-    module.calibrate(z)
+def _calibrated(parts, z):
+    module = make_decoder(**parts).to(z.dtype)
+    if parts["decoder"] == "dictionary":
+        module.calibrate(z)
     return module
 
 
-def train_decoder(model, Z, R, rows, seed, device):
+def train_decoder(model, parts, Z, R, rows, seed, device):
     """Train the network of a generator on what its regression leaves over.
 
     Parameters
     ----------
     model : CASEGenerator
         With its parameters.
+    parts : dict
+        Parameters of `make_decoder`.
     Z : ndarray, shape (n_samples, n_components)
         Codes.
     R : ndarray, shape (n_samples, C, H, W)
@@ -129,7 +108,7 @@ def train_decoder(model, Z, R, rows, seed, device):
         floor = ScaleLoss(**loss)(zero, torch.from_numpy(R[rows[1]])).item()
     return train(
         DecoderNet,
-        lambda: make_decoder(model, Z, R.shape[1:]),
+        lambda: _calibrated(parts, torch.from_numpy(Z[:_ROWS])),
         Z,
         R,
         rows=rows,

@@ -265,3 +265,16 @@ class PhaseCollapse(nn.Module):
         """
         real, imaginary = x @ self.P[0].T, x @ self.P[1].T
         return (real**2 + imaginary**2 + 1e-12).sqrt()
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """Batch norm of maps, by the running statistics where a batch is one image of one position.
+
+    It has no variance: torch's own raises an error.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:  # numpydoc ignore=GL08
+        if not self.training or x.numel() > x.shape[1]:
+            return super().forward(x)
+        statistics = self.running_mean, self.running_var
+        return nn.functional.batch_norm(x, *statistics, self.weight, self.bias, eps=self.eps)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skwave._dictionary_layers import ISTC, PhaseCollapse, Rectifier, TightFrame
+from skwave._dictionary_layers import ISTC, BatchNorm, PhaseCollapse, Rectifier, TightFrame
 from skwave.functional.dictionaries import coherence
 from skwave.functional.prox import normalise_atoms
 
@@ -72,7 +72,7 @@ class ScatteringDictionary(nn.Module):
             )
             grid = tuple((n + 2 * padding - kernel_size) // stride + 1 for n in grid)
             n_maps = n_components
-        self.norm = nn.BatchNorm2d(n_maps)
+        self.norm = BatchNorm(n_maps)
         cells = tuple(min(n, pool) for n in grid)
         self.pool = nn.AdaptiveAvgPool2d(cells)
         widths = [n_maps * cells[0] * cells[1], *[n_hidden] * (n_hidden > 0)]

@@ -182,7 +182,7 @@ def split_classes(labels, fraction, seed):
         Rows of the parts.
     """
     n, counts = len(labels), np.unique(labels, return_counts=True)[1]
-    n_test = ceil(n * fraction)
+    n_test = min(ceil(n * fraction), n - 1)
     enough = counts.min() > 1 and len(counts) <= min(n_test, n - n_test)
     train, test = train_test_split(
         np.arange(n), test_size=n_test, stratify=labels if enough else None, random_state=seed

@@ -88,41 +88,9 @@ CASES = {
 }  # fmt: skip
 NAMES = list(CASES)
 OF_ARRAYS = [name for name in NAMES if name != "SolidHarmonicScattering"]
-# what our nets call before training, and at each step of it
-SETUP, STEP = ("_net", "train_classifier", "train_decoder"), ("__getitems__", "get_loss")
+# what begins a training, and a step of it
+SETUP, STEP = "train", "__getitem__"
 NETS = ["CASEGenerator", "MultilinearRegressor", "ScatteringDictionaryClassifier"]
-
-
-_UNCHECKED = "not in _parameter_constraints, and the check of the scattering is skipped"
-_NO_LIMIT = "its constraint has no upper end"
-_NO_EPOCH = "net.history[:, 'train_loss'] is a KeyError before the first epoch is over"
-# to be mended where they are; each has a test that fails
-KNOWN = {
-    "CASEGenerator": {
-        **dict.fromkeys(("L", "channels", "n_iter"), _NO_LIMIT),
-        **dict.fromkeys(("lr", "weight_decay", "first epoch"), _NO_EPOCH),
-        "shape": _UNCHECKED,
-        "{'alpha': 1e-300}": _NO_EPOCH,
-        "{'n_atoms': (1000000000, 2)}": _NO_LIMIT,
-    },
-    "ScatteringDictionaryClassifier": {
-        **dict.fromkeys(
-            ("L", "kernel_size", "n_components", "n_iter", "projection", "shift"), _NO_LIMIT
-        ),
-        **dict.fromkeys(("log", "max_order", "nonlinearity", "padding", "shape"), _UNCHECKED),
-        "first epoch": _NO_EPOCH,
-        "last epoch": "n_epochs_ counts the epoch that was interrupted, loss_curve_ does not",
-        "{'J': 2, 'batch_size': 1}": "a batch of one image of one position has no variance",
-        "{'validation_fraction': 0.95}": "an error of scikit-learn's names test_size",
-        "names": "validate_data(self, y=y) after that of X removes feature_names_in_",
-    },
-    "_case_net.py": {"torch.load": "weights_only is not given, and False before torch 2.6"},
-}
-
-
-def known_defect(request, name, where):
-    if where in KNOWN.get(name, {}):
-        request.applymarker(pytest.mark.xfail(reason=KNOWN[name][where], strict=True))
 
 
 def make(name, **parameters):
@@ -260,10 +228,9 @@ def test_other_samples_than_fitted(fitted, name):
 
 
 @pytest.mark.parametrize("name", OF_ARRAYS)
-def test_names_of_columns(request, name):
+def test_names_of_columns(name):
     """They are kept, and others are refused."""
     pandas = pytest.importorskip("pandas")
-    known_defect(request, name, "names")
     case = CASES[name]
     X = np.reshape(case.X, (len(case.X), -1))
     frame = pandas.DataFrame(X, columns=[f"p{i}" for i in range(X.shape[1])])
@@ -364,8 +331,7 @@ def refuses_or_works(name, parameters):
 @pytest.mark.parametrize(
     ("name", "parameter"), [(name, p) for name in NAMES for p in make(name).get_params()]
 )
-def test_odd_parameters(request, fitted, name, parameter, tmp_path, monkeypatch):
-    known_defect(request, name, parameter)
+def test_odd_parameters(fitted, name, parameter, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # where memory="x" goes
     for value in ODD:
         if not (parameter in STEPS and value is HUGE):
@@ -392,16 +358,8 @@ TOGETHER = [
 
 
 @pytest.mark.parametrize(("name", "parameters"), TOGETHER, ids=str)
-def test_other_odd_parameters(request, fitted, name, parameters):
-    known_defect(request, name, str(parameters))
+def test_other_odd_parameters(fitted, name, parameters):
     refuses_or_works(name, parameters)
-
-
-# in `TOGETHER`
-NOT_TOGETHER = {
-    "CASEGenerator": {"alpha"},
-    "ScatteringDictionaryClassifier": {"batch_size", "validation_fraction"},
-}
 
 
 def allowed_values(st, constraint):
@@ -428,10 +386,10 @@ def test_allowed_parameters_together(fitted, name, tmp_path, monkeypatch):
     hypothesis = pytest.importorskip("hypothesis")
     st = hypothesis.strategies
     monkeypatch.chdir(tmp_path)
-    parameters, not_here = {}, {*KNOWN.get(name, {}), *NOT_TOGETHER.get(name, ())}
+    parameters = {}
     for parameter, constraints in getattr(skwave, name)._parameter_constraints.items():
         values = [v for c in constraints if (v := allowed_values(st, c)) is not None]
-        if values and parameter not in not_here:
+        if values:
             parameters[parameter] = st.one_of(values)
 
     quick = {
@@ -482,18 +440,18 @@ def interrupted(est, at):
     return came_back
 
 
-def calls_of_fit(name, *wanted):
+def calls_of_fit(name, wanted):
     """Number of calls of a fit, and places of some."""
     fit(make(name))  # which fills the caches
     est = make(name)
     calls = calls_of_package(lambda: fit(est))
-    return len(calls), [i for i, call in enumerate(calls) if call in wanted]
+    return len(calls), [i for i, call in enumerate(calls) if call == wanted]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_interrupted_at_any_time(fitted, name):
     """It has what it had before, and the next fit is as good as ever."""
-    n_calls, training = calls_of_fit(name, *SETUP)
+    n_calls, training = calls_of_fit(name, SETUP)
     for at in np.linspace(0, min([n_calls, *training]) - 1, 5).astype(int):
         for est in (make(name), copy.copy(fitted[name])):
             assert not interrupted(est, at) or name == "SparseCoder"
@@ -503,10 +461,9 @@ def test_interrupted_at_any_time(fitted, name):
 
 @pytest.mark.parametrize("when", ["first epoch", "last epoch"])
 @pytest.mark.parametrize("name", NETS)
-def test_interrupted_in_training(request, name, when):
+def test_interrupted_in_training(name, when):
     """It keeps what was learnt, as its documentation says."""
-    known_defect(request, name, when)
-    steps = calls_of_fit(name, *STEP)[1]
+    steps = calls_of_fit(name, STEP)[1]
     est = make(name)
     assert interrupted(est, steps[0 if when == "first epoch" else -2])
     assert all(np.isfinite(a).all() for a in use(est))
@@ -543,8 +500,7 @@ def _sources():
 @pytest.mark.parametrize(
     "path", [p for p in _sources() if "load" in p.read_text("utf-8")], ids=lambda p: p.stem
 )
-def test_what_is_read_is_never_run(request, path):
-    known_defect(request, path.name, "torch.load")
+def test_what_is_read_is_never_run(path):
     assert list(_loads(path)) == []
 
 

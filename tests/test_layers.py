@@ -30,6 +30,7 @@ LAYERS = [
     "molecules",
     "_densities",
     "_solid",
+    "_stored",
     "_training",
     "_net",
     "_multilinear",
