@@ -344,9 +344,11 @@ class ScatteringDictionaryClassifier(ClassifierMixin, BaseEstimator):
         from skwave._net import ClassLoss, WeightedNet
         from skwave._training import train
 
-        labels = self._encode(y)
+        y = y.detach().cpu().numpy() if isinstance(y, torch.Tensor) else y
+        y = validate_data(self, y=y)  # before X, since it forgets the names of columns
         X = validate_array(self, X, reset=True)
-        check_consistent_length(X, labels)
+        check_consistent_length(X, y)
+        labels = self._encode(y)
         weight = relative_weights(sample_weight, labels)
         self._check_alpha()
         seed = draw_seed(self)
@@ -381,9 +383,6 @@ class ScatteringDictionaryClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def _encode(self, y):
-        if isinstance(y, torch.Tensor):
-            y = y.detach().cpu().numpy()
-        y = validate_data(self, y=y)
         check_classification_targets(y)
         self.classes_, labels = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
