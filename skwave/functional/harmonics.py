@@ -172,8 +172,8 @@ def harmonic_moments(
 
     for :math:`h \le i \le k`, are a coarse bispectrum. :math:`u_{2j}` has the frequencies from
     the middle of the octave up, :math:`0.85\pi/2^j`, and :math:`u_{2j+1}` those below;
-    :math:`u_{2J}` is the low-pass. Triples that have no triangle of frequencies, but for tails
-    of the low-pass, are left out.
+    :math:`u_{2J}, u_{2J+1}` are the low-pass, from :math:`0.85\pi/2^{J+1/2}` up and below.
+    Triples that have no triangle of frequencies, but for tails of the low-pass, are left out.
 
     Parameters
     ----------
@@ -233,26 +233,26 @@ def _kurtosis(fields: Fields, ref: Reference | None) -> Tensor:
 
 def _triples(J: int) -> list[tuple[int, int, int]]:
     # an upper half octave has no sum of two frequencies from under the lower half of the next
-    triples = combinations_with_replacement(range(2 * J + 1), 3)
+    triples = combinations_with_replacement(range(2 * J + 2), 3)
     return [(h, i, k) for h, i, k in triples if h % 2 or i < h + 3]
 
 
 def _half_octaves(fields: Fields, ref: Reference | None) -> list[Tensor]:
-    # spectra (B, C, h, w) of isotropic bands, from fine to coarse, two of each scale
+    # spectra (B, C, h, w) of isotropic bands, from fine to coarse, two of each grid
     J, spectra = fields.plan.J, []
     for j, grid in enumerate(fields.plan.grids):
         u_hat = fields.wavelet_spectrum(j).sum(2)
         if ref is not None:
             power = ref.waves[j].square().sum(-1) / (2 if j < J else 1)
             u_hat = u_hat / power.sqrt()[..., None, None]
-        if j == J:
-            return [*spectra, u_hat]
         y, x = (
             2 * math.pi / size * n * torch.fft.fftfreq(n, dtype=torch.float64)
             for n, size in zip(grid, fields.plan.shape, strict=True)
         )
-        upper = (torch.hypot(y[:, None], x) >= _CENTRE / 2**j).to(u_hat.device)
+        radius = torch.hypot(y[:, None], x).to(u_hat.device)
+        upper = radius >= _CENTRE / 2 ** (j if j < J else J + 0.5)
         spectra += [u_hat * upper, u_hat * ~upper]
+    return spectra
 
 
 def _bands(fields: Fields, ref: Reference | None) -> Tensor:

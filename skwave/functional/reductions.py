@@ -154,7 +154,8 @@ def reduce_moments(m: Tensor, reduction: Reduction) -> Tensor:
 
 def _scales(sums: list[_Combination]) -> list[_Combination]:
     # means of those that differ in j1 alone
-    low = max((row.j3 for row, _ in sums if row.group == "B"), default=-1)
+    # the last two half octaves of B
+    low = max((row.j3 for row, _ in sums if row.group == "B"), default=0) - 1
     alike: dict[Moment, list[dict[int, float]]] = {}
     for row, terms in sums:
         if row.group != "B" or row.j3 < low:

@@ -473,13 +473,13 @@ def test_third_moments_of_bands():
     y, x_ = (2 * torch.pi * torch.fft.fftfreq(n, dtype=torch.float64) for n in shape)
     radius = (y[:, None] ** 2 + x_**2).sqrt()
     u = []
-    for j, f in enumerate(bank.psi_hat.view(J, L, *shape).sum(1)):
+    bands = [*bank.psi_hat.view(J, L, *shape).sum(1), bank.phi_hat]
+    for f, j in zip(bands, (0, 1, 2, 3.5), strict=True):
         upper = radius >= 0.85 * torch.pi / 2**j
         u += [torch.fft.ifft2(x_hat * f * half).real for half in (upper, ~upper)]
-    u.append(torch.fft.ifft2(x_hat * bank.phi_hat).real)
-    triples = list(combinations_with_replacement(range(2 * J + 1), 3))
+    triples = list(combinations_with_replacement(range(2 * J + 2), 3))
     expected = torch.stack([(u[i] * u[j] * u[k]).mean() for i, j, k in triples])
-    largest = [2.0 ** (1 - i // 2 - i % 2) for i in range(2 * J + 1)]
+    largest = [2.0 ** (1 - i // 2 - i % 2) for i in range(2 * J + 2)]
     kept = [h % 2 or largest[h] / 2 < largest[i] + largest[k] for h, i, k in triples]
     kept = torch.tensor(kept, dtype=torch.bool)
     assert expected[~kept].abs().max() < 1e-3 * expected.abs().max()  # by tails of the low-pass
