@@ -139,8 +139,6 @@ class Keeper(Callback):
             raise FloatingPointError(f"a loss of {loss}")
 
     def on_epoch_end(self, net, **kwargs):  # numpydoc ignore=GL08
-        if not all(w.isfinite().all() for w in net.module_.parameters()):
-            raise FloatingPointError("weights that are not finite")
         losses = _losses(net, "valid_loss")
         if not losses or losses[-1] <= min(self.floor, *losses):
             self.best_ = _weights(net)

@@ -5,6 +5,7 @@ import pickle
 import pytest
 import torch
 
+from skwave._dictionary_layers import BatchNorm
 from skwave.nn import ISTC, PhaseCollapse, Rectifier, TightFrame
 
 LAYERS = [
@@ -74,3 +75,14 @@ def test_phases_collapse(randn):
     x = randn(20, 5)
     z = (x.to(torch.complex128) @ layer.atoms().T).abs()
     assert torch.allclose(layer(x), z) and torch.allclose(layer(-x), z)
+
+
+def test_batch_norm_of_one_value():
+    """By the running statistics, which stay; of more values as torch does it."""
+    norm, expected = BatchNorm(3), torch.nn.BatchNorm2d(3)
+    x = torch.randn(2, 3, 1, 1)
+    torch.testing.assert_close(norm(x), expected(x))
+    before = norm.running_mean.clone()
+    y = norm(x[:1])
+    assert torch.equal(y, norm.eval()(x[:1])) and torch.equal(norm.running_mean, before)
+    assert torch.equal(norm(x), expected.eval()(x))

@@ -36,6 +36,7 @@ def test_split_of_classes():
     for few in (np.arange(20), np.repeat([0, 1, 2], [10, 9, 1])):
         train, test = split_classes(few, 0.1, 0)
         assert sorted([*train, *test]) == list(range(20)) and len(test) == 2
+    assert len(split_classes(labels, 0.999, 0)[0]) == 1
 
 
 def test_seed_of_a_checkpoint():
