@@ -93,7 +93,7 @@ plt.show()
 
 # %%
 # The two Gaussian models look alike, and know nothing of vortices and filaments: the kurtosis is
-# 3. Phase harmonics, by 3344 moments, less than half of the number of frequencies, have
+# 3. Phase harmonics, by 3294 moments, less than half of the number of frequencies, have
 # filaments, and the kurtosis to 0.2. Vortices are fewer in the sample than in the flow. The
 # snapshot itself differs from the others at short distances: a model of one snapshot can be no
 # better than the snapshot.

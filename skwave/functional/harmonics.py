@@ -173,7 +173,7 @@ def harmonic_moments(
     for :math:`h \le i \le k`, are a coarse bispectrum. :math:`u_{2j}` has the frequencies from
     the middle of the octave up, :math:`0.85\pi/2^j`, and :math:`u_{2j+1}` those below;
     :math:`u_{2J}, u_{2J+1}` are the low-pass, from :math:`0.85\pi/2^{J+1/2}` up and below.
-    Triples that have no triangle of frequencies, but for tails of the low-pass, are left out.
+    Triples that have no triangle of frequencies, but for tails of filters, are left out.
 
     Parameters
     ----------
@@ -232,41 +232,47 @@ def _kurtosis(fields: Fields, ref: Reference | None) -> Tensor:
 
 
 def _triples(J: int) -> list[tuple[int, int, int]]:
-    # an upper half octave has no sum of two frequencies from under the lower half of the next
+    # half octaves with frequencies of which the highest is the sum of the others
     triples = combinations_with_replacement(range(2 * J + 2), 3)
-    return [(h, i, k) for h, i, k in triples if h % 2 or i < h + 3]
+    return [(h, i, k) for h, i, k in triples if i - h <= 2 + h % 2]
 
 
-def _half_octaves(fields: Fields, ref: Reference | None) -> list[Tensor]:
-    # spectra (B, C, h, w) of isotropic bands, from fine to coarse, two of each grid
-    J, spectra = fields.plan.J, []
-    for j, grid in enumerate(fields.plan.grids):
-        u_hat = fields.wavelet_spectrum(j).sum(2)
-        if ref is not None:
-            power = ref.waves[j].square().sum(-1) / (2 if j < J else 1)
-            u_hat = u_hat / power.sqrt()[..., None, None]
-        y, x = (
-            2 * math.pi / size * n * torch.fft.fftfreq(n, dtype=torch.float64)
-            for n, size in zip(grid, fields.plan.shape, strict=True)
-        )
-        radius = torch.hypot(y[:, None], x).to(u_hat.device)
-        upper = radius >= _CENTRE / 2 ** (j if j < J else J + 0.5)
-        spectra += [u_hat * upper, u_hat * ~upper]
-    return spectra
+def _octave(fields: Fields, j: int) -> Tensor:
+    # spectrum (B, C, h, w) of the upper half of an octave + i times the lower, both real fields
+    grid, shape, J = fields.plan.grids[j], fields.plan.shape, fields.plan.J
+    f_hat = fields.plan.filters[j].sum(0)[..., 0]
+    even = (f_hat + f_hat.flip((0, 1)).roll((1, 1), (0, 1))) / 2
+    y, x = (
+        2 * math.pi / size * n * torch.fft.fftfreq(n, dtype=torch.float64, device=even.device)
+        for n, size in zip(grid, shape, strict=True)
+    )
+    upper = torch.hypot(y[:, None], x) >= _CENTRE / 2 ** (j if j < J else J + 0.5)
+    x_hat = resize_spectrum(fields.x_hat[:, :, 0], grid)
+    return x_hat * torch.complex(even * upper, even * ~upper)
 
 
 def _bands(fields: Fields, ref: Reference | None) -> Tensor:
     # (B, C, n): each triple on the grid of its finest band
-    spectra, triples, found = _half_octaves(fields, ref), _triples(fields.plan.J), []
-    for h in range(len(spectra)):
-        grid = fields.plan.grids[h // 2]
-        u = [ifft(resize_spectrum(u_hat, grid)).real for u_hat in spectra[h:]]
-        last = torch.stack(u, 2)
-        if fields.plan.masks is not None:
-            u = [a * fields.mask(k // 2, grid) for k, a in enumerate(u, h)]
-        third = (last * last[:, :, :1]).flatten(-2) @ torch.stack(u, 2).flatten(-2).mT
-        rows, columns = zip(*[(i - h, k - h) for first, i, k in triples if first == h], strict=True)
-        found.append(third[..., rows, columns] / math.prod(grid))
+    J, grids, found = fields.plan.J, fields.plan.grids, []
+    octaves = [_octave(fields, j) for j in range(J + 1)]
+    if ref is not None:
+        power = [w.square().sum(-1) / (2 if j < J else 1) for j, w in enumerate(ref.waves)]
+        octaves = [u / p.sqrt()[..., None, None] for u, p in zip(octaves, power, strict=True)]
+    triples = _triples(J)
+    for j, grid in enumerate(grids):
+        if j == 0 or grid != grids[j - 1]:
+            first, waves = 2 * j, [ifft(resize_spectrum(u_hat, grid)) for u_hat in octaves[j:]]
+            u = torch.stack([part for w in waves for part in (w.real, w.imag)], 2)
+            weighted = u
+            if fields.plan.masks is not None:
+                masks = [fields.mask(k // 2, grid) for k in range(first, 2 * J + 2)]
+                weighted = u * torch.stack(masks)
+        for h in (2 * j - first, 2 * j + 1 - first):
+            of_h = [(i - first - h, k - first - h) for a, i, k in triples if a == first + h]
+            rows, columns = zip(*of_h, strict=True)
+            pairs = u[:, :, h : h + rows[-1] + 1] * u[:, :, h, None]
+            third = pairs.flatten(-2) @ weighted[:, :, h:].flatten(-2).mT
+            found.append(third[..., rows, columns] / math.prod(grid))
     return torch.cat(found, 2).flatten(1)
 
 
