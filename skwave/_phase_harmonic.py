@@ -139,7 +139,7 @@ class PhaseHarmonicTransformer(TorchTransformer):
     >>> X = np.random.default_rng(0).standard_normal((3, 32, 32))
     >>> harmonics = PhaseHarmonicTransformer(J=3).fit(X)
     >>> harmonics.transform(X).shape
-    (3, 1032)
+    (3, 1103)
     >>> harmonics.get_feature_names_out()[[0, 4]]
     array(['S11_j0_l0', 'S11_j0_l0_t1a0_re'], dtype=object)
     """
