@@ -51,6 +51,6 @@ plt.show()
 # %%
 # Samples of the Gaussian model are too far from the target by the kurtosis of their increments, by
 # their bispectrum and Minkowski functionals, and a little by their quantiles. Those of phase
-# harmonics are as near to it as other real maps, or nearer, in all families but the bispectrum.
-# Nearer is not better: the model knows this one map. And they are not copies of it: the largest
-# correlation over all shifts, 0.07, is about that of real maps, 0.06.
+# harmonics are as near to it as other real maps, or nearer, in all families but the bispectrum and,
+# barely, the kurtosis. Nearer is not better: the model knows this one map. And they are not copies
+# of it: the largest correlation over all shifts, 0.07, is about that of real maps, 0.06.
