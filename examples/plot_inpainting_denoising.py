@@ -81,5 +81,5 @@ plt.show()
 # %%
 # The quantiles, the structure functions and the Minkowski functionals come much nearer to those
 # of the map, to within 3 standard deviations of the scatter of real maps. The spectrum comes
-# nearer, to 7. The pixels themselves gain little: what the noise did to each of them, statistics
+# nearer, to 6. The pixels themselves gain little: what the noise did to each of them, statistics
 # do not tell.
