@@ -24,7 +24,7 @@ from skwave._case_layers import average_blocks, make_decoder
 from skwave._fitting import cached_transform, draw_seed, fit_scattering, split_groups
 from skwave._scattering import ScatteringTransformer
 from skwave._sklearn import Interval, StrOptions, fit_context
-from skwave._stored import net_from_arrays, net_to_arrays
+from skwave._stored import NetAsArrays
 
 _ROWS = 500  # decoded at once
 _PARTS = ("train", "validation")
@@ -32,7 +32,7 @@ _OF_SCATTERING = ("L", "nonlinearity", "shape")
 _N_ATOMS = Interval(Integral, 1, 2**20, closed="both")
 
 
-class CASEGenerator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class CASEGenerator(NetAsArrays, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     r"""Generative autoencoder: scattering as encoder, sparse dictionaries as decoder.
 
     The encoder is known: the scattering :math:`S_J x` of order 1 with phases, averaged at scale
@@ -441,15 +441,8 @@ class CASEGenerator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
             parts |= {"n_iter": self.n_iter, "alpha": self.alpha}
         return parts
 
-    def __getstate__(self):
-        return net_to_arrays(super().__getstate__())
-
-    def __setstate__(self, state):
-        state = dict(state)
-        weights, epochs = state.pop("_weights", None), state.pop("_epochs", None)
-        super().__setstate__(state)
-        if weights is not None:
-            self.net_ = net_from_arrays(lambda: make_decoder(**self._parts), weights, epochs)
+    def _make_module(self, weights):
+        return make_decoder(**self._parts)
 
     def transform(self, X):
         """Encode images.

@@ -16,14 +16,14 @@ from sklearn.utils.validation import (
 from skwave._arrays import naming, resolve_device, resolve_dtype
 from skwave._fitting import relative_weights, split_groups
 from skwave._sklearn import Interval, StrOptions, fit_context
-from skwave._stored import net_from_arrays, net_to_arrays
+from skwave._stored import NetAsArrays
 from skwave.nn import Multilinear
 
 _LOSSES = {"squared_error": torch.nn.MSELoss, "absolute_error": torch.nn.L1Loss}
 _ROWS = 4096  # of a prediction at once
 
 
-class MultilinearRegressor(RegressorMixin, BaseEstimator):
+class MultilinearRegressor(NetAsArrays, RegressorMixin, BaseEstimator):
     r"""Regression by a sum of products of affine forms, trained by Adam.
 
     .. math:: E(x) = c + \sum_{i=1}^n v_i \prod_{k=1}^r
@@ -222,18 +222,9 @@ class MultilinearRegressor(RegressorMixin, BaseEstimator):
         self.n_iter_ = len(self.loss_curve_)
         return self
 
-    def __getstate__(self):
-        return net_to_arrays(super().__getstate__())
-
-    def __setstate__(self, state):
-        state = dict(state)
-        weights, epochs = state.pop("_weights", None), state.pop("_epochs", None)
-        super().__setstate__(state)
-        if weights is not None:
-            degree, n_features, n_terms = weights["weight"].shape
-            self.net_ = net_from_arrays(
-                lambda: Multilinear(n_features, n_terms, degree), weights, epochs
-            )
+    def _make_module(self, weights):
+        degree, n_features, n_terms = weights["weight"].shape
+        return Multilinear(n_features, n_terms, degree)
 
     def predict(self, X):
         """Predict targets.

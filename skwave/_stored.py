@@ -1,5 +1,7 @@
 """Networks as arrays, which every format of files holds and every device reads."""
 
+from functools import partial
+
 import torch
 from torch import nn
 
@@ -90,3 +92,17 @@ def net_from_arrays(make_module, weights, epochs):
     net = NeuralNet(from_arrays(make_module, weights), nn.MSELoss, device="cpu", train_split=None)
     net.initialize().history.extend(epochs)
     return net
+
+
+class NetAsArrays:
+    """Estimator whose ``net_`` is stored as arrays; ``_make_module(weights)`` makes its module."""
+
+    def __getstate__(self):
+        return net_to_arrays(super().__getstate__())
+
+    def __setstate__(self, state):
+        state = dict(state)
+        weights, epochs = state.pop("_weights", None), state.pop("_epochs", None)
+        super().__setstate__(state)
+        if weights is not None:
+            self.net_ = net_from_arrays(partial(self._make_module, weights), weights, epochs)

@@ -20,6 +20,7 @@ from skwave.functional.groups import (
 from skwave.functional.harmonics import (
     HarmonicPlan,
     Reference,
+    band_filters,
     extra_rows,
     harmonic_moments,
     low_filters,
@@ -234,7 +235,8 @@ def moment_family(
     if layout.moments == "scattering_covariance":
         return Family(_scattering_moments(fields), fields)
     low = low_filters(fields, layout.low)
-    plan = HarmonicPlan(fields, layout.blocks, layout.kurtosis, layout.bands, low)
+    bands = band_filters(fields) if layout.bands else ()
+    plan = HarmonicPlan(fields, layout.blocks, layout.kurtosis, bands, low)
     return Family(
         lambda x, ref, normalize: harmonic_moments(x, plan, ref, normalize=normalize), fields
     )

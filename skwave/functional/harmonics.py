@@ -58,8 +58,9 @@ class HarmonicPlan:
         Covariances.
     kurtosis : bool
         Whether third and fourth moments of the wavelet coefficients follow, group ``"K"``.
-    bands : bool
-        Whether third moments of isotropic half octaves follow, group ``"B"``.
+    bands : tuple of Tensor
+        Filters of isotropic half octaves, from `band_filters`, whose third moments follow, group
+        ``"B"``.
     low : tuple of (int, Tensor)
         Scales and low-pass filters whose moments come last, group ``"L"``.
     """
@@ -67,8 +68,36 @@ class HarmonicPlan:
     fields: FieldPlan
     blocks: tuple[Block, ...]
     kurtosis: bool = False
-    bands: bool = False
+    bands: tuple[Tensor, ...] = ()
     low: tuple[tuple[int, Tensor], ...] = ()
+
+
+def band_filters(plan: FieldPlan) -> tuple[Tensor, ...]:
+    r"""Isotropic filters of half octaves, two in each: the upper one + i times the lower.
+
+    Both give real fields, so that one inverse transform has them as real and imaginary part.
+
+    Parameters
+    ----------
+    plan : FieldPlan
+        Wavelets and low-pass, which are divided.
+
+    Returns
+    -------
+    bands : tuple of Tensor, shape (h, w)
+        Complex, on the grid of each scale and of the low-pass.
+    """
+    found = []
+    for j, (grid, filters) in enumerate(zip(plan.grids, plan.filters, strict=True)):
+        f_hat = filters.sum(0)[..., 0]
+        even = (f_hat + f_hat.flip((0, 1)).roll((1, 1), (0, 1))) / 2
+        y, x = (
+            2 * math.pi / size * n * torch.fft.fftfreq(n, dtype=torch.float64, device=even.device)
+            for n, size in zip(grid, plan.shape, strict=True)
+        )
+        upper = torch.hypot(y[:, None], x) >= _CENTRE / 2 ** (j if j < plan.J else j + 0.5)
+        found.append(torch.complex(even * upper, even * ~upper))
+    return tuple(found)
 
 
 def low_filters(plan: FieldPlan, scales: tuple[int, ...]) -> tuple[tuple[int, Tensor], ...]:
@@ -211,7 +240,7 @@ def harmonic_moments(
     if plan.kurtosis:
         found.append(_kurtosis(fields, ref if normalize else None))
     if plan.bands:
-        found.append(_bands(fields, ref if normalize else None))
+        found.append(_bands(fields, plan.bands, ref if normalize else None))
     if plan.low:
         found.append(_scaling(fields, plan, ref if normalize else None))
     return torch.cat(found, 1)
@@ -237,24 +266,11 @@ def _triples(J: int) -> list[tuple[int, int, int]]:
     return [(h, i, k) for h, i, k in triples if i - h <= 2 + h % 2]
 
 
-def _octave(fields: Fields, j: int) -> Tensor:
-    # spectrum (B, C, h, w) of the upper half of an octave + i times the lower, both real fields
-    grid, shape, J = fields.plan.grids[j], fields.plan.shape, fields.plan.J
-    f_hat = fields.plan.filters[j].sum(0)[..., 0]
-    even = (f_hat + f_hat.flip((0, 1)).roll((1, 1), (0, 1))) / 2
-    y, x = (
-        2 * math.pi / size * n * torch.fft.fftfreq(n, dtype=torch.float64, device=even.device)
-        for n, size in zip(grid, shape, strict=True)
-    )
-    upper = torch.hypot(y[:, None], x) >= _CENTRE / 2 ** (j if j < J else J + 0.5)
-    x_hat = resize_spectrum(fields.x_hat[:, :, 0], grid)
-    return x_hat * torch.complex(even * upper, even * ~upper)
-
-
-def _bands(fields: Fields, ref: Reference | None) -> Tensor:
+def _bands(fields: Fields, bands: tuple[Tensor, ...], ref: Reference | None) -> Tensor:
     # (B, C, n): each triple on the grid of its finest band
     J, grids, found = fields.plan.J, fields.plan.grids, []
-    octaves = [_octave(fields, j) for j in range(J + 1)]
+    x_hat = fields.x_hat[:, :, 0]
+    octaves = [resize_spectrum(x_hat, grid) * f for grid, f in zip(grids, bands, strict=True)]
     if ref is not None:
         power = [w.square().sum(-1) / (2 if j < J else 1) for j, w in enumerate(ref.waves)]
         octaves = [u / p.sqrt()[..., None, None] for u, p in zip(octaves, power, strict=True)]
