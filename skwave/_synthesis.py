@@ -18,7 +18,7 @@ from skwave.functional.maxent import (
     resample_spectrum,
 )
 
-_MEMORY = 20  # steps that L-BFGS remembers
+_MEMORY = 100  # steps that L-BFGS remembers: with 20 the energy after 100 is 1.8 times higher
 
 
 def start_noise(model, n, shape, generator):
@@ -76,7 +76,8 @@ def batches(model, n, shape, copies=1):
         Of one size.
     """
     L = model.L if model.ndim == 2 else 1
-    row_bytes = model.mean_.itemsize * model.n_channels_ * prod(shape) * 150 * L * copies
+    planes = 150 * L * copies + 2 * _MEMORY
+    row_bytes = model.mean_.itemsize * model.n_channels_ * prod(shape) * planes
     size = batch_rows(model.batch_size, row_bytes, n)
     return [slice(start, min(start + size, n)) for start in range(0, n, size)]
 
