@@ -14,10 +14,11 @@ _REAL, _SYNTHETIC, _TARGET = "0.75", "C0", "black"
 class TextureDisplay:
     """Target and samples of a texture model, their statistics, and their distances.
 
-    Above, the target and some samples in the same grey values. Below, the power spectrum over
-    rings of frequencies, the density of the pixels, the kurtosis of increments along the axes, and
-    the distances of `skwave.validation.texture_report` for each family of statistics. The target is
-    black, samples are blue, and other real maps grey: the range they span, and their mean distance.
+    Above, the target and some samples in the same grey values, and the distances of
+    `skwave.validation.texture_report` for each family of statistics. Below, the power spectrum over
+    rings of frequencies, the density of the pixels, and the kurtosis of increments along the axes.
+    The target is black, samples are blue, and other real maps grey: the range they span, and their
+    mean distance.
     Under each sample stands its largest correlation with the target over all shifts: it is near 1
     if the model has copied the target.
 
@@ -39,7 +40,7 @@ class TextureDisplay:
     Attributes
     ----------
     axes_ : dict of matplotlib Axes
-        By the names "target", "sample 0" and so on, "spectrum", "pixels", "kurtosis", "distances",
+        By the names "target", "sample 0" and so on, "distances", "spectrum", "pixels", "kurtosis",
         and "loss" if there is one.
     figure_ : matplotlib Figure or SubFigure
         Where they are.
@@ -60,7 +61,7 @@ class TextureDisplay:
     >>> maps = load_cosmic_web().images
     >>> display = TextureDisplay.from_maps(maps[:4], maps[4:6])
     >>> list(display.axes_)
-    ['target', 'sample 0', 'sample 1', 'spectrum', 'pixels', 'kurtosis', 'distances']
+    ['target', 'sample 0', 'sample 1', 'distances', 'spectrum', 'pixels', 'kurtosis']
     """
 
     def __init__(self, report, *, real, synthetic, target=0, periodic=True, loss_curve=None):
@@ -112,9 +113,9 @@ class TextureDisplay:
         groups |= {"real": real[others]} if others else {}
         upper, lower = _figure(figure).subfigures(2, 1, height_ratios=(1.15, 1))
         self.axes_ = _draw_images(upper, groups, n_samples, cmap)
-        for copying, ax in zip(self.report.copying, list(self.axes_.values())[1:], strict=False):
-            ax.set_xlabel(f"largest correlation with the target {copying:.2f}")
-        names = ["spectrum", "pixels", "kurtosis", "distances"]
+        for copying, ax in zip(self.report.copying, list(self.axes_.values())[1:-1], strict=False):
+            ax.set_xlabel(f"correlation ≤ {copying:.2f}")
+        names = ["spectrum", "pixels", "kurtosis"]
         names += ["loss"] if self.loss_curve is not None else []
         self.axes_ |= dict(zip(names, lower.subplots(1, len(names)), strict=True))
         _draw_spectrum(self.axes_["spectrum"], groups, self.periodic)
@@ -194,10 +195,10 @@ def _draw_images(figure, groups, n_samples, cmap):
     images = {"target": groups["target"][0].numpy()}
     images |= {f"sample {i}": x for i, x in enumerate(groups["sample"][:n_samples].numpy())}
     low, high = np.quantile(images["target"], (0.002, 0.998))
-    axes = dict(zip(images, np.atleast_1d(figure.subplots(1, len(images))), strict=True))
-    for name, ax in axes.items():
-        ax.imshow(images[name], cmap=cmap, vmin=low, vmax=high, interpolation="nearest")
-        ax.set(title=name, xticks=[], yticks=[])
+    axes = dict(zip([*images, "distances"], figure.subplots(1, len(images) + 1), strict=True))
+    for name, image in images.items():
+        axes[name].imshow(image, cmap=cmap, vmin=low, vmax=high, interpolation="nearest")
+        axes[name].set(title=name, xticks=[], yticks=[])
     return axes
 
 
@@ -259,6 +260,6 @@ def _draw_distances(ax, report):
         means = [report.real[name].mean() for name in names]
         ax.barh(y + 0.2, means, 0.38, color=_REAL, label="other real maps")
     ax.set_yticks(y, [name.replace("_", " ") for name in names])
-    ax.set_ylim(len(names) + 0.6, -0.6)  # with room for the legend
+    ax.set_ylim(len(names) + 0.8, -0.6)  # with room for the legend
     ax.legend(frameon=False, fontsize="small", loc="lower right", ncols=2)
     ax.set(xlabel=report.unit, title="distance to the target")
