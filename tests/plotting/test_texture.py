@@ -20,7 +20,7 @@ def maps():
 
 def test_panels(maps):
     display = TextureDisplay.from_maps(maps[:5], maps[5:], target=1, loss_curve=[1.0, 0.5, 0.1])
-    names = ["target", "sample 0", "sample 1", "spectrum", "pixels", "kurtosis", "distances"]
+    names = ["target", "sample 0", "sample 1", "distances", "spectrum", "pixels", "kurtosis"]
     assert list(display.axes_) == [*names, "loss"]
     axes = display.axes_
     for name, x in (("target", maps[1]), ("sample 0", maps[5]), ("sample 1", maps[6])):
