@@ -38,7 +38,7 @@ def convert(markdown):
         if first:
             out += [inline(line) for line in lines[:first]] + [""]
         if first < len(lines):
-            out += table(lines[first:]) + [""]
+            out += [*table(lines[first:]), ""]
     return out
 
 
