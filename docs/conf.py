@@ -54,6 +54,7 @@ sphinx_gallery_conf = {
 
 html_theme = "pydata_sphinx_theme"
 html_title = "skwave"
+html_context = {"default_mode": "auto"}
 html_static_path = ["_static"]
 html_css_files = ["skwave.css"]
 html_copy_source = False
