@@ -22,8 +22,9 @@ lint: $(VENV)/.test  ## style and docstrings
 	$(RUN) -m ruff format --check
 	$(RUN) -m numpydoc lint $(shell git ls-files 'skwave/*.py')
 
-docs: $(VENV)/.docs  ## build the documentation into docs/_build/html
+docs: $(VENV)/.docs  ## build the documentation into docs/_build/html, and check its pages
 	OMP_NUM_THREADS=1 $(RUN) -m sphinx -W --keep-going -b html docs docs/_build/html
+	$(RUN) docs/check_site.py docs/_build/html
 
 bench: $(VENV)/.bench  ## make bench NAME=scattering
 	$(RUN) benchmarks/$(NAME).py

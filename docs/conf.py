@@ -1,8 +1,13 @@
 """Configuration of Sphinx: `python -m sphinx -W -b html docs docs/_build/html`."""
 
+import sys
 from collections import namedtuple
+from pathlib import Path
 
 import skwave
+
+sys.path.insert(0, str(Path(__file__).parent))
+import _benchmarks
 
 project = "skwave"
 author = "The skwave developers"
@@ -49,6 +54,7 @@ sphinx_gallery_conf = {
 
 html_theme = "pydata_sphinx_theme"
 html_title = "skwave"
+html_context = {"default_mode": "auto"}
 html_static_path = ["_static"]
 html_css_files = ["skwave.css"]
 html_copy_source = False
@@ -74,6 +80,12 @@ def skip_member(app, what, name, obj, skip, options):
     return True if inherited or name.endswith("_") or isinstance(obj, _field) else None
 
 
+def write_benchmarks(app):
+    """Make the tables of the benchmarks from the results that are in the repository."""
+    _benchmarks.write(Path(app.srcdir, "generated", "benchmarks.txt"))
+
+
 def setup(app):
-    """Connect the hook above."""
+    """Connect the hooks above."""
     app.connect("autodoc-skip-member", skip_member)
+    app.connect("builder-inited", write_benchmarks)
