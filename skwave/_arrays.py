@@ -256,9 +256,63 @@ def to_tensor(X, dtype, device):
         # torch has no read-only tensors, nor negative strides
         X = np.require(X, requirements=["C", "W"])
         X = torch.from_numpy(X)
-    elif not isinstance(X, torch.Tensor):
-        X = torch.from_dlpack(X)
-    return X.to(device=device, dtype=dtype)
+    return native(X).to(device=device, dtype=dtype)
+
+
+def native(X):
+    """Array whose rows are counted and cut in one way: of numpy, or of torch.
+
+    Parameters
+    ----------
+    X : array
+        Samples.
+
+    Returns
+    -------
+    X : ndarray or Tensor
+        An array of the array API becomes a tensor that shares its memory.
+    """
+    if hasattr(X, "__array_namespace__") and not isinstance(X, np.ndarray):
+        return torch.from_dlpack(X)
+    return X
+
+
+def to_numpy(X):
+    """Numpy array of a tensor or of an array of the array API.
+
+    Parameters
+    ----------
+    X : object
+        Whatever was given.
+
+    Returns
+    -------
+    X : object
+        A numpy array, in memory and without a graph; what is neither is given back as it is.
+    """
+    X = native(X)
+    return X.numpy(force=True) if isinstance(X, torch.Tensor) else X
+
+
+def reshape(Y, shape):
+    """Reshape an array of any kind.
+
+    Parameters
+    ----------
+    Y : array
+        Of numpy, of torch or of the array API.
+    shape : tuple of int
+        New shape.
+
+    Returns
+    -------
+    Y : array
+        Of the same kind.
+    """
+    if isinstance(Y, torch.Tensor | np.ndarray):
+        return Y.reshape(shape)
+    xp, _ = get_namespace(Y)
+    return xp.reshape(Y, shape)
 
 
 def from_tensor(y, X):

@@ -13,6 +13,8 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, c
 
 from skwave._arrays import (
     from_tensor,
+    native,
+    reshape,
     resolve_device,
     resolve_dtype,
     to_tensor,
@@ -332,7 +334,7 @@ class CASEGenerator(NetAsArrays, ClassNamePrefixFeaturesOutMixin, TransformerMix
         ConvergenceWarning
             If the loss was not finite. The decoder is the best until then.
         """
-        X = self._validate(X, reset=True)
+        X = native(self._validate(X, reset=True))
         self._check_atoms()
         check_consistent_length(X, groups)
         seed = draw_seed(self)
@@ -366,7 +368,8 @@ class CASEGenerator(NetAsArrays, ClassNamePrefixFeaturesOutMixin, TransformerMix
                 )
         X = validate_array(self, X, reset=reset)
         if not reset:
-            (low, high), smallest, largest = self.data_range_, float(X.min()), float(X.max())
+            values, (low, high) = native(X), self.data_range_
+            smallest, largest = float(values.min()), float(values.max())
             width = high - low
             if smallest < low - width or largest > high + width:
                 raise ValueError(
@@ -480,7 +483,8 @@ class CASEGenerator(NetAsArrays, ClassNamePrefixFeaturesOutMixin, TransformerMix
         images : array, shape (n_samples, ...)
             Images of the fitted shape; same kind of array as ``X``.
         """
-        return self.coarse_to_fine(X, scales=(0,))[0].reshape(-1, *self.sample_shape_)
+        (images,) = self.coarse_to_fine(X, scales=(0,))
+        return reshape(images, (-1, *self.sample_shape_))
 
     def coarse_to_fine(self, X, *, scales=None):
         """Decode codes, and show the image at every scale.
@@ -578,10 +582,10 @@ class CASEGenerator(NetAsArrays, ClassNamePrefixFeaturesOutMixin, TransformerMix
         A, B = self.transform(X), self.transform(Y)
         check_consistent_length(A, B)
         t = torch.linspace(0, 1, n_steps)[:, None]
-        a, b = (torch.as_tensor(z)[:, None].cpu() for z in (A, B))
+        a, b = (torch.as_tensor(native(z))[:, None].cpu() for z in (A, B))
         Z = (a + (b - a) * t.to(a)).flatten(0, 1)
         images = self.inverse_transform(from_tensor(Z.to(resolve_device(None, A)), A))
-        return images.reshape(len(a), n_steps, *self.sample_shape_)
+        return reshape(images, (len(a), n_steps, *self.sample_shape_))
 
     def score(self, X, y=None):
         """Peak signal-to-noise ratio of the reconstructions, in decibels.
@@ -600,7 +604,7 @@ class CASEGenerator(NetAsArrays, ClassNamePrefixFeaturesOutMixin, TransformerMix
         """
         Z = self.transform(X)
         x = to_tensor(self._validate(X, reset=False), torch.float64, "cpu")
-        error = torch.as_tensor(self.inverse_transform(Z)).to(x) - x
+        error = torch.as_tensor(native(self.inverse_transform(Z))).to(x) - x
         low, high = self.data_range_
         return float(10 * np.log10((high - low) ** 2 / error.square().mean().item()))
 

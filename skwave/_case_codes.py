@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from scipy.special import ndtri
 from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
+
+from skwave._arrays import to_numpy
 
 _LOG_FLOOR = 0.1  # below this share of the mean of a path, the logarithm is linear
 _N_QUANTILES = 1000  # that are kept
@@ -293,7 +294,7 @@ def code_report(Z):
     >>> abs(round(report["kurtosis"], 1)), round(report["norm_spread"], 1)
     (0.0, 0.2)
     """
-    Z = Z.detach().cpu().numpy() if isinstance(Z, torch.Tensor) else np.asarray(Z)
+    Z = np.asarray(to_numpy(Z))
     Z = Z.astype(np.float64)
     if Z.ndim != 2 or not np.isfinite(Z).all():
         raise ValueError(f"Z must be finite rows of codes, got an array of shape {Z.shape}.")

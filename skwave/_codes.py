@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
-from skwave._arrays import naming
+from skwave._arrays import naming, to_numpy
 from skwave.functional.dictionaries import omp, update_dictionary
 from skwave.functional.lasso import (
     Codes,
@@ -61,7 +61,7 @@ def check_dictionary(D, n_features, name):
         Otherwise; it says which atoms are bad.
     """
     with naming(name, f"finite numbers, shape (n_components, {n_features})"):
-        D = np.array(D.detach().cpu() if isinstance(D, torch.Tensor) else D, dtype=float)
+        D = np.array(to_numpy(D), dtype=float)
     if D.ndim != 2 or D.shape[1] != n_features:
         raise ValueError(
             f"{name} has shape {D.shape}, but its rows must be atoms of the length of a sample, "

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import joblib
 import numpy as np
-import torch
 from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit, train_test_split
 from sklearn.utils.validation import check_memory, check_random_state
 
+from skwave._arrays import to_numpy
 from skwave._scattering import ScatteringTransformer
 from skwave._sklearn import check_sample_weight
 
@@ -63,7 +63,7 @@ def relative_weights(sample_weight, X):
     weight : ndarray, shape (n_samples,)
         Not negative.
     """
-    weight = check_sample_weight(sample_weight, X, ensure_non_negative=True)
+    weight = check_sample_weight(to_numpy(sample_weight), X, ensure_non_negative=True)
     if not weight.sum() > 0:
         raise ValueError("sample_weight holds zeros alone: nothing would be learnt.")
     return weight / weight.mean()
@@ -105,8 +105,7 @@ def transform(scattering, X):
     S : ndarray, shape (n_samples, n_features)
         Coefficients.
     """
-    S = scattering.transform(X)
-    return S.detach().cpu().numpy() if isinstance(S, torch.Tensor) else np.asarray(S)
+    return to_numpy(scattering.transform(X))
 
 
 def cached_transform(estimator, X):

@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from sklearn.neighbors import NearestNeighbors
 
+from skwave._arrays import to_numpy
 from skwave._scattering import ScatteringTransformer
 
 
 def _images(name, X, least=1):
-    X = X.detach().cpu().numpy() if isinstance(X, torch.Tensor) else np.asarray(X)
+    X = np.asarray(to_numpy(X))
     if X.ndim not in (3, 4) or len(X) < least:
         raise ValueError(
             f"{name} must be {least} or more images, (n, H, W) or (n, C, H, W), got the shape "

@@ -13,7 +13,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from skwave._arrays import naming, resolve_device, resolve_dtype
+from skwave._arrays import naming, resolve_device, resolve_dtype, to_numpy
 from skwave._fitting import relative_weights, split_groups
 from skwave._sklearn import Interval, StrOptions, fit_context
 from skwave._stored import NetAsArrays
@@ -165,7 +165,7 @@ class MultilinearRegressor(NetAsArrays, RegressorMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like, shape (n_samples, n_features)
+        X : array-like or Tensor, shape (n_samples, n_features)
             Features. The net computes in their type, float32 or float64.
         y : array-like, shape (n_samples,)
             Targets.
@@ -187,9 +187,11 @@ class MultilinearRegressor(NetAsArrays, RegressorMixin, BaseEstimator):
         from skwave._training import train
 
         with naming("y", "real, finite numbers, shape (n_samples,)"):
-            y = validate_data(self, y=y, y_numeric=True).astype(np.float64)
+            y = validate_data(self, y=to_numpy(y), y_numeric=True).astype(np.float64)
         with naming("X", "real, finite numbers, shape (n_samples, n_features)"):
-            X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
+            X = validate_data(
+                self, to_numpy(X), dtype=[np.float64, np.float32], ensure_min_samples=2
+            )
         check_consistent_length(X, y)
         weight, self._dtype = relative_weights(sample_weight, X), X.dtype.name
         self._mean = np.average(y, weights=weight)
@@ -231,7 +233,7 @@ class MultilinearRegressor(NetAsArrays, RegressorMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like, shape (n_samples, n_features)
+        X : array-like or Tensor, shape (n_samples, n_features)
             Features.
 
         Returns
@@ -241,7 +243,7 @@ class MultilinearRegressor(NetAsArrays, RegressorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         with naming("X", "real, finite numbers, shape (n_samples, n_features)"):
-            X = validate_data(self, X, dtype=np.dtype(self._dtype), reset=False)
+            X = validate_data(self, to_numpy(X), dtype=np.dtype(self._dtype), reset=False)
         module, device = self.net_.module_, self.net_.device
         with torch.no_grad():  # not by skorch, whose loaders draw from torch's global generator
             parts = torch.from_numpy(np.require(X, requirements="W")).split(_ROWS)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
+from skwave._arrays import to_numpy
 from skwave._base import TorchTransformer
 from skwave._moments import (
     cached_family,
@@ -266,8 +267,8 @@ class PhaseHarmonicTransformer(TorchTransformer):
         # on the grid (H, W) or (N, 1)
         if self.mask is None and self.boundary == "periodic":
             return None
-        mask = np.ones(self.signal_shape_) if self.mask is None else np.asarray(self.mask)
-        return mask.astype(bool)
+        mask = np.ones(self.signal_shape_) if self.mask is None else self.mask
+        return np.asarray(to_numpy(mask)).astype(bool)
 
     def _rows(self):
         if self.reduce is None:
@@ -316,7 +317,7 @@ class PhaseHarmonicTransformer(TorchTransformer):
                     f"J={self.J}: use a smaller J, or boundary='periodic'."
                 )
             return
-        mask = np.asarray(self.mask)
+        mask = np.asarray(to_numpy(self.mask))
         if mask.shape != tuple(signal_shape) or not mask.astype(bool).any():
             raise ValueError(
                 f"mask of shape {mask.shape} must have the shape {tuple(signal_shape)} of the "

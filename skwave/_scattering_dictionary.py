@@ -13,7 +13,7 @@ from sklearn.utils import gen_batches
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
-from skwave._arrays import resolve_device, resolve_dtype, validate_array
+from skwave._arrays import native, resolve_device, resolve_dtype, to_numpy, validate_array
 from skwave._dictionary_network import describe, make_network
 from skwave._feature_maps import channel_scales, feature_views
 from skwave._fitting import (
@@ -344,9 +344,8 @@ class ScatteringDictionaryClassifier(ClassifierMixin, BaseEstimator):
         from skwave._net import ClassLoss, WeightedNet
         from skwave._training import train
 
-        y = y.detach().cpu().numpy() if isinstance(y, torch.Tensor) else y
-        y = validate_data(self, y=y)  # before X, since it forgets the names of columns
-        X = validate_array(self, X, reset=True)
+        y = validate_data(self, y=to_numpy(y))  # before X, since it forgets the names of columns
+        X = native(validate_array(self, X, reset=True))
         check_consistent_length(X, y)
         labels = self._encode(y)
         weight = relative_weights(sample_weight, labels)
@@ -446,7 +445,7 @@ class ScatteringDictionaryClassifier(ClassifierMixin, BaseEstimator):
 
     def _blocks(self, X):
         check_is_fitted(self)
-        X = validate_array(self, X, reset=False)
+        X = native(validate_array(self, X, reset=False))
         if self.memory is not None:
             S = cached_transform(self, X)
             yield from (S[rows] for rows in gen_batches(len(S), _ROWS))
@@ -525,6 +524,7 @@ class ScatteringDictionaryClassifier(ClassifierMixin, BaseEstimator):
             Share of the images whose label is predicted.
         """
         check_is_fitted(self)
+        y = to_numpy(y)
         unseen = np.setdiff1d(y, self.classes_)
         if len(unseen):
             warnings.warn(

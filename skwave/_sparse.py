@@ -15,6 +15,8 @@ from sklearn.utils.validation import check_is_fitted
 from skwave._arrays import (
     check_values,
     from_tensor,
+    native,
+    reshape,
     resolve_device,
     resolve_dtype,
     to_tensor,
@@ -270,7 +272,7 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             Fitted coder.
         """
         if hasattr(self, "components_"):
-            rows = as_rows(validate_array(self, X, reset=False))
+            rows = as_rows(native(validate_array(self, X, reset=False)))
         else:
             rows = self._start(X)
         if self.dictionary is None:
@@ -279,7 +281,7 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         return self._finish(rows)
 
     def _start(self, X):
-        rows = as_rows(validate_array(self, X, reset=True))
+        rows = as_rows(native(validate_array(self, X, reset=True)))
         resolve_device(self.device, X)
         if self.algorithm == "cd" and not compiled():
             raise ImportError(
@@ -419,7 +421,7 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                 ConvergenceWarning,
                 stacklevel=2,
             )
-        return Z.reshape(X.shape[0], len(D), *X.shape[2:])
+        return reshape(Z, (X.shape[0], len(D), *X.shape[2:]))
 
     def inverse_transform(self, X):
         """Samples that codes stand for.

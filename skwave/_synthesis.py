@@ -153,7 +153,7 @@ def _warn(model, interrupted):
     warnings.warn(f"{type(model).__name__} {message}", ConvergenceWarning, stacklevel=4)
 
 
-def to_numpy(ref):
+def reference_arrays(ref):
     """Reference of numpy arrays, which pickles small and has no device.
 
     Parameters

@@ -9,12 +9,12 @@ import torch
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from skwave._arrays import resolve_device, resolve_dtype, to_tensor
+from skwave._arrays import resolve_device, resolve_dtype, to_numpy, to_tensor
 from skwave._moments import cached_family, cached_layout
 from skwave._phase_harmonic import PhaseHarmonicTransformer
 from skwave._plans import check_scales
 from skwave._sklearn import Interval, StrOptions, fit_context
-from skwave._synthesis import batches, minimise, start_noise, to_numpy, to_tensors
+from skwave._synthesis import batches, minimise, reference_arrays, start_noise, to_tensors
 from skwave.functional.families import Family
 from skwave.functional.harmonics import reference
 from skwave.functional.maxent import moment_distance, smoothed_spectrum
@@ -229,7 +229,7 @@ class MaxEntTextureModel(PhaseHarmonicTransformer):
         with torch.no_grad():
             self._reference = None
             if not callable(self.moments):
-                self._reference = to_numpy(reference(x, family.fields))
+                self._reference = reference_arrays(reference(x, family.fields))
             self.moments_ = self._moments(x, family).mean(0).cpu().numpy()
             spectrum = smoothed_spectrum(x, family.fields, periodic=self.boundary == "periodic")
         self.spectrum_ = spectrum.reshape(len(std), *self.signal_shape_).cpu().numpy()
@@ -265,7 +265,7 @@ class MaxEntTextureModel(PhaseHarmonicTransformer):
         shape = self._sample_shape(shape)
         generator = check_random_state(self.random_state)
         if init is not None:
-            start = np.asarray(init, dtype=self.mean_.dtype)
+            start = np.asarray(to_numpy(init), dtype=self.mean_.dtype)
             size = self.n_channels_ * prod(shape)
             if start.size == 0 or start.size % size or not np.isfinite(start).all():
                 raise ValueError(
@@ -299,9 +299,9 @@ class MaxEntTextureModel(PhaseHarmonicTransformer):
         ConvergenceWarning
             If the energy of a field is above ``tol``.
         """
-        X = np.asarray(self._validate(X))
+        X = to_numpy(self._validate(X))
         try:
-            known = np.broadcast_to(np.asarray(mask, dtype=bool), X.shape)
+            known = np.broadcast_to(np.asarray(to_numpy(mask), dtype=bool), X.shape)
         except ValueError:
             raise ValueError(
                 f"mask of shape {np.shape(mask)} must have the shape of X, {X.shape}, of a sample, "
@@ -353,11 +353,11 @@ class MaxEntTextureModel(PhaseHarmonicTransformer):
         .. [1] Regaldo-Saint Blancard, B. et al., A new approach for the statistical denoising of
            Planck interstellar dust polarization data, Astron. Astrophys. 649, 2021.
         """
-        X = np.asarray(self._validate(X))
+        X = to_numpy(self._validate(X))
         if not callable(noise):
             raise TypeError(f"noise={noise!r} must be a function of n and random_state.")
         generator = check_random_state(self.random_state)
-        draws = np.asarray(noise(n_draws, generator))
+        draws = np.asarray(to_numpy(noise(n_draws, generator)))
         if draws.shape[1:] != self.sample_shape_ or len(draws) != n_draws:
             raise ValueError(
                 f"noise gave shape {draws.shape}: it must give {n_draws} fields of shape "
@@ -398,7 +398,7 @@ class MaxEntTextureModel(PhaseHarmonicTransformer):
         gradient : ndarray, shape (n_samples, ...)
             By the samples of ``X``; if it is asked for.
         """
-        X = np.asarray(self._validate(X))
+        X = to_numpy(self._validate(X))
         target, values, gradients = self._on_device(self.moments_), [], []
         for rows in batches(self, len(X), self.signal_shape_):
             x = self._on_device(X.reshape(self._batch_shape())[rows])

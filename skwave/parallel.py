@@ -11,10 +11,10 @@ from numbers import Integral
 from pickle import dumps, loads
 
 import numpy as np
-import torch
 from scipy.sparse import issparse
 from sklearn import config_context, get_config
 
+from skwave._arrays import to_numpy
 from skwave._blocks import File, checksum, file_of, fingerprint, journal, open_out, take
 from skwave._workers import Result, compute
 
@@ -113,7 +113,7 @@ def transform_blocks(est, X, out=None, *, n_jobs=None, block_size="auto", verbos
     """
     if not callable(getattr(est, "transform", None)):
         raise TypeError(f"est={est!r} has no method transform: give a fitted transformer.")
-    X = X.numpy(force=True) if isinstance(X, torch.Tensor) else X
+    X = to_numpy(X)
     n = X.shape[0] if hasattr(X, "shape") else len(X)
     if n == 0:
         raise ValueError("X has no rows: there is nothing to transform.")
@@ -191,7 +191,7 @@ def _to_numpy(y, n_rows):
             "est gives sparse matrices, whose rows have no fixed place in out: make them dense, "
             "most encoders do with sparse_output=False."
         )
-    y = y.numpy(force=True) if isinstance(y, torch.Tensor) else np.asarray(y)
+    y = np.asarray(to_numpy(y))
     if y.shape[:1] != (n_rows,):
         raise ValueError(
             f"est.transform gave an array of shape {y.shape} for {n_rows} row(s) of X: only a "

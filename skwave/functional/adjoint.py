@@ -32,7 +32,7 @@ class Shelf:
     def __init__(self, memory: Tensor):
         self.rest = memory
 
-    def take(self, shape: torch.Size) -> Tensor:
+    def take(self, shape: tuple[int, ...]) -> Tensor:
         """Take the next tensor.
 
         Parameters

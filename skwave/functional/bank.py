@@ -1,7 +1,7 @@
 r"""A filter bank as plain data, and the wavelet transform that it defines."""
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -57,7 +57,7 @@ class Bank:
         """Axes of the signal, counted from the last."""
         return tuple(range(-self.phi_hat.ndim, 0))
 
-    def to(self, *args, **kwargs) -> "Bank":
+    def to(self, *args: Any, **kwargs: Any) -> "Bank":
         """Move the filters to another device or dtype.
 
         Parameters

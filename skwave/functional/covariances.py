@@ -217,7 +217,7 @@ def block_covariances(block: Block, fields: Fields) -> Tensor:
     a = fields.spectrum(block.j1, block.k1, grid, block.j2)
     same = l1 == l2 == list(range(a.shape[2]))
     auto = same and (block.j1, block.k1) == (block.j2, block.k2) and len(channels) == 1
-    if auto and plan.masks is None:
+    if auto and not plan.masks:
         square = fields.once((block.j1, block.k1, "square"), lambda: squared_modulus(a))
         return _chosen(_against_waves(square, block, plan), block)
     b = fields.spectrum(block.j2, block.k2, grid)

@@ -104,7 +104,7 @@ def istc_step(
         objective = lasso_objective(z, x, D, alpha)
         # rounding alone may lift that of a zero code
         if (objective <= zero * (1 + 1e-5)).all() and objective.sum() < lowest:
-            best, lowest = max(step, safe), objective.sum()
+            best, lowest = max(step, safe), float(objective.sum())
         step /= 2**0.5
     return best
 

@@ -39,6 +39,8 @@ FAMILIES: dict[str, tuple[str, ...]] = {
 OTHERS = ("rectifier", "scattering_covariance", "gaussian")
 PUBLISHED = ("model_a", "model_b", "model_c", "model_d")
 
+Moments = Callable[[Tensor, Reference | None, bool], Tensor]
+
 
 @dataclass(frozen=True)
 class MomentLayout:
@@ -147,13 +149,15 @@ def moment_layout(
     if moments in ("gaussian", "scattering_covariance"):
         return MomentLayout(shape, J, L, moments)
     if moments == "rectifier":
-        blocks = tuple(rectifier_blocks(J, L, n_phases, shifts))
-        return MomentLayout(shape, J, L, moments, blocks, n_phases=n_phases)
+        phases = tuple(rectifier_blocks(J, L, n_phases, shifts))
+        return MomentLayout(shape, J, L, moments, phases, n_phases=n_phases)
+    names: tuple[str, ...] = ()
     if moments in PUBLISHED:
-        names, blocks = (), published_blocks(moments[-1].upper(), J, L)
+        blocks = published_blocks(moments[-1].upper(), J, L)
     else:
-        names = FAMILIES.get(moments, moments) if isinstance(moments, str) else moments
-        check_groups(names)
+        names = check_groups(
+            FAMILIES.get(moments, moments) if isinstance(moments, str) else moments
+        )
         blocks = group_blocks(tuple(g for g in names if g not in _EXTRA), J, L, shifts)
     if harmonics is not None:
         blocks = [block for block in blocks if max(block.k1, block.k2) <= harmonics]
@@ -242,13 +246,18 @@ def moment_family(
     )
 
 
-def check_groups(names: str | tuple[str, ...]) -> None:
-    """Refuse what is neither a family nor groups.
+def check_groups(names: str | tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse what are no groups.
 
     Parameters
     ----------
     names : str or tuple of str
-        Names of groups.
+        Names of groups; one string is refused.
+
+    Returns
+    -------
+    names : tuple of str
+        The same.
 
     Raises
     ------
@@ -261,9 +270,10 @@ def check_groups(names: str | tuple[str, ...]) -> None:
             f"moments={names!r} must be one of {(*FAMILIES, *OTHERS, *PUBLISHED)}, or a tuple of "
             f"groups of {known}."
         )
+    return names
 
 
-def _scattering_moments(fields: FieldPlan) -> Callable:
+def _scattering_moments(fields: FieldPlan) -> Moments:
     def moments(
         x: Tensor, ref: Reference | None, normalize: bool
     ) -> Tensor:  # numpydoc ignore=GL08
@@ -284,7 +294,7 @@ def _half_plane(shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
     return ky[half], kx[half]
 
 
-def _gaussian_moments(shape: tuple[int, int]) -> Callable:
+def _gaussian_moments(shape: tuple[int, int]) -> Moments:
     ky, kx = _half_plane(shape)
 
     def moments(

@@ -3,6 +3,7 @@ r"""Wavelet fields of a batch of signals, each scale on a grid of its own, and t
 import math
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -28,8 +29,8 @@ class FieldPlan:
         Grid of each scale, and of the low-pass.
     filters : tuple of Tensor, shape (L, h, w, 1)
         Wavelets in Fourier, cropped to the grid of their scale; last the low-pass, one alone.
-    masks : tuple of Tensor, shape ``shape``, or None
-        Weights of the average for each scale, of mean 1; None for the mean over all samples.
+    masks : tuple of Tensor, shape ``shape``
+        Weights of the average for each scale, of mean 1; none for the mean over all samples.
     n_phases : int or None
         Phases of the rectifier that takes the place of the modulus; None for the modulus.
     """
@@ -39,7 +40,7 @@ class FieldPlan:
     L: int
     grids: tuple[Grid, ...]
     filters: tuple[Tensor, ...]
-    masks: tuple[Tensor, ...] | None = None
+    masks: tuple[Tensor, ...] = ()
     n_phases: int | None = None
 
 
@@ -100,13 +101,16 @@ def field_plan(
     else:
         bank = bump_2d(shape, J, L) if wavelet == "bump" else morlet_2d(shape, J, L)
     psi_hat = bank.psi_hat[: J * L].view(J, L, *shape)
-    grids = tuple(tuple(_coarse(n, j, oversampling) for n in shape) for j in range(J))
+    height, width = shape
+    grids = tuple(
+        (_coarse(height, j, oversampling), _coarse(width, j, oversampling)) for j in range(J)
+    )
     grids += grids[-1:]
     filters = tuple(
         resize_spectrum(f_hat, grid)[..., None].to(device, dtype).contiguous()
         for f_hat, grid in zip([*psi_hat, bank.phi_hat.view(1, *shape)], grids, strict=True)
     )
-    masks = None
+    masks: tuple[Tensor, ...] = ()
     if valid is not None:
         masks = tuple(
             mask.to(device, dtype) for mask in averaging_masks(valid, J, periodic=periodic)
@@ -139,7 +143,7 @@ class Fields:
         self.plan, self.means = plan, means
         mean = x.mean((-2, -1)) if mean is None else mean
         self.x_hat = fft(x - mean[..., None, None])[:, :, None]
-        self._found: dict = {}
+        self._found: dict[Hashable, Tensor] = {}
 
     def once(self, key: Hashable, make: Callable[[], Tensor]) -> Tensor:
         """What a function makes, once for each key.
@@ -174,7 +178,7 @@ class Fields:
             On the grid of the scale.
         """
 
-        def make():  # numpydoc ignore=GL08
+        def make() -> Tensor:  # numpydoc ignore=GL08
             x_hat = torch.view_as_real(resize_spectrum(self.x_hat, self.plan.grids[j]))
             return torch.view_as_complex(x_hat * self.plan.filters[j])
 
@@ -199,7 +203,7 @@ class Fields:
             maps for each orientation.
         """
 
-        def make():  # numpydoc ignore=GL08
+        def make() -> Tensor:  # numpydoc ignore=GL08
             if k == 1:
                 return ifft(resize_spectrum(self.wavelet_spectrum(j), grid))
             w = self.harmonic(j, 1, grid)
@@ -247,24 +251,23 @@ class Fields:
         h_hat : Tensor, shape (B, C, L, h, w)
             Spectrum.
         """
-        masked = scale is not None and self.plan.masks is not None
+        masked_by = scale if self.plan.masks else None
         own = self.plan.grids[j]
         own = (max(own[0], grid[0]), max(own[1], grid[1]))
 
-        def make():  # numpydoc ignore=GL08
-            if k == 1 and not masked:
+        def make() -> Tensor:  # numpydoc ignore=GL08
+            if k == 1 and masked_by is None:
                 return resize_spectrum(self.wavelet_spectrum(j), own)
             h = self.harmonic(j, k, own)
-            return fft(h * self.mask(scale, own) if masked else h)
+            return fft(h if masked_by is None else h * self.mask(masked_by, own))
 
-        key = (j, k, scale if masked else None, "hat")
+        key = (j, k, masked_by, "hat")
         h_hat = self.once((*key, own), make)
         # from each grid to the next one: gradients meet on the coarsest grid that they share
         for coarser in sorted(set(self.plan.grids), reverse=True):
             if grid <= coarser < own:
-                h_hat = self.once(
-                    (*key, own, coarser), lambda h=h_hat, g=coarser: resize_spectrum(h, g)
-                )
+                resize = partial(resize_spectrum, h_hat, coarser)
+                h_hat = self.once((*key, own, coarser), resize)
         return h_hat
 
     def mask(self, j: int, grid: Grid) -> Tensor:
@@ -283,7 +286,7 @@ class Fields:
             Weights of mean 1.
         """
 
-        def make():  # numpydoc ignore=GL08
+        def make() -> Tensor:  # numpydoc ignore=GL08
             index = [
                 (torch.arange(n, device=self.x_hat.device) * size) // n
                 for n, size in zip(grid, self.plan.shape, strict=True)
@@ -308,6 +311,6 @@ class Fields:
         mean : Tensor, shape (...)
             Averages.
         """
-        if self.plan.masks is not None:
-            u = u * self.mask(j, tuple(u.shape[-2:]))
+        if self.plan.masks:
+            u = u * self.mask(j, (u.shape[-2], u.shape[-1]))
         return u.mean((-2, -1))

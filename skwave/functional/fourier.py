@@ -5,7 +5,7 @@ image one pixel wide, ``(..., N, 1)``, so that the same few functions serve both
 """
 
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -255,27 +255,27 @@ def filter_fold(x_hat: Tensor, tiles: list[Tile], n_filters: int, shape: tuple[i
 
 class _FilterFold(torch.autograd.Function):
     @staticmethod
-    def forward(x_hat, tiles, n_filters, shape):
+    def forward(x_hat: Tensor, tiles: list[Tile], n_filters: int, shape: tuple[int, int]) -> Tensor:
         return _fold(x_hat, tiles, n_filters, shape)
 
     @staticmethod
-    def setup_context(ctx, inputs, output):
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
         ctx.args = inputs[1], inputs[0].shape[-2:]
 
     @staticmethod
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
         return _UnfoldFilter.apply(grad, *ctx.args), None, None, None
 
 
 class _UnfoldFilter(torch.autograd.Function):
     @staticmethod
-    def forward(y_hat, tiles, shape):
+    def forward(y_hat: Tensor, tiles: list[Tile], shape: tuple[int, int]) -> Tensor:
         return unfold_filter(y_hat, tiles, y_hat.new_zeros(len(y_hat), *shape))
 
     @staticmethod
-    def setup_context(ctx, inputs, output):
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
         ctx.args = inputs[1], *inputs[0].shape[1:2], inputs[0].shape[-2:]
 
     @staticmethod
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         return _FilterFold.apply(grad, *ctx.args), None, None

@@ -162,5 +162,6 @@ def scattering_geometry(
     rows = [_axis(n, max(2**J, T), step, ndim, padding) for n in shape]
     if ndim == 1:
         shape, rows = (*shape, 1), [*rows, (1, 0, 0, 1)]
+    height, width = shape
     extended, left, first, count = zip(*rows, strict=True)
-    return Geometry(ndim, shape, extended, left, step, first, count)
+    return Geometry(ndim, (height, width), extended, left, step, first, count)

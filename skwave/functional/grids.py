@@ -1,5 +1,7 @@
 r"""Fields and spectra on grids of several sizes."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -19,35 +21,35 @@ def _corners(large: Tensor, small: Tensor) -> list[tuple[Tensor, Tensor]]:
 
 class _Crop(torch.autograd.Function):
     @staticmethod
-    def forward(x_hat, grid):
+    def forward(x_hat: Tensor, grid: Grid) -> Tensor:
         y_hat = x_hat.new_empty((*x_hat.shape[:-2], *grid))
         for a, b in _corners(x_hat, y_hat):
             b.copy_(a)
         return y_hat
 
     @staticmethod
-    def setup_context(ctx, inputs, output):
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
         ctx.grid = tuple(inputs[0].shape[-2:])
 
     @staticmethod
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         return _Pad.apply(grad, ctx.grid), None
 
 
 class _Pad(torch.autograd.Function):
     @staticmethod
-    def forward(x_hat, grid):
+    def forward(x_hat: Tensor, grid: Grid) -> Tensor:
         y_hat = x_hat.new_zeros((*x_hat.shape[:-2], *grid))
         for a, b in _corners(y_hat, x_hat):
             a.copy_(b)
         return y_hat
 
     @staticmethod
-    def setup_context(ctx, inputs, output):
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
         ctx.grid = tuple(inputs[0].shape[-2:])
 
     @staticmethod
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         return _Crop.apply(grad, ctx.grid), None
 
 

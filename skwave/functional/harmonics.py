@@ -228,21 +228,21 @@ def harmonic_moments(
        Appl. Comput. Harmon. Anal. 53, 2021.
     """
     fields = Fields(x, plan.fields) if ref is None else Fields(x, plan.fields, ref.mean, ref.means)
-    itself = ref is None
-    if itself and normalize:
-        ref = _of_each(x, fields)
+    by = None
+    if normalize:
+        by = _of_each(x, fields) if ref is None else ref
     found = []
     for block in plan.blocks:
         c = block_covariances(block, fields)
-        if normalize:
-            c = c / _divisor(block, ref, itself, x.shape[1])
+        if by is not None:
+            c = c / _divisor(block, by, ref is None, x.shape[1])
         found.append(real_parts(c, block, x.shape[1]))
     if plan.kurtosis:
-        found.append(_kurtosis(fields, ref if normalize else None))
+        found.append(_kurtosis(fields, by))
     if plan.bands:
-        found.append(_bands(fields, plan.bands, ref if normalize else None))
+        found.append(_bands(fields, plan.bands, by))
     if plan.low:
-        found.append(_scaling(fields, plan, ref if normalize else None))
+        found.append(_scaling(fields, plan, by))
     return torch.cat(found, 1)
 
 
@@ -280,7 +280,7 @@ def _bands(fields: Fields, bands: tuple[Tensor, ...], ref: Reference | None) -> 
             first, waves = 2 * j, [ifft(resize_spectrum(u_hat, grid)) for u_hat in octaves[j:]]
             u = torch.stack([part for w in waves for part in (w.real, w.imag)], 2)
             weighted = u
-            if fields.plan.masks is not None:
+            if fields.plan.masks:
                 masks = [fields.mask(k // 2, grid) for k in range(first, 2 * J + 2)]
                 weighted = u * torch.stack(masks)
         for h in (2 * j - first, 2 * j + 1 - first):

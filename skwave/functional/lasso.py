@@ -3,7 +3,7 @@ r"""Exact sparse codes: the lasso solved to a certified gap, and its derivative.
 The objective is :math:`F(z) = \tfrac12\|x - zD\|^2 + \alpha\|z\|_1`; rows of ``D`` are atoms.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -121,13 +121,13 @@ def _solve_on_support(gram: Tensor, on: Tensor, c: Tensor) -> Tensor:
 
 class _FixedPoint(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, D, alpha, z):
+    def forward(ctx: Any, x: Tensor, D: Tensor, alpha: Tensor, z: Tensor) -> Tensor:
         ctx.save_for_backward(x, D, alpha, z)
         return z.clone()
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         # on the support z_S = G_SS^-1 (D_S x - alpha sign(z_S)), whose derivative is this
         x, D, alpha, z = ctx.saved_tensors
         rows = z.reshape(-1, z.shape[-1])
@@ -219,7 +219,7 @@ def _newton(problem: _Problem, gram: Tensor, z: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _solve(x, D, alpha, positive, tol, max_iter):
+def _solve(x: Tensor, D: Tensor, alpha: Tensor, positive: bool, tol: float, max_iter: int) -> Codes:
     threshold = nonnegative_threshold if positive else soft_threshold
     gram, step = D @ D.T, 1 / lipschitz(D)
     tol = max(tol, 16 * torch.finfo(x.dtype).eps)
@@ -230,7 +230,7 @@ def _solve(x, D, alpha, positive, tol, max_iter):
     z, t = torch.zeros_like(b), torch.ones_like(b[:, :1])
     y, signs = z, z.sign()
 
-    def correlate(z, b):  # numpydoc ignore=GL08
+    def correlate(z: Tensor, b: Tensor) -> Tensor:  # numpydoc ignore=GL08
         return b - (z @ gram if len(D) <= 2 * D.shape[1] else (z @ D) @ D.T)
 
     for n in range(max_iter + 1):

@@ -123,7 +123,8 @@ def scattering_layout(
     """
     geometry = scattering_geometry(shape, J, T, padding)
     ndim = geometry.ndim
-    wavelets = tuple(wavelet_grid_1d(J, q) if ndim == 1 else wavelet_grid_2d(J, L, q) for q in Q)
+    first, second = (wavelet_grid_1d(J, q) if ndim == 1 else wavelet_grid_2d(J, L, q) for q in Q)
+    wavelets = first, second
     largest = int(math.log2(geometry.step)) if averaging == "local" else J
     orders = []
     for i in range(max_order):

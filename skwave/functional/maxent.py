@@ -46,7 +46,8 @@ def smoothed_spectrum(x: Tensor, plan: FieldPlan, *, periodic: bool = True) -> T
         Average of :math:`|\hat x|^2`; its sum is the variance. 0 at frequency 0.
     """
     power = fft(windowed(x, periodic)).abs().square().mean(0)
-    radii = _radii(x.shape[-2:]).to(x.device).flatten()
+    shape = x.shape[-2], x.shape[-1]
+    radii = _radii(shape).to(x.device).flatten()
     counts = torch.bincount(radii).to(power)
     rings = power.new_zeros(len(power), len(counts)).index_add_(1, radii, power.flatten(1))
     ring = (rings / counts.clamp_min(1))[:, radii].view(power.shape)
@@ -54,7 +55,7 @@ def smoothed_spectrum(x: Tensor, plan: FieldPlan, *, periodic: bool = True) -> T
     turned = weight * ring
     for filters in plan.filters[:-1]:
         for psi in filters[..., 0]:
-            square = resize_spectrum(psi.square(), power.shape[1:])
+            square = resize_spectrum(psi.square(), shape)
             square = square + square.flip((-2, -1)).roll((1, 1), (-2, -1))
             total = (ring * square).sum((-2, -1), keepdim=True)
             ratio = (power * square).sum((-2, -1), keepdim=True) / total.clamp_min(1e-300)
@@ -110,7 +111,9 @@ def gaussian_field(noise: Tensor, P: Tensor) -> Tensor:
     return ifft(fft(noise) * (P * math.prod(P.shape[-2:])).sqrt()).real
 
 
-def conditioner(P: Tensor, ndim: int) -> tuple[Callable, Callable]:
+def conditioner(
+    P: Tensor, ndim: int
+) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
     r"""Coordinates in which the scales of a field are equally easy to move.
 
     .. math:: \hat x(\omega) = g(\omega)\, \hat w(\omega), \qquad

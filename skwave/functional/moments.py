@@ -5,6 +5,7 @@ of pixels goes across the edges.
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -48,7 +49,11 @@ def increments(x: Tensor, distance: int, *, periodic: bool = True) -> tuple[Tens
 
 
 def structure_functions(
-    x: Tensor, distances: tuple[int, ...], *, orders: tuple = ORDERS, periodic: bool = True
+    x: Tensor,
+    distances: tuple[int, ...],
+    *,
+    orders: tuple[float, ...] = ORDERS,
+    periodic: bool = True,
 ) -> Tensor:
     r"""Moments of increments.
 
@@ -174,7 +179,7 @@ def minkowski_functionals(x: Tensor, thresholds: Tensor, *, periodic: bool = Tru
     beside, above = (_pair(cells, axis, periodic, torch.maximum) for axis in (-1, -2))
     corners = _pair(beside, -2, periodic, torch.maximum)
 
-    def count(values):  # numpydoc ignore=GL08
+    def count(values: Tensor) -> Tensor:  # numpydoc ignore=GL08
         ordered = values.flatten(-2).sort(-1).values
         t = thresholds.to(ordered).expand(*ordered.shape[:-1], -1).contiguous()
         return ordered.shape[-1] - torch.searchsorted(ordered, t)
@@ -185,7 +190,9 @@ def minkowski_functionals(x: Tensor, thresholds: Tensor, *, periodic: bool = Tru
     return torch.stack((area, perimeter, euler), -2).to(x) / (x.shape[-2] * x.shape[-1])
 
 
-def _pair(x: Tensor, axis: int, periodic: bool, reduce) -> Tensor:
+def _pair(
+    x: Tensor, axis: int, periodic: bool, reduce: Callable[[Tensor, Tensor], Tensor]
+) -> Tensor:
     if periodic:
         return reduce(x, x.roll(1, axis))
     n = x.shape[axis]

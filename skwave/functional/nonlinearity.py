@@ -2,6 +2,7 @@ r"""Pointwise nonlinearities of complex wavelet coefficients."""
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,16 +17,16 @@ def _norm(squares: Tensor) -> Tensor:
 
 class _SquaredModulus(torch.autograd.Function):
     @staticmethod
-    def forward(z):
+    def forward(z: Tensor) -> Tensor:
         squares = torch.view_as_real(z).square()
         return squares[..., 0] + squares[..., 1]  # quicker than a sum over an axis of two
 
     @staticmethod
-    def setup_context(ctx, inputs, output):
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
         ctx.save_for_backward(*inputs)
 
     @staticmethod
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
         (z,) = ctx.saved_tensors
         return _scaled(z, 2 * grad)
 
@@ -53,15 +54,15 @@ def squared_modulus(z: Tensor) -> Tensor:
 
 class _Modulus(torch.autograd.Function):
     @staticmethod
-    def forward(z):
+    def forward(z: Tensor) -> Tensor:
         return _norm(torch.view_as_real(z).square())
 
     @staticmethod
-    def setup_context(ctx, inputs, output):
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
         ctx.save_for_backward(*inputs)
 
     @staticmethod
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
         (z,) = ctx.saved_tensors
         return _scaled(torch.sgn(z), grad)
 
@@ -252,25 +253,27 @@ def rectifier_harmonics(rho: str | Callable[[Tensor], Tensor], K: int) -> Tensor
 
 class _PhaseHarmonic(torch.autograd.Function):
     @staticmethod
-    def forward(z, k):
+    def forward(z: Tensor, k: int) -> Tensor:
         r = _norm(torch.view_as_real(z).square())
-        unit, power = _scaled(z, 1 / r.clamp(min=torch.finfo(r.dtype).tiny)), None
-        while k:
-            if k % 2:
-                power = unit if power is None else power * unit
+        unit = _scaled(z, 1 / r.clamp(min=torch.finfo(r.dtype).tiny))
+        while k % 2 == 0:
             k //= 2
-            if k:
-                unit = torch.mul(unit, unit, out=unit if power is None else None)
+            torch.mul(unit, unit, out=unit)
+        power = unit
+        while k := k // 2:
+            unit = unit * unit
+            if k % 2:
+                power = power * unit
         torch.view_as_real(power).mul_(r[..., None])
         return power
 
     @staticmethod
-    def setup_context(ctx, inputs, output):
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
         ctx.k = inputs[1]
         ctx.save_for_backward(inputs[0], output)
 
     @staticmethod
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         # d[z]^k: the modulus changes as that of z, the phase k times as much
         z, out = ctx.saved_tensors
         h = torch.conj_physical(grad) * out

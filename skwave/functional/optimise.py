@@ -44,11 +44,15 @@ def _direction(gradient: Tensor, pairs: list[Pair], gamma: Tensor) -> Tensor:
 
 
 def _line_search(
-    evaluate: Callable, x: Tensor, f: Tensor, gradient: Tensor, d: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
+    evaluate: Callable[[Tensor], tuple[Tensor, Tensor]],
+    x: Tensor,
+    f: Tensor,
+    gradient: Tensor,
+    d: Tensor,
+) -> tuple[Tensor, ...]:
     # weak Wolfe conditions by bisection, which bears an objective with kinks: Lewis and
     # Overton, algorithm 4.6; rows which find no decrease stay where they are
-    best = x, f, gradient
+    best: tuple[Tensor, ...] = x, f, gradient
     # rounding may turn a direction upwards; it must not make an increase acceptable
     slope, t = _dot(gradient, d).clamp(max=0), torch.ones_like(f)
     low, high = torch.zeros_like(f), torch.full_like(f, math.inf)

@@ -2,7 +2,7 @@ r"""A scattering transform made ready: its filters, cut and placed."""
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -213,7 +213,7 @@ def scattering_plan(
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
     block: int = 2**19,
-    **parameters,
+    **parameters: Any,
 ) -> Plan:
     r"""Prepare `scattering` for signals of one shape.
 
@@ -240,14 +240,14 @@ def scattering_plan(
         The layout with its filters.
     """
     layout = scattering_layout(shape, J, L=L, Q=Q, T=T, **parameters)
-    geometry, to = layout.geometry, {"dtype": dtype, "device": device}
+    geometry = layout.geometry
 
     banks = {q: _bank(geometry, J, L, q, T) for q in set(Q)}
-    cast = {q: b.to(**to) for q, b in banks.items()}
+    cast = {q: b.to(device, dtype) for q, b in banks.items()}
     stages = _stages([cast[q] for q in Q], layout.scales, geometry, 0, block)
     used = {0} | {s.k for s in stages} | {s.k for first in stages for s in first.following}
     lowpass = {
-        k: tuple(m.to(**to) for m in _lowpass(banks[Q[0]].phi_hat, geometry, k))
+        k: tuple(m.to(device, dtype) for m in _lowpass(banks[Q[0]].phi_hat, geometry, k))
         for k in (used if layout.averaging == "local" else ())
     }
     index = tuple(

@@ -11,6 +11,7 @@ folded by `filter_fold`, and the average :math:`\star\phi_J` is a small matrix p
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -88,20 +89,20 @@ def _all(x: Tensor, plan: Plan, kept: Shelf | None = None) -> Tensor:
 
 class _Scattering(torch.autograd.Function):
     @staticmethod
-    def forward(x, plan):
+    def forward(x: Tensor, plan: Plan) -> tuple[Tensor, Tensor]:
         # one piece of memory: many that outlive the steps between them would leave holes
         kept = x.new_empty(len(x) * n_kept(plan), dtype=x.dtype.to_complex())
         return _all(x, plan, Shelf(kept)), kept
 
     @staticmethod
-    def setup_context(ctx, inputs, output):
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
         ctx.plan = inputs[1]
         ctx.mark_non_differentiable(output[1])
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(inputs[0], output[1])
 
     @staticmethod
-    def backward(ctx, grad, _):
+    def backward(ctx: Any, grad: Tensor | None, _: None) -> tuple[Tensor | None, None]:
         if grad is None:
             return None, None
         x, kept = ctx.saved_tensors

@@ -66,12 +66,13 @@ def scattering_covariance(
         w = fields.harmonic(j, 1, grid)
         powers.append(fields.average(squared_modulus(w), j))
         means.append(fields.average(fields.envelope(w), j))
-    sigma = [_root(p) for p in powers] if waves is None else waves[:J]
-    total = None
     if waves is None:
+        sigma = [_root(p) for p in powers]
         total = _root((x - x.mean((-2, -1), keepdim=True)).square().mean((-2, -1)))[..., None]
+        over = [total] * J
+    else:
+        sigma = over = waves[:J]
     found = [torch.stack([m / s for m, s in zip(means, sigma, strict=True)], 2).flatten(2)]
-    over = [total] * J if waves is None else sigma
     found.append(torch.stack([p / s**2 for p, s in zip(powers, over, strict=True)], 2).flatten(2))
     for j3 in range(J):
         found += _at_scale(fields, j3, torch.cat(list(sigma[: j3 + 1]), -1), L)

@@ -7,6 +7,7 @@ wavelet is a sum of solid harmonics times wider Gaussians, each a sum of separab
 
 import math
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,28 +17,29 @@ _SCALE = 2.0**50
 
 Powers = tuple[tuple[int, int, int], ...]
 Axes = tuple[Tensor, Tensor, Tensor]
+Polynomial = dict[tuple[int, int, int], float]
 
 
-def _times(p: dict, q: dict) -> dict:
-    # product of two polynomials {(a, b, c): coefficient} in x, y, z
-    r: dict = {}
+def _times(p: Polynomial, q: Polynomial) -> Polynomial:
+    # {(a, b, c): coefficient} in x, y, z
+    r: Polynomial = {}
     for (a, b, c), u in p.items():
         for (d, e, f), v in q.items():
             r[a + d, b + e, c + f] = r.get((a + d, b + e, c + f), 0.0) + u * v
     return r
 
 
-def _power(p: dict, n: int) -> dict:
+def _power(p: Polynomial, n: int) -> Polynomial:
     r = {(0, 0, 0): 1.0}
     for _ in range(n):
         r = _times(r, p)
     return r
 
 
-def _zonal(l: int, m: int) -> dict:
+def _zonal(l: int, m: int) -> Polynomial:
     # the factor of z and r^2 of degree l - m
     r2 = {(2, 0, 0): 1.0, (0, 2, 0): 1.0, (0, 0, 2): 1.0}
-    p: dict = {}
+    p: Polynomial = {}
     for k in range((l - m) // 2 + 1):
         c = (-1) ** k * math.comb(l, k) * math.comb(2 * l - 2 * k, l) / 2**l
         c *= math.factorial(l - 2 * k) / math.factorial(l - 2 * k - m)
@@ -179,15 +181,15 @@ def align(positions: Tensor, occupied: Tensor) -> Tensor:
 
 class _SafeSqrt(torch.autograd.Function):
     @staticmethod
-    def forward(x):
+    def forward(x: Tensor) -> Tensor:
         return x.sqrt()
 
     @staticmethod
-    def setup_context(ctx, inputs, output):
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
         ctx.save_for_backward(output)
 
     @staticmethod
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
         (y,) = ctx.saved_tensors
         return torch.where(y > 0, grad / (2 * y), 0.0)
 

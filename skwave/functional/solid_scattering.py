@@ -98,7 +98,8 @@ def _axes(half: Tensor, width: float, quadrature: Quadrature) -> Axes:
     step = quadrature.step * width
     reach = half + quadrature.margin * width
     counts = [math.ceil(r / step) for r in reach.tolist()]
-    return tuple(step * torch.arange(-n, n + 1).to(half) for n in counts)
+    x, y, z = (step * torch.arange(-n, n + 1).to(half) for n in counts)
+    return x, y, z
 
 
 def _volume(axes: Axes) -> float:

@@ -313,10 +313,11 @@ def istc(
     # a code that is zero at alpha has all its thresholds there
     first, last = torch.as_tensor(alpha_max).to(x), torch.as_tensor(alpha).to(x)
     first = torch.maximum(first, last)
-    b, few = step * b, len(D) <= 2 * D.shape[1]
-    kept = torch.eye(len(D)).to(x) - step * (D @ W.T) if few else None
+    b, kept = step * b, None
+    if len(D) <= 2 * D.shape[1]:
+        kept = torch.eye(len(D)).to(x) - step * (D @ W.T)
     z = threshold(b, step * first * (last / first) ** (1 / n_iter))
     for n in range(2, n_iter + 1):
-        z = z @ kept + b if few else z + step * ((x - z @ D) @ W.T)
+        z = z + step * ((x - z @ D) @ W.T) if kept is None else z @ kept + b
         z = threshold(z, step * first * (last / first) ** (n / n_iter))
     return z

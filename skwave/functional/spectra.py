@@ -180,7 +180,7 @@ def bispectrum(
     >>> bool(bispectrum(skewed).mean() > 4 * bispectrum(x).abs().mean())
     True
     """
-    shape = x.shape[-2:]
+    shape = x.shape[-2], x.shape[-1]
     triangles = bispectrum_triangles(shape) if triangles is None else triangles
     if not triangles:
         return x.new_zeros(*x.shape[:-2], 0)

@@ -3,8 +3,8 @@
 from numbers import Integral
 
 import numpy as np
-import torch
 
+from skwave._arrays import to_numpy
 from skwave._case import CASEGenerator
 from skwave.plotting._checks import check_estimator, one_axes
 
@@ -210,7 +210,7 @@ class GenerationDisplay:
 
 
 def _as_numpy(x):
-    return x.detach().cpu().numpy() if isinstance(x, torch.Tensor) else np.asarray(x)
+    return np.asarray(to_numpy(x))
 
 
 def _unfold(estimator, X):
