@@ -249,3 +249,22 @@ class MultilinearRegressor(NetAsArrays, RegressorMixin, BaseEstimator):
             parts = torch.from_numpy(np.require(X, requirements="W")).split(_ROWS)
             y = torch.cat([module(part.to(device)) for part in parts])
         return self._mean + self._scale * y.cpu().numpy().astype(np.float64)
+
+    def score(self, X, y, sample_weight=None):
+        """Coefficient of determination :math:`R^2`.
+
+        Parameters
+        ----------
+        X : array-like or Tensor, shape (n_samples, n_features)
+            Features.
+        y : array-like or Tensor, shape (n_samples,)
+            Targets.
+        sample_weight : array-like or Tensor, shape (n_samples,), default=None
+            Weights of the samples.
+
+        Returns
+        -------
+        score : float
+            1 at best, 0 for the mean of ``y``.
+        """
+        return super().score(X, to_numpy(y), to_numpy(sample_weight))

@@ -532,7 +532,7 @@ class ScatteringDictionaryClassifier(ClassifierMixin, BaseEstimator):
                 f"recognised as one of them. Those in fit: {self.classes_[:10].tolist()}.",
                 stacklevel=2,
             )
-        return super().score(X, y, sample_weight)
+        return super().score(X, y, to_numpy(sample_weight))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
