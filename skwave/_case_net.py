@@ -1,7 +1,8 @@
 """Training of `skwave.CASEGenerator`; apart, since skorch takes seconds to import."""
 
-from math import inf
+from math import ceil, inf
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -9,39 +10,51 @@ from skwave._case_layers import average_blocks, make_decoder
 from skwave._fitting import some_rows, training_parameters
 from skwave._training import AutocastNet, train
 from skwave.functional.dictionaries import coherence
+from skwave.nn import Scattering
 
-_ROWS = 500  # that thresholds begin with, and that are summarised
+_ROWS = 500  # that thresholds and variances begin with, and that are summarised
+_L = 4  # orientations of the coefficients that are compared
 
 
 class DecoderNet(AutocastNet):
-    """Net from codes to images, which adds noise to the codes in training.
+    """Net from codes to images: a regression, and a module that is given noisy codes in training.
 
     Parameters
     ----------
     *args : object
         As for `AutocastNet`.
+    coef : Tensor, shape (n_pixels, n_components)
+        Of the regression.
+    intercept : Tensor, shape (n_pixels,)
+        Of the regression.
     noise : float, default=0.0
         Standard deviation of the noise, in units of the codes.
     **kwargs : object
         As for `AutocastNet`.
     """
 
-    def __init__(self, *args, noise=0.0, **kwargs):
+    def __init__(self, *args, coef, intercept, noise=0.0, **kwargs):
         super().__init__(*args, **kwargs)
-        self.noise = noise
+        self.coef, self.intercept, self.noise = coef, intercept, noise
 
     def infer(self, x, **fit_params):  # numpydoc ignore=GL08
-        x = x.to(self.device)
+        x, A, b = (v.to(self.device) for v in (x, self.coef, self.intercept))
+        base = x @ A.T + b
         if self.noise and self.module_.training:
             x = x + self.noise * torch.randn_like(x)
-        return super().infer(x, **fit_params)
+        y = super().infer(x, **fit_params)
+        return y + base.view_as(y)
 
 
-class ScaleLoss(nn.Module):
-    r"""Error of images, and of their averages over blocks at each scale.
+class ImageLoss(nn.Module):
+    r"""Error of images, of their averages over blocks, and of their scattering coefficients.
 
-    .. math:: \ell(x - \hat x) + w \sum_{j=1}^J \ell(\Phi^j x - \Phi^j\hat x), \qquad
-       \ell(e) = \operatorname{mean} e^2 \text{ or } \operatorname{mean}|e|
+    .. math:: \ell(x - \hat x) + w \sum_{j=1}^J \ell(\Phi^j x - \Phi^j\hat x)
+       + v\, \sigma_0^2 \operatorname{mean}_{\lambda, u}
+       \frac{|S_\lambda x - S_\lambda\hat x|^2(u)}{\sigma_\lambda^2},
+       \qquad \ell(e) = \operatorname{mean} e^2 \text{ or } \operatorname{mean}|e|
+
+    with the variances :math:`\sigma_\lambda^2` of coefficients and :math:`\sigma_0^2` of pixels.
 
     Parameters
     ----------
@@ -49,21 +62,34 @@ class ScaleLoss(nn.Module):
         Log2 of the largest scale.
     loss : {"squared", "absolute"}
         Error of a pixel.
-    weight : float
+    scale_weight : float
         Weight :math:`w` of the coarse images.
+    scattering_weight : float
+        Weight :math:`v` of the coefficients.
+    images : Tensor, shape (n, C, H, W)
+        Images that variances are of.
     """
 
-    def __init__(self, J, loss, weight):
+    def __init__(self, J, loss, scale_weight, scattering_weight, images):
         super().__init__()
-        self.J, self.loss, self.weight = J, loss, weight
+        self.J, self.loss = J, loss
+        self.scale_weight, self.scattering_weight = scale_weight, scattering_weight
+        if scattering_weight:
+            self.scattering = Scattering(J, _L, ndim=2, padding="periodic")
+            S = self.scattering(images)
+            scale = S.var((0, -2, -1), keepdim=True) / images.var()
+            self.register_buffer("scale", scale.clamp_min(1e-6 * scale.max()))
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:  # numpydoc ignore=GL08
         e = x - y
         total = self._error(e)
-        if self.weight:
+        if self.scale_weight:
             for _ in range(self.J):
                 e = average_blocks(e, 1)
-                total = total + self.weight * self._error(e)
+                total = total + self.scale_weight * self._error(e)
+        if self.scattering_weight:
+            S = self.scattering(x) - self.scattering(y)
+            total = total + self.scattering_weight * (S.square() / self.scale).mean()
         return total
 
     def _error(self, e):
@@ -77,19 +103,19 @@ def _calibrated(parts, z):
     return module
 
 
-def train_decoder(model, parts, Z, R, rows, seed, device):
+def train_decoder(model, parts, Z, X, rows, seed, device):
     """Train the network of a generator on what its regression leaves over.
 
     Parameters
     ----------
     model : CASEGenerator
-        With its parameters.
+        With its parameters and its regression.
     parts : dict
         Parameters of `make_decoder`.
     Z : ndarray, shape (n_samples, n_components)
         Codes.
-    R : ndarray, shape (n_samples, C, H, W)
-        What the network shall give.
+    X : ndarray, shape (n_samples, C, H, W)
+        Images.
     rows : tuple of ndarray of int, or None
         Samples to train on, and to choose the epoch on; None for all, and the last epoch.
     seed : int
@@ -102,23 +128,37 @@ def train_decoder(model, parts, Z, R, rows, seed, device):
     net, loss_curve, validation_loss_curve : object
         As of `skwave._training.train`.
     """
-    loss = {"J": model.J, "loss": model.loss, "weight": model.scale_weight}
-    zero, floor = torch.zeros(()), inf
+    loss = {name: getattr(model, name) for name in ("J", "loss", "scale_weight")}
+    loss |= {"scattering_weight": model.scattering_weight, "images": torch.from_numpy(X[:_ROWS])}
+    coef, intercept = torch.from_numpy(model.coef_), torch.from_numpy(model.intercept_)
+    floor = inf
     if rows is not None:
-        floor = ScaleLoss(**loss)(zero, torch.from_numpy(R[rows[1]])).item()
+        floor = _loss_of_regression(ImageLoss(**loss), coef, intercept, Z, X, rows[1])
     return train(
         DecoderNet,
         lambda: _calibrated(parts, torch.from_numpy(Z[:_ROWS])),
         Z,
-        R,
+        X,
         rows=rows,
         seed=seed,
         floor=floor,
+        coef=coef,
+        intercept=intercept,
         noise=model.latent_noise,
-        criterion=ScaleLoss,
+        criterion=ImageLoss,
         **{f"criterion__{name}": value for name, value in loss.items()},
-        **training_parameters(model, device, (len(Z), some_rows(Z), some_rows(R))),
+        **training_parameters(model, device, (len(Z), some_rows(Z), some_rows(X))),
     )
+
+
+@torch.no_grad()
+def _loss_of_regression(loss, coef, intercept, Z, X, rows):
+    total = 0.0
+    for part in np.array_split(rows, ceil(len(rows) / _ROWS)):
+        x = torch.from_numpy(X[part])
+        y = (torch.from_numpy(Z[part]) @ coef.T + intercept).view_as(x)
+        total += len(part) * loss(y, x).item()
+    return total / len(rows)
 
 
 @torch.no_grad()

@@ -296,9 +296,9 @@ def test_early_stopping(digits):
 def test_parameters_of_the_training(digits, model):
     X, _ = digits
     for parameters in (
-        {"latent_noise": 0.0}, {"loss": "absolute"}, {"scale_weight": 1.0}, {"weight_decay": 1.0},
-        {"alpha": 1.0}, {"n_iter": 1}, {"ridge_alpha": 1e4}, {"nonlinearity": "modulus"},
-        {"linear_skip": False},
+        {"latent_noise": 0.0}, {"loss": "absolute"}, {"scale_weight": 1.0},
+        {"scattering_weight": 1.0}, {"weight_decay": 1.0}, {"alpha": 1.0}, {"n_iter": 1},
+        {"ridge_alpha": 1e4}, {"nonlinearity": "modulus"}, {"linear_skip": False},
     ):  # fmt: skip
         other = clone(model).set_params(**parameters, max_epochs=1).fit(X)
         assert not np.allclose(other.loss_curve_[0], model.loss_curve_[0], rtol=1e-7), parameters
