@@ -6,6 +6,8 @@ After a change that is meant: ``python tests/test_api.py > tests/api.txt``, and 
 
 import inspect
 import re
+import subprocess
+import sys
 from difflib import unified_diff
 from functools import cached_property
 from importlib import import_module
@@ -98,6 +100,14 @@ def test_all_that_is_public_is_in_the_snapshot():
     }
     public = {f"skwave.{name}" for name in modules if not name.startswith("_")}
     assert {"skwave", *public} == set(MODULES)
+
+
+def test_import_is_quick():
+    """What takes long to import, or is optional, waits until it is needed."""
+    late = {"ase", "dask", "kymatio", "matplotlib", "numba", "PIL", "pooch", "skimage", "skorch"}
+    code = f"import sys, skwave; print(*({late} & sys.modules.keys()))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == []
 
 
 if __name__ == "__main__":
