@@ -21,7 +21,14 @@ from skwave._arrays import (
     validate_array,
     validate_features,
 )
-from skwave._case_codes import code_report, draw_codes, fit_embedding, fit_sampler, to_sphere
+from skwave._case_codes import (
+    between,
+    code_report,
+    draw_codes,
+    fit_embedding,
+    fit_sampler,
+    to_sphere,
+)
 from skwave._case_layers import average_blocks, make_decoder
 from skwave._fitting import cached_transform, draw_seed, fit_scattering, split_groups
 from skwave._scattering import ScatteringTransformer
@@ -586,13 +593,10 @@ class CASEGenerator(NetAsArrays, ClassNamePrefixFeaturesOutMixin, TransformerMix
         """
         if not isinstance(n_steps, Integral) or n_steps < 2:
             raise ValueError(f"n_steps must be an integer from 2 on, got {n_steps!r}.")
-        A, B = self.transform(X), self.transform(Y)
-        check_consistent_length(A, B)
-        t = torch.linspace(0, 1, n_steps)[:, None]
-        a, b = (torch.as_tensor(native(z))[:, None].cpu() for z in (A, B))
-        Z = (a + (b - a) * t.to(a)).flatten(0, 1)
-        images = self.inverse_transform(from_tensor(Z.to(resolve_device(None, A)), A))
-        return reshape(images, (len(a), n_steps, *self.sample_shape_))
+        check_consistent_length(X, Y)
+        A = self.transform(X)
+        images = self.inverse_transform(between(A, self.transform(Y), n_steps))
+        return reshape(images, (-1, n_steps, *self.sample_shape_))
 
     def score(self, X, y=None):
         """Peak signal-to-noise ratio of the reconstructions, in decibels.

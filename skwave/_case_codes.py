@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from scipy.special import ndtri
 from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
 
-from skwave._arrays import to_numpy
+from skwave._arrays import from_tensor, native, resolve_device, to_numpy
 
 _LOG_FLOOR = 0.1  # below this share of the mean of a path, the logarithm is linear
 _N_QUANTILES = 1000  # that are kept
@@ -269,6 +270,27 @@ def draw_codes(fitted, n_samples, sampler, rng):
             "GaussianMixture here."
         )
     return fitted(n_samples, sampler, rng)
+
+
+def between(A, B, n_steps):
+    """Codes on straight lines.
+
+    Parameters
+    ----------
+    A, B : array, shape (n_pairs, n_components)
+        Where they begin and end, of any kind of array.
+    n_steps : int
+        Codes of each line, with both ends.
+
+    Returns
+    -------
+    Z : array, shape (n_pairs * n_steps, n_components)
+        Line after line; same kind of array as ``A``.
+    """
+    t = torch.linspace(0, 1, n_steps)[:, None]
+    a, b = (torch.as_tensor(native(z))[:, None].cpu() for z in (A, B))
+    Z = (a + (b - a) * t.to(a)).flatten(0, 1)
+    return from_tensor(Z.to(resolve_device(None, A)), A)
 
 
 def code_report(Z):
