@@ -8,6 +8,8 @@ Grids of images go to ``--figures FOLDER``: faces may not be shipped.
 Faces are those of LFW, grey, 32 by 32 pixels, of people that are not in the training set. All of
 the training faces and their mirror images train; people are set apart to choose the epoch. The
 dictionary and the convolutional decoder, and that of the VAE, have about equal numbers of weights.
+They are trained with the errors of scattering coefficients beside those of pixels; "squared" is
+the dictionary decoder with those of pixels alone, "sharp" has twenty times their weight.
 The VAE's images are decoded from the means of the codes; its pixels are Gaussian, with the best
 variance. The Fréchet distance is that of `skwave.validation`, of as many samples as there are test
 images, to the test images; "floor" is the same of training images.
@@ -32,9 +34,12 @@ from skwave.validation import generation_report, psnr, ssim
 
 N_SHOWN, N_MEASURED = 10, 1000
 SHARED = {"J": 3, "lr": 4e-3, "batch_size": 128, "random_state": 0}
+DICTIONARY = {"decoder": "dictionary", "channels": 8, "n_atoms": (512, 32)}
 DECODERS = {
-    "dictionary": {"decoder": "dictionary", "channels": 8, "n_atoms": (512, 32)},
-    "convolutional": {"decoder": "convolutional", "lr": 2e-3},
+    "dictionary": {**DICTIONARY, "scattering_weight": 0.05},
+    "squared": DICTIONARY,
+    "sharp": {**DICTIONARY, "scattering_weight": 1.0},
+    "convolutional": {"decoder": "convolutional", "lr": 2e-3, "scattering_weight": 0.05},
     "ridge": {"decoder": "linear"},
 }
 EQUAL = {64: 14, 256: 10}  # channels with the weights of the dictionaries, by length of the codes
@@ -42,6 +47,8 @@ ROWS = ("floor", "pca", *DECODERS, "vae")
 ABLATIONS = {
     "phase, whitened, 4 steps": {},
     "modulus": {"nonlinearity": "modulus"},
+    "squared error alone": DECODERS["squared"],
+    "sharp": DECODERS["sharp"],
     "not whitened": {"whiten": False},
     "logarithm": {"gaussianize": "log"},
     "sphere": {"gaussianize": "sphere"},
