@@ -44,6 +44,7 @@ print(texture_report(maps, samples))
 
 # %%
 # All of it in one figure. ``loss_curve`` is the energy after each step, one curve for each sample.
+# ``TextureDisplay.from_estimator(model, maps)`` would draw the samples first.
 
 TextureDisplay.from_maps(maps, samples, loss_curve=model.loss_curve_)
 plt.show()

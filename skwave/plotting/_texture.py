@@ -4,8 +4,9 @@ from numbers import Integral
 
 import numpy as np
 
+from skwave._texture import MaxEntTextureModel
 from skwave.functional import increment_kurtosis, power_spectrum
-from skwave.plotting._checks import require_matplotlib
+from skwave.plotting._checks import check_estimator, require_matplotlib
 from skwave.validation import TextureReport, as_maps, texture_report
 
 _REAL, _SYNTHETIC, _TARGET = "0.75", "C0", "black"
@@ -127,6 +128,57 @@ class TextureDisplay:
             self.axes_["loss"].set(xlabel="step", title="loss")
         self.figure_ = upper.figure if figure is None else figure
         return self
+
+    @classmethod
+    def from_estimator(
+        cls, estimator, X, *, n_samples=3, target=0, periodic=None, figure=None, **kwargs
+    ):
+        """Draw samples of a fitted model, compare them with real maps, and draw.
+
+        Parameters
+        ----------
+        estimator : MaxEntTextureModel
+            Fitted to ``X[target]``.
+        X : array-like or Tensor, shape (n_real, H, W) or (H, W)
+            Real maps of one process.
+        n_samples : int, default=3
+            How many maps to make.
+        target : int, default=0
+            Which of the real maps the model was fitted to.
+        periodic : bool, default=None
+            Whether maps are; None for what the model's ``boundary`` says.
+        figure : matplotlib Figure or SubFigure, default=None
+            Where to draw; by default a new one.
+        **kwargs
+            Those of `plot`: ``cmap``.
+
+        Returns
+        -------
+        display : TextureDisplay
+            Its ``report`` has the distances, ``synthetic`` the samples.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is missing.
+        TypeError
+            If ``estimator`` is no `skwave.MaxEntTextureModel`.
+        ValueError
+            If `skwave.validation.texture_report` refuses the maps.
+        """
+        require_matplotlib(f"{cls.__name__}.from_estimator")
+        check_estimator(estimator, f"{cls.__name__}.from_estimator", MaxEntTextureModel)
+        synthetic = estimator.sample(n_samples, shape=np.shape(X)[-2:])
+        return cls.from_maps(
+            X,
+            synthetic,
+            target=target,
+            periodic=estimator.boundary == "periodic" if periodic is None else periodic,
+            loss_curve=estimator.loss_curve_,
+            figure=figure,
+            n_samples=n_samples,
+            **kwargs,
+        )
 
     @classmethod
     def from_maps(

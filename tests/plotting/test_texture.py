@@ -7,6 +7,7 @@ import pytest
 import torch
 from matplotlib.collections import PolyCollection
 
+from skwave import MaxEntTextureModel
 from skwave.functional import increment_kurtosis, power_spectrum
 from skwave.plotting import TextureDisplay
 from skwave.validation import texture_report
@@ -84,6 +85,21 @@ def test_drawn_again(maps, plt):
     assert display.axes_["target"].images[0].get_cmap().name == "magma"
     assert display.plot(right).figure_ is right
     assert isinstance(display.plot().figure_, plt.Figure)
+
+
+@pytest.mark.parametrize("boundary", ["periodic", "crop"])
+def test_from_estimator(maps, boundary):
+    model = MaxEntTextureModel(
+        J=2, L=2, moments="wavelet_covariance", boundary=boundary, max_iter=20, tol=1.0,
+        random_state=0,
+    ).fit(maps[1:2])  # fmt: skip
+    display = TextureDisplay.from_estimator(model, maps[:3], n_samples=2, target=1, cmap="magma")
+    np.testing.assert_array_equal(display.synthetic, model.sample(2))
+    expected = texture_report(maps[:3], model.sample(2), target=1, periodic=boundary == "periodic")
+    assert display.periodic == (boundary == "periodic") and str(display.report) == str(expected)
+    np.testing.assert_array_equal(display.loss_curve, model.loss_curve_)
+    with pytest.raises(TypeError, match="takes a fitted MaxEntTextureModel, got ndarray"):
+        TextureDisplay.from_estimator(maps, maps)
 
 
 def test_bad_input(maps, plt):
