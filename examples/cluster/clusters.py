@@ -17,7 +17,7 @@ from skwave.parallel import transform_blocks
 MODULES = {"local": "distributed", "slurm": "dask_jobqueue", "gpu": "dask_cuda"}
 
 # glibc's own values: by Dask's, a worker asks the system for the memory of each array anew, and
-# scattering takes twice as long
+# scattering takes about twice as long
 MALLOC = {"MALLOC_TRIM_THRESHOLD_": "67108864", "MALLOC_MMAP_THRESHOLD_": "33554432"}
 
 
