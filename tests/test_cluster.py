@@ -69,13 +69,13 @@ def n_computed(printed):
     return printed.count("[transform_blocks]")
 
 
-def test_images_are_resumed_and_a_worker_dies(scripts, tmp_path):
+def test_images_are_resumed_and_the_worker_dies(scripts, tmp_path):
     scripts.images.make_images(tmp_path / "images_1000.npy", 1000)
     X = np.load("images_1000.npy", mmap_mode="r")
     est = scripts.images.estimator(X)
     assert interrupt(est, X, "features.part.npy", 10) == 16
     journal, log = Path("features.part.npy.blocks"), Path("log")
-    line = [sys.executable, FOLDER / "images.py", "--workers", "2", "--images", "1000"]
+    line = [sys.executable, FOLDER / "images.py", "--workers", "1", "--images", "1000"]
     with log.open("w") as f:
         process = subprocess.Popen(line, stdout=f)
     while len(journal.read_text().splitlines()) < 1 + 16:
