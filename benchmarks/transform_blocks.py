@@ -11,9 +11,6 @@ import argparse
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -24,13 +21,13 @@ import joblib
 import numpy as np
 import psutil
 from _bench import save
+from _jobs import CHUNK, crash, largest_difference, run
 from numpy.lib.format import open_memmap
 
 from skwave import ScatteringTransformer
 from skwave.parallel import transform_blocks
 
 SHAPE = (32, 32)
-CHUNK = 1000
 MEASURES = {"Rss": "RSS", "Pss": "PSS", "Pss_Anon": "anonymous"}
 
 
@@ -60,16 +57,6 @@ def make_reference(images, path):
         seconds += time.perf_counter() - begin
         out[start : start + CHUNK] = y
     return seconds
-
-
-def largest_difference(path, reference):
-    """Largest difference to the reference, over its largest value."""
-    a, b = np.load(path, mmap_mode="r"), np.load(reference, mmap_mode="r")
-    if a.shape != b.shape:
-        raise SystemExit(f"shapes differ: {a.shape} and {b.shape}")
-    blocks = [slice(start, start + CHUNK) for start in range(0, len(a), CHUNK)]
-    scale = max(np.abs(b[block]).max() for block in blocks)
-    return float(max(np.abs(a[block] - b[block]).max() for block in blocks) / scale)
 
 
 def read_memory(pid):
@@ -128,7 +115,7 @@ def two_workers(backend):
         yield
 
 
-def run(backend, images, out):
+def transform(backend, images, out):
     """In the fresh process: transform, print seconds and peaks."""
     X = np.load(images, mmap_mode="r")
     with two_workers(backend), peak_memory() as peaks:
@@ -138,68 +125,18 @@ def run(backend, images, out):
     print(json.dumps({"seconds": seconds, **peaks}))
 
 
-def start(backend, images, out):
-    """Start the fresh process, in a group of its own."""
-    command = [sys.executable, __file__, "--run", backend, str(images), str(out)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
-
-
-def finish(process):
-    """Its figures."""
-    output, _ = process.communicate()
-    if process.returncode:
-        raise SystemExit(f"a run ended with {process.returncode}")
-    return json.loads(output.splitlines()[-1])
-
-
-def blocks_done(journal):
-    """Lines of the journal, without its head."""
-    try:
-        return len(journal.read_text().splitlines()) - 1
-    except FileNotFoundError:
-        return 0
-
-
-def crash(backend, images, out, n_blocks):
-    """Kill a worker after a third of the blocks, everything after two thirds, then resume."""
-    journal = Path(f"{out}.blocks")
-    process = start(backend, images, out)
-
-    def wait_for(share):
-        while blocks_done(journal) < share * n_blocks:
-            if process.poll() is not None:
-                raise SystemExit("the run ended too early")
-            time.sleep(0.05)
-
-    wait_for(1 / 3)
-    workers = psutil.Process(process.pid).children(recursive=True)
-    max(workers, key=lambda p: p.cpu_times().user).kill()
-    wait_for(2 / 3)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    kept = blocks_done(journal)
-    second = finish(start(backend, images, out))
-    return {"blocks": n_blocks, "kept": kept, "second_call_s": second["seconds"]}
-
-
-def count_blocks(backend, images, out):
-    """Number of blocks and figures of a run without accident."""
-    process, journal = start(backend, images, out), Path(f"{out}.blocks")
-    n_rows = len(np.load(images, mmap_mode="r"))
-    while not journal.exists():
-        time.sleep(0.05)
-    rows = json.loads(journal.read_text().splitlines()[0])["block_size"]
-    return -(-n_rows // rows), finish(process)
-
-
 def measure(backend, images, out, reference):
     """All figures of one backend."""
     n = len(np.load(images, mmap_mode="r"))
-    n_blocks, row = count_blocks(backend, images, out)
+    arguments = [__file__, "--run", backend, images, out]
+    n_blocks, lines = run(arguments, out)
+    row = json.loads(lines[-1])
     row = {"case": backend, "images_per_s": n / row["seconds"], **row}
     row["difference"] = largest_difference(out, reference)
     out.unlink()
-    row["crash"] = crash(backend, images, out, n_blocks)
+    kept, lines = crash(arguments, out, n_blocks)
+    second = json.loads(lines[-1])["seconds"]
+    row["crash"] = {"blocks": n_blocks, "kept": kept, "second_call_s": second}
     row["crash"]["difference"] = largest_difference(out, reference)
     out.unlink()
     return row
@@ -236,7 +173,7 @@ def main():
     parser.add_argument("--run", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.run:
-        run(*arguments.run)
+        transform(*arguments.run)
         return
     n = arguments.images
     needed = n * 4 * (1024 + 2 * 81 * 64)
