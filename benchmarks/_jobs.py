@@ -10,6 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+from numpy.lib.format import open_memmap
+
+from skwave._blocks import take
 
 CHUNK = 1000
 
@@ -66,6 +69,20 @@ def crash(arguments, out, n_blocks):
     process.wait()
     kept = blocks_done(out)
     return kept, finish(start(arguments, out), out)
+
+
+def make_reference(est, X, path):
+    """Write est.transform of every chunk; seconds that the transform took."""
+    out, seconds = None, 0.0
+    for start in range(0, len(X), CHUNK):
+        x = take(X, start, start + CHUNK)
+        begin = time.perf_counter()
+        y = est.transform(x)
+        seconds += time.perf_counter() - begin
+        if out is None:
+            out = open_memmap(path, "w+", y.dtype, (len(X), y.shape[1]))
+        out[start : start + CHUNK] = y
+    return seconds
 
 
 def largest_difference(path, reference):

@@ -37,7 +37,7 @@ SHARED = {"J": 3, "lr": 4e-3, "batch_size": 128, "random_state": 0}
 DICTIONARY = {"decoder": "dictionary", "channels": 8, "n_atoms": (512, 32)}
 DECODERS = {
     "dictionary": {**DICTIONARY, "scattering_weight": 0.05},
-    "squared": DICTIONARY,
+    "squared": {**DICTIONARY, "scattering_weight": 0.0},
     "sharp": {**DICTIONARY, "scattering_weight": 1.0},
     "convolutional": {"decoder": "convolutional", "lr": 2e-3, "scattering_weight": 0.05},
     "ridge": {"decoder": "linear"},
@@ -47,8 +47,8 @@ ROWS = ("floor", "pca", *DECODERS, "vae")
 ABLATIONS = {
     "phase, whitened, 4 steps": {},
     "modulus": {"nonlinearity": "modulus"},
-    "squared error alone": DECODERS["squared"],
-    "sharp": DECODERS["sharp"],
+    "squared error alone": {"scattering_weight": 0.0},
+    "sharp": {"scattering_weight": 1.0},
     "not whitened": {"whiten": False},
     "logarithm": {"gaussianize": "log"},
     "sphere": {"gaussianize": "sphere"},

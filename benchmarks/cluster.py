@@ -14,32 +14,16 @@ import os
 import re
 import sys
 import tempfile
-import time
 from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 from _bench import save
-from _jobs import CHUNK, crash, largest_difference, run
-from numpy.lib.format import open_memmap
+from _jobs import crash, largest_difference, make_reference, run
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "cluster"
 sys.path.insert(0, str(EXAMPLES))  # before this folder, which has another qm9.py
 images, qm9 = map(import_module, ("images", "qm9"))
-
-
-def make_reference(est, X, path):
-    """Write est.transform of every chunk; seconds that the transform took."""
-    out, seconds = None, 0.0
-    for start in range(0, len(X), CHUNK):
-        x = X[start : start + CHUNK]
-        begin = time.perf_counter()
-        y = est.transform(x)
-        seconds += time.perf_counter() - begin
-        if out is None:
-            out = open_memmap(path, "w+", y.dtype, (len(X), y.shape[1]))
-        out[start : start + CHUNK] = y
-    return seconds
 
 
 def figures(lines):

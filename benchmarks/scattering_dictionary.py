@@ -57,7 +57,7 @@ DATA = {
     "mnist": ("MNIST", mnist, [1000, 60_000], {}),
 }
 # passes over the data, by the largest number of labels that they are meant for
-EPOCHS = {1000: 100, 5000: 20, 15_000: 8, 50_000: 14, 60_000: 7}
+EPOCHS = {1000: 100, 5000: 20, 15_000: 8, 60_000: 7}
 PUBLISHED = """\
 Published, none of it at these sizes: ImageNet, top-5 error, AlexNet 20 %, scattering, learned
 sparse code and classifier 18 % (lecture of S. Mallat); scattering and a ResNet 11.4 % (Oyallon et

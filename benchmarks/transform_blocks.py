@@ -21,7 +21,7 @@ import joblib
 import numpy as np
 import psutil
 from _bench import save
-from _jobs import CHUNK, crash, largest_difference, run
+from _jobs import CHUNK, crash, largest_difference, make_reference, run
 from numpy.lib.format import open_memmap
 
 from skwave import ScatteringTransformer
@@ -43,20 +43,6 @@ def make_images(path, n):
     for start in range(0, n, CHUNK):
         rng = np.random.default_rng(start)
         X[start : start + CHUNK] = rng.standard_normal(X[start : start + CHUNK].shape, np.float32)
-
-
-def make_reference(images, path):
-    """Write est.transform of every chunk; seconds that the transform took."""
-    est, X = estimator(), np.load(images, mmap_mode="r")
-    out = open_memmap(path, "w+", np.float32, (len(X), est.output_shape_[1] * 64))
-    seconds = 0.0
-    for start in range(0, len(X), CHUNK):
-        x = np.array(X[start : start + CHUNK])
-        begin = time.perf_counter()
-        y = est.transform(x)
-        seconds += time.perf_counter() - begin
-        out[start : start + CHUNK] = y
-    return seconds
 
 
 def read_memory(pid):
@@ -186,7 +172,7 @@ def main():
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         images, reference, out = (Path(folder, f"{name}.npy") for name in ("X", "reference", "out"))
         make_images(images, n)
-        seconds = make_reference(images, reference)
+        seconds = make_reference(estimator(), np.load(images, mmap_mode="r"), reference)
         print(f"est.transform alone: {n / seconds:.0f} images/s", flush=True)
         rows = []
         for backend in ("loky", "dask"):

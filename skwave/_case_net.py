@@ -24,9 +24,9 @@ class DecoderNet(AutocastNet):
     *args : object
         As for `AutocastNet`.
     coef : Tensor, shape (n_pixels, n_components)
-        Of the regression.
+        Of the regression, on the device of the net.
     intercept : Tensor, shape (n_pixels,)
-        Of the regression.
+        The same.
     noise : float, default=0.0
         Standard deviation of the noise, in units of the codes.
     **kwargs : object
@@ -38,8 +38,8 @@ class DecoderNet(AutocastNet):
         self.coef, self.intercept, self.noise = coef, intercept, noise
 
     def infer(self, x, **fit_params):  # numpydoc ignore=GL08
-        x, A, b = (v.to(self.device) for v in (x, self.coef, self.intercept))
-        base = x @ A.T + b
+        x = x.to(self.device)
+        base = x @ self.coef.T + self.intercept
         if self.noise and self.module_.training:
             x = x + self.noise * torch.randn_like(x)
         y = super().infer(x, **fit_params)
@@ -130,10 +130,7 @@ def train_decoder(model, parts, Z, X, rows, seed, device):
     """
     loss = {name: getattr(model, name) for name in ("J", "loss", "scale_weight")}
     loss |= {"scattering_weight": model.scattering_weight, "images": torch.from_numpy(X[:_ROWS])}
-    coef, intercept = torch.from_numpy(model.coef_), torch.from_numpy(model.intercept_)
-    floor = inf
-    if rows is not None:
-        floor = _loss_of_regression(ImageLoss(**loss), coef, intercept, Z, X, rows[1])
+    floor = inf if rows is None else _loss_of_regression(model, ImageLoss(**loss), Z, X, rows[1])
     return train(
         DecoderNet,
         lambda: _calibrated(parts, torch.from_numpy(Z[:_ROWS])),
@@ -142,8 +139,8 @@ def train_decoder(model, parts, Z, X, rows, seed, device):
         rows=rows,
         seed=seed,
         floor=floor,
-        coef=coef,
-        intercept=intercept,
+        coef=torch.from_numpy(model.coef_).to(device),
+        intercept=torch.from_numpy(model.intercept_).to(device),
         noise=model.latent_noise,
         criterion=ImageLoss,
         **{f"criterion__{name}": value for name, value in loss.items()},
@@ -152,11 +149,11 @@ def train_decoder(model, parts, Z, X, rows, seed, device):
 
 
 @torch.no_grad()
-def _loss_of_regression(loss, coef, intercept, Z, X, rows):
+def _loss_of_regression(model, loss, Z, X, rows):
     total = 0.0
     for part in np.array_split(rows, ceil(len(rows) / _ROWS)):
         x = torch.from_numpy(X[part])
-        y = (torch.from_numpy(Z[part]) @ coef.T + intercept).view_as(x)
+        y = torch.from_numpy(model._linear(Z[part])).view_as(x)
         total += len(part) * loss(y, x).item()
     return total / len(rows)
 
