@@ -176,6 +176,7 @@ def train(
     name,
     weight_decay,
     schedule,
+    batch_size,
     max_epochs,
     n_iter_no_change,
     tol=0.0,
@@ -209,6 +210,8 @@ def train(
         Decay of the weights.
     schedule : {"cosine", "steps"} or None
         Fall of the rate along a cosine to 0 at ``max_epochs``, or by 10 after each third of them.
+    batch_size : int
+        Samples of a step.
     max_epochs : int
         Largest number of epochs.
     n_iter_no_change : int
@@ -220,7 +223,7 @@ def train(
     folder : Path or None, default=None
         Where to keep the state after each epoch, and to go on from.
     **parameters : object
-        Of the net: the criterion, ``lr``, ``batch_size``, ``verbose``.
+        Of the net: the criterion, ``lr``, ``verbose``.
 
     Returns
     -------
@@ -250,6 +253,7 @@ def train(
             iterator_valid__collate_fn=tuple,
             train_split=rows and ValidSplit([rows]),
             callbacks=[("rate", LRScheduler("LambdaLR", lr_lambda=rate)), ("keeper", keeper)],
+            batch_size=min(batch_size, len(X)),  # torch 2.4 makes a list of that length
             device=device,
             **parameters,
         ).initialize()

@@ -111,7 +111,8 @@ def test_molecules_are_resumed(scripts, call, capsys):
     assert n_computed(printed) == 50 - 30
     result, expected = np.load("m.npy"), est.transform(X)
     assert (result[:rows] == -1).all()
-    np.testing.assert_array_equal(result[rows:], expected[rows:])
+    # a block at a time, the products have other shapes
+    np.testing.assert_allclose(result[rows:], expected[rows:], rtol=1e-4, atol=1e-5)
     assert not journal.exists()
     call(scripts.qm9, *arguments)
     assert capsys.readouterr().out.startswith("m.npy is complete")

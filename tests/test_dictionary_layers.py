@@ -18,6 +18,7 @@ LAYERS = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore:You are using `torch.load`")  # torch before 2.6
 @pytest.mark.parametrize("layer", LAYERS)
 def test_gradients_axes_and_pickle(layer, randn):
     torch.manual_seed(0)

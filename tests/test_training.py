@@ -186,6 +186,7 @@ def test_interruption(fit, stop):
     assert [c[:2] for c in curves] == [curve, validation]
 
 
+@pytest.mark.filterwarnings("ignore:You are using `torch.load`")  # torch before 2.6
 def test_randomness_and_pickle(fit, data):
     state = torch.get_rng_state()
     (a, *curves), (b, *same), (_, *others) = fit(), fit(), fit(seed=4)
