@@ -38,7 +38,7 @@ ROWS = {
     "phase_collapse": (f"scattering + phase collapse, {WIDTH}", {"block": "phase_collapse"}),
 }
 SHARED = {
-    "J": 2, "n_components": WIDTH, "projection": 128, "kernel_size": 3, "stride": 2,
+    "J": 2, "n_components": WIDTH, "projection": 128, "kernel_size": 3,
     "n_iter": 6, "alpha": 0.1, "early_stopping": False, "lr": 1e-3, "weight_decay": 1e-2,
     "dropout": 0.2,
 }  # fmt: skip
@@ -57,7 +57,7 @@ DATA = {
     "mnist": ("MNIST", mnist, [1000, 60_000], {}),
 }
 # passes over the data, by the largest number of labels that they are meant for
-EPOCHS = {1000: 100, 5000: 20, 15_000: 8, 60_000: 7}
+EPOCHS = {1000: 100, 5000: 20, 15_000: 8, 50_000: 7, 60_000: 3}
 PUBLISHED = """\
 Published, none of it at these sizes: ImageNet, top-5 error, AlexNet 20 %, scattering, learned
 sparse code and classifier 18 % (lecture of S. Mallat); scattering and a ResNet 11.4 % (Oyallon et
