@@ -111,7 +111,7 @@ class CASEGenerator(NetAsArrays, ClassNamePrefixFeaturesOutMixin, TransformerMix
         Largest number of epochs.
     early_stopping : bool, default=True
         Whether to set images apart, stop when their error no longer falls, and keep the weights
-        for which it was lowest.
+        for which it was lowest. Codes, regression and sampler are learned from the others too.
     validation_fraction : float, default=0.1
         Share of the images, or of the groups, that are set apart.
     n_iter_no_change : int, default=5
@@ -357,17 +357,19 @@ class CASEGenerator(NetAsArrays, ClassNamePrefixFeaturesOutMixin, TransformerMix
         rows = None
         if self.early_stopping and self.decoder != "linear":
             rows = split_groups(len(X), groups, self.validation_fraction, seed)
+        parts = {"train": slice(None)} if rows is None else dict(zip(_PARTS, rows, strict=True))
+        train = parts["train"]
         S = cached_transform(self, X)
         n_positions = prod(self.scattering_.output_shape_[2:])
-        self.embedding_, Z = fit_embedding(
-            S, self.n_components, self.gaussianize, self.whiten, n_positions, seed
+        self.embedding_ = fit_embedding(
+            S[train], self.n_components, self.gaussianize, self.whiten, n_positions, seed
         )
+        Z = self.embedding_(S)
         self.sample_shape_ = tuple(X.shape[1:])
         images = to_tensor(X, resolve_dtype(self.dtype, X), "cpu").detach().flatten(1).numpy()
         self.data_range_ = float(images.min()), float(images.max())
-        self._fit_linear(Z, images)
-        self._sampler = fit_sampler(Z, self.sampler == "mixture", seed)
-        parts = {"train": slice(None)} if rows is None else dict(zip(_PARTS, rows, strict=True))
+        self._fit_linear(Z[train], images[train])
+        self._sampler = fit_sampler(Z[train], self.sampler == "mixture", seed)
         self.latent_report_ = {name: code_report(Z[part]) for name, part in parts.items()}
         self._fit_network(Z, images, rows, seed, resolve_device(self.device, X))
         return self

@@ -124,8 +124,6 @@ def fit_embedding(S, n_components, gaussianize, whiten, n_positions, seed):
     -------
     embedding : Embedding
         Fitted.
-    Z : ndarray, shape (n_samples, n_components)
-        Codes of the coefficients.
 
     Raises
     ------
@@ -136,9 +134,10 @@ def fit_embedding(S, n_components, gaussianize, whiten, n_positions, seed):
     if n_components > largest:
         raise ValueError(
             f"n_components={n_components} is more than the {largest} directions in which "
-            f"{len(S)} samples of {S.shape[1]} scattering coefficients can vary: use "
-            f"n_components <= {largest}, or more samples (got n_samples = {len(S)}, "
-            f"n_features = {S.shape[1]} coefficients)."
+            f"{len(S)} training samples of {S.shape[1]} scattering coefficients can vary: use "
+            f"n_components <= {largest}, or more samples, or set less of them apart by "
+            f"validation_fraction (got n_samples = {len(S)}, n_features = {S.shape[1]} "
+            "coefficients)."
         )
     scale, quantiles = None, None
     if gaussianize == "log":
@@ -155,8 +154,7 @@ def fit_embedding(S, n_components, gaussianize, whiten, n_positions, seed):
         )
     if gaussianize == "quantile":
         quantiles = np.quantile(pca.transform(Y), _levels(min(_N_QUANTILES, len(S))), axis=0)
-    embedding = Embedding(gaussianize, pca, scale, quantiles)
-    return embedding, embedding(S)
+    return Embedding(gaussianize, pca, scale, quantiles)
 
 
 @dataclass(frozen=True)

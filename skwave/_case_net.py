@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from skwave._case_layers import average_blocks, make_decoder
-from skwave._fitting import some_rows, training_parameters
+from skwave._fitting import training_parameters
 from skwave._training import AutocastNet, train
 from skwave.functional.dictionaries import coherence
 from skwave.nn import Scattering
@@ -144,7 +144,7 @@ def train_decoder(model, parts, Z, X, rows, seed, device):
         noise=model.latent_noise,
         criterion=ImageLoss,
         **{f"criterion__{name}": value for name, value in loss.items()},
-        **training_parameters(model, device, (len(Z), some_rows(Z), some_rows(X))),
+        **training_parameters(model, device, (X, rows)),
     )
 
 

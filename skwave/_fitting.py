@@ -189,22 +189,6 @@ def split_classes(labels, fraction, seed):
     return train, test
 
 
-def some_rows(X):
-    """Up to a hundred rows, which tell data sets apart.
-
-    Parameters
-    ----------
-    X : array, shape (n_samples, ...)
-        Data, in memory or on disk.
-
-    Returns
-    -------
-    rows : ndarray
-        In memory.
-    """
-    return np.array(X[:: ceil(len(X) / 100)])
-
-
 def training_parameters(estimator, device, data):
     """Parameters of `skwave._training.train` that estimators have.
 
@@ -226,7 +210,7 @@ def training_parameters(estimator, device, data):
     if estimator.checkpoint is not None:
         parameters = estimator.get_params().items()
         parameters = {k: v for k, v in parameters if k not in _NOT_OF_THE_RESULT}
-        folder = Path(estimator.checkpoint) / joblib.hash((parameters, data))
+        folder = Path(estimator.checkpoint) / joblib.hash((parameters, data), coerce_mmap=True)
     return {
         **{name: getattr(estimator, name) for name in _OF_TRAINING},
         "autocast": estimator.mixed_precision and device.type == "cuda",

@@ -21,7 +21,6 @@ from skwave._fitting import (
     draw_seed,
     fit_scattering,
     relative_weights,
-    some_rows,
     split_classes,
     training_parameters,
     transform,
@@ -372,7 +371,7 @@ class ScatteringDictionaryClassifier(ClassifierMixin, BaseEstimator):
             criterion=ClassLoss,
             criterion__reduction="none",
             criterion__label_smoothing=self.label_smoothing,
-            **training_parameters(self, device, (some_rows(S), target, self.classes_)),
+            **training_parameters(self, device, (to_numpy(X), target, self.classes_)),
         )
         self.network_ = net.module_.eval()
         self.n_epochs_ = len(self.loss_curve_)

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from skwave._fitting import draw_seed, relative_weights, some_rows, split_classes, split_groups
+from skwave._fitting import draw_seed, relative_weights, split_classes, split_groups
 
 
 @pytest.mark.parametrize(("n", "n_test"), [(2, 1), (10, 3), (11, 4)])
@@ -48,11 +48,10 @@ def test_seed_of_a_checkpoint():
             draw_seed(SimpleNamespace(checkpoint="folder", random_state=state))
 
 
-def test_weights_and_rows():
+def test_weights():
     X = np.arange(250)
     assert np.array_equal(relative_weights([1, 0, 3], X[:3]), [0.75, 0, 2.25])
     assert np.array_equal(relative_weights(None, X[:3]), [1, 1, 1])
     for weight, match in (([0, 0], "zero"), ([-1, 2], "egative")):
         with pytest.raises(ValueError, match=match):
             relative_weights(weight, X[:2])
-    assert np.array_equal(some_rows(X), X[::3]) and np.array_equal(some_rows(X[:50]), X[:50])

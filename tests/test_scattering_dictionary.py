@@ -200,7 +200,10 @@ def test_checkpoint_goes_on(digits, tmp_path, monkeypatch, capsys):
     assert len(list(tmp_path.iterdir())) == 1
     clone(model).set_params(max_epochs=1).fit(X, y)
     clone(model).set_params(max_epochs=1).fit(X, y[::-1])
-    assert len(list(tmp_path.iterdir())) == 3
+    other = X.copy()
+    other[7] += 0.1
+    clone(model).set_params(max_epochs=1).fit(other, y)
+    assert len(list(tmp_path.iterdir())) == 4
     with pytest.raises(ValueError, match="integer as random_state"):
         clone(model).set_params(random_state=None).fit(X, y)
 
