@@ -148,7 +148,8 @@ class TightFrame(nn.Module):
             Its columns, or its rows if they are fewer, are orthonormal.
         """
         tall = self.F.shape[0] >= self.F.shape[1]
-        Q = torch.linalg.qr(self.F if tall else self.F.T).Q
+        Q, R = torch.linalg.qr(self.F if tall else self.F.T)
+        Q = torch.where(R.diagonal() < 0, -Q, Q)  # the one that is continuous in F
         return Q if tall else Q.T
 
     def forward(self, x: Tensor) -> Tensor:

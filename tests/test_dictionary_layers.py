@@ -69,6 +69,12 @@ def test_the_tight_frame(randn):
     layer = TightFrame(5, 9, alpha=0.3).double()
     x = randn(20, 5)
     assert torch.allclose(layer(x), (x @ layer.atoms().T - 0.3).clamp(min=0))
+    frames = []
+    for pivot in (1e-7, -1e-7):
+        with torch.no_grad():
+            layer.F[0, 0] = pivot
+        frames.append(layer.atoms())
+    assert torch.allclose(*frames, atol=1e-5)
 
 
 def test_phases_collapse(randn):

@@ -3,9 +3,11 @@ from threading import Barrier, Thread
 
 import pytest
 import torch
+from sklearn.exceptions import ConvergenceWarning
 
-from skwave import ScatteringTransformer, _plans
+from skwave import MaxEntTextureModel, PhaseHarmonicTransformer, ScatteringTransformer, _plans
 from skwave._plans import cached_layout, cached_plan, check_scales, layout_parameters
+from skwave.functional.local import local_invariants
 from skwave.nn import Scattering
 
 PARAMETERS = {"J": 2, "L": 2, "Q": (1, 1)}
@@ -74,6 +76,20 @@ def test_plans_of_inference_mode_are_of_use_outside(made):
     with torch.inference_mode():
         first = plan()
     assert not first.stages[0].tiles[0].values.is_inference()
+
+
+def test_fits_in_inference_mode_leave_gradients_to_others():
+    # sizes that no other test has, so that nothing is kept yet
+    x = torch.randn(1, 22, 26, generator=torch.Generator().manual_seed(0))
+    r = torch.randn(1, 3, 3, dtype=torch.float64)
+    with torch.inference_mode():
+        PhaseHarmonicTransformer(J=2, L=3).fit_transform(x)
+        local_invariants(r, torch.ones(1, 1, 3, dtype=torch.float64), (0.5,), 7)
+    with pytest.warns(ConvergenceWarning):
+        MaxEntTextureModel(J=2, L=3, max_iter=2, random_state=0).fit(x).sample()
+    r.requires_grad_()
+    local_invariants(r, torch.ones(1, 1, 3, dtype=torch.float64), (0.5,), 7).sum().backward()
+    assert r.grad.isfinite().all()
 
 
 def test_estimator_and_layer_share_a_plan(made):

@@ -182,9 +182,10 @@ def waves(
     e : Tensor, shape (size, n_offsets)
         Complex; kept for the next call.
     """
-    omega = 2 * math.pi / n * torch.fft.fftfreq(size, 1 / size, dtype=torch.float64)
-    angle = omega[:, None] * torch.tensor(offsets, dtype=torch.float64)
-    return torch.complex(angle.cos().to(device, dtype), angle.sin().to(device, dtype))
+    with torch.inference_mode(False):  # it is kept for others
+        omega = 2 * math.pi / n * torch.fft.fftfreq(size, 1 / size, dtype=torch.float64)
+        angle = omega[:, None] * torch.tensor(offsets, dtype=torch.float64)
+        return torch.complex(angle.cos().to(device, dtype), angle.sin().to(device, dtype))
 
 
 def _wide(h_hat: Tensor) -> Tensor:

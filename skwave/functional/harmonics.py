@@ -170,14 +170,18 @@ def _divisor(block: Block, ref: Reference, itself: bool, n_channels: int) -> Ten
     # (..., n_channel_pairs, n_pairs, 1)
     first, second = (list(c) for c in zip(*channel_pairs(block, n_channels), strict=True))
     if itself and block.own:  # variances: of the waves over that of x, of moduli over the waves'
-        std = ref.std[..., None] if block.k1 else ref.waves[block.j1]
-        std = std.expand(ref.waves[block.j1].shape)
-        a = b = std
+        waves, moduli = ref.waves[block.j1], ref.moduli[block.j1]
+        if block.k1:
+            a = b = ref.std[..., None].expand(waves.shape)
+        else:  # with a rectifier each orientation has several phases
+            a = b = waves.repeat_interleave(moduli.shape[-1] // waves.shape[-1], -1)
     else:
         a, b = (
             (ref.waves if k else ref.moduli)[j]
             for j, k in ((block.j1, block.k1), (block.j2, block.k2))
         )
+    if block.angular:  # frequencies of a Fourier series along the orientations share one
+        a, b = (s.square().mean(-1, keepdim=True).sqrt() for s in (a, b))
     L = a.shape[-1]
     l1, l2 = ([l % L for l in side] for side in zip(*block.pairs, strict=True))
     return (a[..., first, :][..., l1] * b[..., second, :][..., l2])[..., None]

@@ -125,7 +125,7 @@ def local_invariants(
     rows, columns = torch.triu_indices(n, n, device=positions.device)
     occupied = (weights != 0).any(1, keepdim=True)
     masks = (occupied if groups is None else groups).to(positions)[:, :, None, :, None]
-    factor = torch.where(rows == columns, 1.0, math.sqrt(2)).to(dtype or positions.dtype)
+    factor = (2 - (rows == columns).to(dtype or positions.dtype)).sqrt()
     products = []
     for l in range(L + 1):
         fields = local_fields(positions, weights, widths, l).flatten(2, 3).transpose(1, 2)

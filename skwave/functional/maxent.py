@@ -58,7 +58,9 @@ def smoothed_spectrum(x: Tensor, plan: FieldPlan, *, periodic: bool = True) -> T
             square = resize_spectrum(psi.square(), shape)
             square = square + square.flip((-2, -1)).roll((1, 1), (-2, -1))
             total = (ring * square).sum((-2, -1), keepdim=True)
-            ratio = (power * square).sum((-2, -1), keepdim=True) / total.clamp_min(1e-300)
+            ratio = (power * square).sum((-2, -1), keepdim=True) / total.clamp_min(
+                torch.finfo(total.dtype).tiny
+            )
             turned = turned + ratio * square * ring
             weight = weight + square
     return turned / weight

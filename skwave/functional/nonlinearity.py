@@ -107,11 +107,11 @@ def modulus_adjoint(u: Tensor, z: Tensor) -> Tensor:
     Returns
     -------
     gradient : Tensor, shape (...)
-        :math:`u\, z / |z|`, and 0 where :math:`z = 0`.
+        :math:`u\, z / |z|`, and towards 0 where :math:`|z|^2` is less than the smallest number.
     """
     parts = torch.view_as_real(z)
     gradient = parts.square()
-    scale = _norm(gradient).clamp_(min=torch.finfo(u.dtype).tiny)
+    scale = _norm(gradient).clamp_(min=torch.finfo(u.dtype).tiny ** 0.5)
     torch.div(u, scale, out=scale)
     return torch.view_as_complex(torch.mul(parts, scale[..., None], out=gradient))
 
@@ -255,7 +255,7 @@ class _PhaseHarmonic(torch.autograd.Function):
     @staticmethod
     def forward(z: Tensor, k: int) -> Tensor:
         r = _norm(torch.view_as_real(z).square())
-        unit = _scaled(z, 1 / r.clamp(min=torch.finfo(r.dtype).tiny))
+        unit = _scaled(z, 1 / r.clamp(min=torch.finfo(r.dtype).tiny ** 0.5))
         while k % 2 == 0:
             k //= 2
             torch.mul(unit, unit, out=unit)

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-# keeps the squares of small fields within the range of float32
-_SCALE = 2.0**50
+# keep the squares of small fields within the range of float32, or else those of large ones
+_SCALES = (2.0**50, 1.0)
 
 Powers = tuple[tuple[int, int, int], ...]
 Axes = tuple[Tensor, Tensor, Tensor]
@@ -77,16 +77,18 @@ def harmonic_polynomials(l: int) -> tuple[Powers, Tensor]:
     """
     powers = tuple((a, b, l - a - b) for a in range(l + 1) for b in range(l + 1 - a))
     index = {p: i for i, p in enumerate(powers)}
-    coefficients = torch.zeros(2 * l + 1, len(powers), dtype=torch.float64)
-    for m in range(l + 1):
-        scale = math.sqrt((2 - (m == 0)) * math.factorial(l - m) / math.factorial(l + m))
-        # real and imaginary part of (x + iy)^m
-        for sign, parity in ((1, 0), (-1, 1)):
-            wave = {
-                (m - k, k, 0): math.comb(m, k) * (-1) ** (k // 2) for k in range(parity, m + 1, 2)
-            }
-            for key, v in _times(wave, _zonal(l, m)).items():
-                coefficients[l + sign * m, index[key]] += scale * v
+    with torch.inference_mode(False):  # it is kept for others
+        coefficients = torch.zeros(2 * l + 1, len(powers), dtype=torch.float64)
+        for m in range(l + 1):
+            scale = math.sqrt((2 - (m == 0)) * math.factorial(l - m) / math.factorial(l + m))
+            # real and imaginary part of (x + iy)^m
+            for sign, parity in ((1, 0), (-1, 1)):
+                wave = {
+                    (m - k, k, 0): math.comb(m, k) * (-1) ** (k // 2)
+                    for k in range(parity, m + 1, 2)
+                }
+                for key, v in _times(wave, _zonal(l, m)).items():
+                    coefficients[l + sign * m, index[key]] += scale * v
     return powers, coefficients
 
 
@@ -191,7 +193,8 @@ class _SafeSqrt(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         (y,) = ctx.saved_tensors
-        return torch.where(y > 0, grad / (2 * y), 0.0)
+        positive = y > 0
+        return torch.where(positive, grad / (2 * torch.where(positive, y, 1.0)), 0.0)
 
 
 def _sqrt(x: Tensor) -> Tensor:
@@ -203,12 +206,15 @@ def _modulus(monomials: Tensor, l: int, gain: float) -> Tensor:
     # (B, n_monomials, ...) -> rotation invariant norm over m, with gradient 0 where it is 0
     if l == 0:
         return (gain * monomials[:, 0]).abs()
-    coefficients = _SCALE * harmonic_polynomials(l)[1].to(monomials)
-    first, *others = (coefficients @ monomials.flatten(2)).unbind(1)
-    squares = first * first
-    for field in others:  # quicker than a sum over an axis of all squares
-        squares = torch.addcmul(squares, field, field)
-    norm = _sqrt(squares) * (gain / _SCALE)
+    coefficients = harmonic_polynomials(l)[1].to(monomials)
+    for scale in _SCALES:
+        first, *others = ((scale * coefficients) @ monomials.flatten(2)).unbind(1)
+        squares = first * first
+        for field in others:  # quicker than a sum over an axis of all squares
+            squares = torch.addcmul(squares, field, field)
+        if math.isfinite(float(squares.detach().amax())):
+            break
+    norm = _sqrt(squares) * (gain / scale)
     return norm.view(len(norm), *monomials.shape[2:])
 
 

@@ -266,7 +266,8 @@ def istc(
 
     With :math:`\eta = 1` and :math:`\langle d_k, w_k\rangle = 1`, if a sample has a code
     :math:`z` of :math:`s` atoms, :math:`\mu = \max_{i\ne j}|\langle d_i, w_j\rangle|` and
-    :math:`1 < \gamma = (\alpha_{\max}/\alpha)^{1/N} < 1/(2\mu s)`, then
+    :math:`1 < \gamma = (\alpha_{\max}/\alpha)^{1/N} < 1/(2\mu s)`, and
+    :math:`\|z\|_\infty \le 2\alpha_{\max}`, then
     :math:`\|z_n - z\|_\infty \le 2\alpha_{\max}\gamma^{-n}` and no atom outside the support is
     chosen, as long as :math:`\alpha \ge \|(x - zD)W^\top\|_\infty/(1 - 2\gamma\mu s)` [1]_.
 

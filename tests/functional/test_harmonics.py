@@ -402,6 +402,40 @@ def test_divisors(image):
             assert by_ref[i] == pytest.approx(1, abs=1e-12)
 
 
+def test_divisors_of_rectifiers_and_of_angular_frequencies(image):
+    shape, J, L, A = (32, 32), 2, 4, 3
+    x = image(1, *shape)
+    brute = Brute(x, J, L)
+    power = [[(abs(brute.field(0, j, l, 1)) ** 2).mean() for l in range(L)] for j in range(J)]
+
+    def ratios(moments):
+        layout = moment_layout(shape, J, L, moments, n_phases=A)
+        plain, by = (moments_of(x, layout, flag, oversampling=2) for flag in (False, True))
+        for r, a, b in zip(layout.rows(), plain, by, strict=True):
+            if abs(b) > 1e-9 and r[1:4] == r[4:7] and r.n == 0 and r.k1 == 0 and r.j1 < J:
+                yield r, a / b
+
+    found = list(ratios("rectifier"))
+    assert {r.l1 for r, _ in found} == set(range(L * A))
+    for r, ratio in found:
+        assert ratio == pytest.approx(power[r.j1][r.l1 // A], rel=1e-9)
+    found = list(ratios("model_d"))
+    assert len(found) >= L
+    for r, ratio in found:
+        assert ratio == pytest.approx(np.mean(power[r.j1]), rel=1e-9)
+
+
+def test_normalised_model_d_does_not_change_with_a_rotation(image):
+    layout = moment_layout((32, 32), 2, 4, "model_d")
+    x = image(1, 32, 32)
+    x = x * torch.linspace(0.2, 2, 32, dtype=x.dtype).cos() + x.roll(3, -1)
+    values, turned = (
+        moments_of(y, layout, True, oversampling=2) for y in (x, x.rot90(1, (-2, -1)))
+    )
+    invariant = [r.l1 == r.l2 for r in layout.rows()]
+    assert np.allclose(abs(values[invariant]), abs(turned[invariant]), atol=1e-9)
+
+
 def test_reference_of_several_realisations(image):
     x = torch.stack([image(2, 16, 16), 2 * image(2, 16, 16).flip(-1)])
     plan = field_plan((16, 16), 2, 2)

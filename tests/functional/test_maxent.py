@@ -36,6 +36,12 @@ def test_smoothed_spectrum_has_the_variance(randn, shape):
     torch.testing.assert_close(P.sum((-2, -1)), variance, rtol=0.02, atol=0)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_smoothed_spectrum_of_a_constant_is_zero(dtype):
+    P = smoothed_spectrum(torch.ones(1, 1, 32, 32, dtype=dtype), field_plan((32, 32), 3, 4))
+    assert torch.allclose(P, torch.zeros_like(P), atol=1e-12)
+
+
 def test_smoothed_spectrum_of_white_noise_is_flat(randn):
     P = smoothed_spectrum(randn(20, 1, 48, 48), field_plan((48, 48), 4, 4))[0] * 48**2
     k = torch.fft.fftfreq(48, dtype=torch.float64).abs()

@@ -6,7 +6,12 @@ from scipy.integrate import quad
 
 from skwave.functional import modulus, phases, rectifier, rectifier_harmonic
 from skwave.functional.bump import bump_2d
-from skwave.functional.nonlinearity import phase_harmonic, rectifier_harmonics, squared_modulus
+from skwave.functional.nonlinearity import (
+    modulus_adjoint,
+    phase_harmonic,
+    rectifier_harmonics,
+    squared_modulus,
+)
 
 
 @pytest.fixture
@@ -187,3 +192,11 @@ def test_gradients_at_and_near_zero_are_finite(dtype):
     (gradient,) = torch.autograd.grad(phase_harmonic(z, 4).real.sum(), z)
     assert gradient[0] == 0
     assert (gradient.abs() <= 1.001).all()
+
+
+@pytest.mark.parametrize("size", [1e-19, 1e-21, 1e-25, 1e-30, 1e-42])
+def test_tiny_numbers_do_no_harm(size):
+    z = torch.tensor([size + 0j, size * 1j])
+    for k in range(1, 9):
+        assert (phase_harmonic(z, k).abs() <= 1.001 * size).all()
+    assert (modulus_adjoint(torch.ones(2), z).abs() <= 1.001).all()

@@ -112,6 +112,29 @@ def test_gradient_is_finite_where_there_is_nothing():
     assert torch.equal(r.grad, torch.zeros_like(r))
 
 
+def test_second_derivatives_by_the_weights_are_finite(molecule):
+    positions, weights = (v.requires_grad_() for v in molecule)
+    u = gaussian_modulus(positions, weights, axes(2.0, 0.9), 0.8, 0.9, 1)
+    s = integrals(u, (0.5, 1.0), 1.0).sum()
+    (force,) = torch.autograd.grad(s, positions, create_graph=True)
+    (gradient,) = torch.autograd.grad(force.square().sum(), weights)
+    assert gradient.isfinite().all()
+
+
+@pytest.mark.parametrize("size", [1e-12, 1e6, 1e12])
+def test_small_and_large_fields_in_single_precision(molecule, size):
+    grid = axes(2.0, 0.5)
+    for l in (1, 3):
+        u, expected = (
+            gaussian_modulus(
+                *(v.to(dtype) for v in (molecule[0], size * molecule[1])),
+                [a.to(dtype) for a in grid], 0.3, 0.3, l,
+            )
+            for dtype in (torch.float32, torch.float64)
+        )  # fmt: skip
+        assert torch.allclose(u.double(), expected, atol=1e-5 * float(expected.max()))
+
+
 def test_align_turns_the_long_axis_to_x_and_centres_the_box(randn):
     r = randn(3, 6, 3) * torch.tensor([0.5, 3.0, 1.0], dtype=torch.float64)
     occupied = torch.arange(6) < torch.tensor([6, 4, 5])[:, None]
