@@ -102,7 +102,7 @@ def minimise(model, start, shape, objective, copies=1):
     Returns
     -------
     found : ndarray, shape (n, ...)
-        Fields of the layout of samples.
+        Fields of the layout of samples, unfolded.
     """
     target = model._on_device(model.moments_)
     report = step_reporter(type(model).__name__, model.max_iter) if model.verbose else None
@@ -128,7 +128,7 @@ def minimise(model, start, shape, objective, copies=1):
         curves.append(history.cpu().numpy())
     model.loss_curve_ = _side_by_side(curves)
     _warn(model, interrupted)
-    return found.reshape(len(found), *model.sample_shape_[: -model.ndim], *shape)
+    return found.reshape(len(found), *model._channels(), *shape)
 
 
 def _side_by_side(curves):

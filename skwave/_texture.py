@@ -42,7 +42,8 @@ class MaxEntTextureModel(PhaseHarmonicTransformer):
     moments : str, tuple of str or callable, default="phase_harmonic"
         Moments, as `PhaseHarmonicTransformer` has them; or any differentiable function of a
         tensor ``(B, C, H, W)``, ``(B, C, N)`` for signals, that gives a tensor ``(B, M)``:
-        statistics of the features of a network, say. It sees the standardised field.
+        statistics of the features of a network, say. It sees the whole standardised field,
+        whatever ``mask`` and ``boundary`` are.
     shifts : int, default=2
         Lengths of the offsets.
     harmonics : int, default=None
@@ -89,7 +90,7 @@ class MaxEntTextureModel(PhaseHarmonicTransformer):
     spectrum_ : ndarray, shape (n_channels, ...)
         Smoothed power spectrum, whose sum is the variance.
     mean_, scale_ : ndarray, shape (n_channels,)
-        Mean and standard deviation of the field.
+        Mean and standard deviation of the field, where it counts.
     loss_curve_ : ndarray, shape (n_steps + 1, n_samples)
         Energies of the last fields that were made, after every step; the last row is what they
         ended with.
@@ -104,7 +105,7 @@ class MaxEntTextureModel(PhaseHarmonicTransformer):
     n_channels_ : int
         Signals per sample.
     moment_table_ : structured ndarray, shape (n_moments,)
-        Group, scales, orientations, harmonics and offset of each moment.
+        Group, scales, orientations, harmonics and offset of each moment; absent with a callable.
 
     See Also
     --------
@@ -217,7 +218,9 @@ class MaxEntTextureModel(PhaseHarmonicTransformer):
         X = self._validate(X)
         dtype, device = resolve_dtype(self.dtype, X), resolve_device(self.device, X)
         x = self._grid(to_tensor(X, dtype, device).detach().reshape(self._batch_shape()))
-        mean, std = x.mean((0, -2, -1)), x.std((0, -2, -1), correction=0)
+        mask = np.ones(self.signal_shape_, bool) if self.mask is None else self._mask()
+        valid = torch.from_numpy(mask).to(device).view(x.shape[-2:])
+        std, mean = torch.std_mean(x[..., valid], (0, -1), correction=0)
         if not (std > 1e-6 * mean.abs()).all():
             raise ValueError(
                 f"channel {int((std <= 1e-6 * mean.abs()).nonzero()[0])} of X is constant: a field "
@@ -231,7 +234,9 @@ class MaxEntTextureModel(PhaseHarmonicTransformer):
             if not callable(self.moments):
                 self._reference = reference_arrays(reference(x, family.fields))
             self.moments_ = self._moments(x, family).mean(0).cpu().numpy()
-            spectrum = smoothed_spectrum(x, family.fields, periodic=self.boundary == "periodic")
+            known = torch.where(valid, x, 0.0) / valid.double().mean().sqrt().to(x)
+            periodic = self.boundary == "periodic"
+            spectrum = smoothed_spectrum(known, family.fields, periodic=periodic)
         self.spectrum_ = spectrum.reshape(len(std), *self.signal_shape_).cpu().numpy()
         self.spectrum_ *= self.scale_.reshape(-1, *[1] * self.ndim) ** 2
         self.n_moments_ = len(self.moments_)
@@ -249,12 +254,14 @@ class MaxEntTextureModel(PhaseHarmonicTransformer):
         shape : tuple of int, default=None
             Shape of the signal; None for that of ``X``.
         init : array-like, shape (n_samples, ...), default=None
-            Fields to start from, such as those of an earlier call; None for noise.
+            Fields to start from, such as those of an earlier call, which say how many; None for
+            noise.
 
         Returns
         -------
         X : ndarray, shape (n_samples, ...)
-            Fields, periodic. After Ctrl-C those that were found until then, with a warning.
+            Fields, periodic, unfolded if those of ``X`` were flat. After Ctrl-C those that were
+            found until then, with a warning.
 
         Warns
         -----
@@ -266,11 +273,11 @@ class MaxEntTextureModel(PhaseHarmonicTransformer):
         generator = check_random_state(self.random_state)
         if init is not None:
             start = np.asarray(to_numpy(init), dtype=self.mean_.dtype)
-            size = self.n_channels_ * prod(shape)
-            if start.size == 0 or start.size % size or not np.isfinite(start).all():
+            flat = (self.n_channels_ * prod(shape),)
+            layouts = (*self._channels(), *shape), (self.n_channels_, *shape), flat
+            if not len(start) or start.shape[1:] not in layouts or not np.isfinite(start).all():
                 raise ValueError(
-                    f"init of shape {start.shape} must hold finite fields of {self.n_channels_} "
-                    f"channel(s) of shape {shape}."
+                    f"init of shape {start.shape} must hold finite fields of shape {layouts[0]}."
                 )
             start = start.reshape(-1, self.n_channels_, *shape)
         elif isinstance(n_samples, Integral) and n_samples >= 1:
@@ -300,15 +307,16 @@ class MaxEntTextureModel(PhaseHarmonicTransformer):
             If the energy of a field is above ``tol``.
         """
         X = to_numpy(self._validate(X))
+        layout, shape = X.shape, self.signal_shape_
+        X, known = X.reshape(self._batch_shape()), np.asarray(to_numpy(mask), dtype=bool)
         try:
-            known = np.broadcast_to(np.asarray(to_numpy(mask), dtype=bool), X.shape)
+            known = np.broadcast_to(known, X.shape if known.shape == shape else layout)
         except ValueError:
             raise ValueError(
-                f"mask of shape {np.shape(mask)} must have the shape of X, {X.shape}, of a sample, "
-                f"or of a signal, {self.signal_shape_}."
+                f"mask of shape {known.shape} must have the shape of X, {layout}, of a sample, "
+                f"or of a signal, {shape}."
             ) from None
-        shape, batch = self.signal_shape_, self._batch_shape()
-        X, known = X.reshape(batch), known.reshape(batch)
+        known = known.reshape(X.shape)
         noise = start_noise(self, len(X), shape, check_random_state(self.random_state))
 
         def fixed(energy, rows):  # numpydoc ignore=GL08
@@ -318,7 +326,7 @@ class MaxEntTextureModel(PhaseHarmonicTransformer):
             return lambda z: energy(torch.where(is_known, x, z))
 
         found = minimise(self, np.where(known, X, noise), shape, fixed)
-        return np.where(known, X, found.reshape(batch)).reshape(found.shape)
+        return np.where(known, X, found.reshape(X.shape)).reshape(layout)
 
     def denoise(self, X, noise, *, n_draws=8):
         r"""Fields that, with noise added, have the moments of noisy ones.
@@ -356,6 +364,8 @@ class MaxEntTextureModel(PhaseHarmonicTransformer):
         X = to_numpy(self._validate(X))
         if not callable(noise):
             raise TypeError(f"noise={noise!r} must be a function of n and random_state.")
+        if not isinstance(n_draws, Integral) or n_draws < 1:
+            raise ValueError(f"n_draws={n_draws!r} must be a positive integer.")
         generator = check_random_state(self.random_state)
         draws = np.asarray(to_numpy(noise(n_draws, generator)))
         if draws.shape[1:] != self.sample_shape_ or len(draws) != n_draws:
@@ -379,7 +389,8 @@ class MaxEntTextureModel(PhaseHarmonicTransformer):
                 target = self._moments(y, self._sampling(y))
             return moment_distance(moments, target)
 
-        return minimise(self, X.reshape(self._batch_shape()), self.signal_shape_, noisy, n_draws)
+        start = X.reshape(self._batch_shape())
+        return minimise(self, start, self.signal_shape_, noisy, n_draws).reshape(X.shape)
 
     def energy(self, X, *, return_gradient=False):
         """Energy of fields, the relative squared distance of their moments.
@@ -429,6 +440,12 @@ class MaxEntTextureModel(PhaseHarmonicTransformer):
             Higher is closer.
         """
         return -self.energy(X)
+
+    @property
+    def moment_table_(self):  # numpydoc ignore=GL08
+        if callable(self.moments):
+            raise AttributeError("moment_table_ is of named groups; moments is a callable.")
+        return super().moment_table_
 
     def get_feature_names_out(self, input_features=None):
         """Names of the moments, as those of `PhaseHarmonicTransformer`; of a callable, numbers.
@@ -485,6 +502,11 @@ class MaxEntTextureModel(PhaseHarmonicTransformer):
     def _batch_shape(self):
         return (-1, self.n_channels_, *self.signal_shape_)
 
+    def _channels(self):
+        # axes of a sample before those of the signal; flat samples are unfolded
+        before = self.sample_shape_[: -self.ndim]
+        return before if prod(before) == self.n_channels_ else (self.n_channels_,)
+
     def _unit(self):
         return self.scale_.reshape(-1, *[1] * self.ndim)
 
@@ -503,9 +525,9 @@ class MaxEntTextureModel(PhaseHarmonicTransformer):
         if shape is None:
             return self.signal_shape_
         shape = (shape,) if isinstance(shape, Integral) else tuple(shape)
-        if len(shape) != self.ndim:
+        if len(shape) != self.ndim or not all(isinstance(n, Integral) for n in shape):
             raise ValueError(
-                f"shape={shape!r} must have {self.ndim} entries, for ndim={self.ndim}."
+                f"shape={shape!r} must have {self.ndim} integers, for ndim={self.ndim}."
             )
         check_scales(shape, self.J, None, None)
         if self.moments == "gaussian" and shape != self.signal_shape_:

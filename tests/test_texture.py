@@ -270,6 +270,45 @@ def test_masks_and_crops_are_of_the_data_alone(field):
         assert model.energy(x)[0] < 1e-20
 
 
+@pytest.mark.parametrize(("ndim", "shape"), [(2, (16, 16)), (1, 64)])
+def test_flat_samples_of_several_channels(field, ndim, shape):
+    unfolded = field(2, shape=(32, 16)).reshape(2, 2, *np.atleast_1d(shape if ndim == 2 else 256))
+    shape, rows = unfolded.shape[2:], unfolded.reshape(2, -1)
+    parameters = {"J": 2, "L": 2, "ndim": ndim, "moments": "wavelet_covariance", "max_iter": 2}
+    model = MaxEntTextureModel(**parameters, tol=1.0, random_state=0).fit(unfolded)
+    flat = clone(model).set_params(shape=shape).fit(rows)
+    assert flat.sample(3).shape == (3, 2, *shape)
+    np.testing.assert_array_equal(flat.sample(1), model.sample(1))
+    np.testing.assert_array_equal(flat.sample(init=rows[:1]), model.sample(init=unfolded[:1]))
+    known = np.arange(np.prod(shape)).reshape(shape) % 3 > 0
+    expected = model.inpaint(unfolded, known)
+    assert expected.shape == unfolded.shape
+    for mask in (known, np.stack([known, known]).ravel(), np.stack([known] * 4).reshape(2, -1)):
+        np.testing.assert_array_equal(flat.inpaint(rows, mask), expected.reshape(2, -1))
+    quiet = flat.denoise(rows, lambda n, r: 0.1 * r.standard_normal((n, *rows.shape[1:])))
+    assert quiet.shape == rows.shape
+
+
+def test_what_is_masked_counts_for_nothing(field):
+    x, mask = field(1, shape=(64, 64)) + 3, np.ones((64, 64), bool)
+    mask[:, 32:] = False
+    model = MaxEntTextureModel(**FEW, mask=mask).fit(np.where(mask, x, 0))
+    assert model.mean_ == pytest.approx(x[:, mask].mean())
+    assert model.scale_ == pytest.approx(x[:, mask].std())
+    assert model.spectrum_.sum() == pytest.approx(x[:, mask].var(), rel=0.1)
+
+
+def test_bad_arguments_of_methods(field, model):
+    for arguments in ({"init": np.ones((8, 32))}, {"init": np.ones((1, 8, 128))}):
+        with pytest.raises(ValueError, match=r"init of shape .* must hold finite fields of shape"):
+            model.sample(**arguments)
+    with pytest.raises(ValueError, match="must have 2 integers"):
+        model.sample(shape=(16.0, 16))
+    for n_draws in (0, 2.5):
+        with pytest.raises(ValueError, match=r"n_draws=.* must be a positive integer"):
+            model.denoise(field(1), white, n_draws=n_draws)
+
+
 def test_a_fitted_model_can_be_kept(field, model):
     again = pickle.loads(pickle.dumps(model))
     np.testing.assert_array_equal(again.sample(1), model.sample(1))
@@ -299,7 +338,7 @@ def test_bad_input(field, model):
         MaxEntTextureModel(J=6).fit(X)
     with pytest.raises(ValueError, match="moments='nothing' must be one of"):
         MaxEntTextureModel(J=2, moments="nothing").fit(X)
-    with pytest.raises(ValueError, match=r"shape=\(32,\) must have 2 entries"):
+    with pytest.raises(ValueError, match=r"shape=\(32,\) must have 2 integers"):
         model.sample(shape=32)
     with pytest.raises(ValueError, match=r"J=2 is too large"):
         model.sample(shape=(3, 32))
