@@ -6,15 +6,15 @@ from numbers import Integral
 from typing import ClassVar
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skwave._arrays import resolve_device, resolve_dtype, validate_array
 from skwave._batch import map_batches
-from skwave._sklearn import Interval, StrOptions, fit_context
+from skwave._sklearn import Estimator, Interval, StrOptions, fit_context
 
 
-class TorchTransformer(TransformerMixin, BaseEstimator):
+class TorchTransformer(TransformerMixin, Estimator):
     """Transformer of signals computed by torch, whatever array they come in.
 
     Axis 0 of ``X`` is samples, the last ``ndim`` axes are the signal, axes between are
@@ -31,10 +31,6 @@ class TorchTransformer(TransformerMixin, BaseEstimator):
         "n_jobs": [Integral, None],
         "verbose": ["verbose"],
     }
-    _doc_link_module = "skwave"
-    _doc_link_template = (
-        "https://skwave.readthedocs.io/stable/generated/{estimator_module}.{estimator_name}.html"
-    )
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
@@ -118,7 +114,7 @@ class TorchTransformer(TransformerMixin, BaseEstimator):
             )
         size = prod(sample_shape)
         if shape.count(-1) == 1:
-            known = -prod(shape)
+            known = max(-prod(shape), 1)
             shape = tuple(size // known if n == -1 else n for n in shape)
         if len(sample_shape) == 1 and min(shape) > 0 and size % prod(shape) == 0:
             return tuple(int(n) for n in shape)

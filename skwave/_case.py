@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.linear_model import Ridge
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, check_random_state
 
@@ -31,8 +31,9 @@ from skwave._case_codes import (
 )
 from skwave._case_layers import average_blocks, make_decoder
 from skwave._fitting import cached_transform, draw_seed, fit_scattering, split_groups
+from skwave._generation import decibels
 from skwave._scattering import ScatteringTransformer
-from skwave._sklearn import Interval, StrOptions, fit_context
+from skwave._sklearn import Estimator, Interval, StrOptions, fit_context
 from skwave._stored import NetAsArrays
 
 _ROWS = 500  # decoded at once
@@ -41,7 +42,7 @@ _OF_SCATTERING = ("L", "nonlinearity", "shape")
 _N_ATOMS = Interval(Integral, 1, 2**20, closed="both")
 
 
-class CASEGenerator(NetAsArrays, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class CASEGenerator(NetAsArrays, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
     r"""Generative autoencoder: scattering as encoder, sparse dictionaries as decoder.
 
     The encoder is known: the scattering :math:`S_J x` of order 1 with phases, averaged at scale
@@ -619,7 +620,7 @@ class CASEGenerator(NetAsArrays, ClassNamePrefixFeaturesOutMixin, TransformerMix
         x = to_tensor(self._validate(X, reset=False), torch.float64, "cpu")
         error = torch.as_tensor(native(self.inverse_transform(Z))).to(x) - x
         low, high = self.data_range_
-        return float(10 * np.log10((high - low) ** 2 / error.square().mean().item()))
+        return decibels(error.square().mean().item(), high - low)
 
     @property
     def _n_features_out(self):

@@ -73,7 +73,24 @@ def psnr(X, Y, *, data_range=1.0):
     20.0
     """
     X, Y = _aligned(X, Y, data_range)
-    error = np.mean((X - Y) ** 2)
+    return decibels(np.mean((X - Y) ** 2), data_range)
+
+
+def decibels(error, data_range):
+    """Peak signal-to-noise ratio of a mean squared error.
+
+    Parameters
+    ----------
+    error : float
+        Mean squared error.
+    data_range : float
+        Largest value less the smallest.
+
+    Returns
+    -------
+    psnr : float
+        Infinite for no error.
+    """
     return float(10 * np.log10(data_range**2 / error)) if error else float("inf")
 
 
@@ -130,7 +147,7 @@ def scattering_features(X, *, J=None, L=4, max_order=2):
     X : array-like or Tensor, shape (n, H, W) or (n, C, H, W)
         Images.
     J : int, default=None
-        Log2 of the largest scale; None for an eighth of the smallest side, at least 1.
+        Log2 of the largest scale; None for a quarter of the smallest side, at least 1.
     L : int, default=4
         Number of orientations.
     max_order : {0, 1, 2}, default=2

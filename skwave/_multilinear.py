@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.base import RegressorMixin
 from sklearn.utils.validation import (
     check_consistent_length,
     check_is_fitted,
@@ -15,7 +15,7 @@ from sklearn.utils.validation import (
 
 from skwave._arrays import naming, resolve_device, resolve_dtype, to_numpy
 from skwave._fitting import relative_weights, split_groups
-from skwave._sklearn import Interval, StrOptions, fit_context
+from skwave._sklearn import Estimator, Interval, StrOptions, fit_context
 from skwave._stored import NetAsArrays
 from skwave.nn import Multilinear
 
@@ -23,7 +23,7 @@ _LOSSES = {"squared_error": torch.nn.MSELoss, "absolute_error": torch.nn.L1Loss}
 _ROWS = 4096  # of a prediction at once
 
 
-class MultilinearRegressor(NetAsArrays, RegressorMixin, BaseEstimator):
+class MultilinearRegressor(NetAsArrays, RegressorMixin, Estimator):
     r"""Regression by a sum of products of affine forms, trained by Adam.
 
     .. math:: E(x) = c + \sum_{i=1}^n v_i \prod_{k=1}^r

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 from scipy.special import softmax
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import ClassifierMixin
 from sklearn.utils import gen_batches
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
@@ -26,7 +26,7 @@ from skwave._fitting import (
     transform,
 )
 from skwave._scattering import ScatteringTransformer
-from skwave._sklearn import Interval, StrOptions, fit_context
+from skwave._sklearn import Estimator, Interval, StrOptions, fit_context
 from skwave._stored import from_arrays, to_arrays
 
 _ROWS = 1000  # of a prediction at once
@@ -37,7 +37,7 @@ _OF_NETWORK = (
 )
 
 
-class ScatteringDictionaryClassifier(ClassifierMixin, BaseEstimator):
+class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
     r"""Scattering, sparse codes in a learned dictionary, and a classifier, trained end to end.
 
     .. math:: S_J x \;\to\; u = \frac{P\,\bar S_J x}{\|P\,\bar S_J x\|} \;\to\;
@@ -375,6 +375,9 @@ class ScatteringDictionaryClassifier(ClassifierMixin, BaseEstimator):
         )
         self.network_ = net.module_.eval()
         self.n_epochs_ = len(self.loss_curve_)
+        self._n_views = 1 + self.mirror
+        for name in ("dictionary_", "coherence_", "sparsity_"):
+            vars(self).pop(name, None)  # of an earlier fit
         if self.block is not None:
             self.dictionary_, self.coherence_, self.sparsity_ = describe(self.network_, S[:_ROWS])
             self._warn_of_zeros()
@@ -465,7 +468,8 @@ class ScatteringDictionaryClassifier(ClassifierMixin, BaseEstimator):
             In the order of ``classes_``; with ``mirror``, means over the image and its mirror
             image.
         """
-        views = range(1 + self.mirror)
+        check_is_fitted(self)
+        views = range(self._n_views)
         return np.concatenate(
             [
                 np.mean([softmax(self._run("forward", S, view), axis=1) for view in views], 0)

@@ -3,7 +3,7 @@
 from functools import wraps
 
 import numpy as np
-from sklearn.base import _fit_context
+from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils._array_api import get_namespace
 from sklearn.utils._param_validation import Interval as _Interval
 from sklearn.utils._param_validation import StrOptions
@@ -11,6 +11,7 @@ from sklearn.utils.validation import _check_feature_names_in as check_feature_na
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 
 __all__ = [
+    "Estimator",
     "Interval",
     "StrOptions",
     "check_feature_names_in",
@@ -18,6 +19,15 @@ __all__ = [
     "fit_context",
     "get_namespace",
 ]
+
+
+class Estimator(BaseEstimator):
+    """Estimator whose picture in a notebook has a link to its page here."""
+
+    _doc_link_module = "skwave"
+    _doc_link_template = (
+        "https://skwave.readthedocs.io/stable/generated/{estimator_module}.{estimator_name}.html"
+    )
 
 
 class Interval(_Interval):

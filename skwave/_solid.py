@@ -5,13 +5,13 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skwave._arrays import dtype_name, resolve_device, resolve_dtype
 from skwave._batch import batch_rows, run_batches
 from skwave._densities import DENSITIES, density_weights, pad
-from skwave._sklearn import Interval, StrOptions, fit_context
+from skwave._sklearn import Estimator, Interval, StrOptions, fit_context
 from skwave.functional.local import local_invariants
 from skwave.functional.solid import align
 from skwave.functional.solid_scattering import quadrature, solid_paths, solid_scattering
@@ -22,7 +22,7 @@ _ROWS_OF_GRIDS = {"cpu": 1, "cuda": 32}
 _ROWS_OF_PAIRS = {"cpu": 16, "cuda": 1024}
 
 
-class SolidHarmonicScattering(TransformerMixin, BaseEstimator):
+class SolidHarmonicScattering(TransformerMixin, Estimator):
     r"""Rotation invariant wavelet features of molecules.
 
     The electronic density of a molecule is modelled by Gaussians at its nuclei,

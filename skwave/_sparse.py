@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
@@ -34,14 +34,14 @@ from skwave._codes import (
     learn,
     start,
 )
-from skwave._sklearn import Interval, StrOptions, fit_context
+from skwave._sklearn import Estimator, Interval, StrOptions, fit_context
 from skwave.functional import coherence, istc_step, lasso_objective
 
 _FIT_TOL = 1e-3  # of codes while the dictionary still moves
 _STEP_SAMPLES = 256
 
 
-class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
     r"""Sparse codes in a dictionary, learnt from data or given.
 
     .. math:: z(x) = \arg\min_z \tfrac12\|x - zD\|^2 + \alpha\|z\|_1, \qquad
@@ -287,6 +287,7 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             raise ImportError(
                 "algorithm='cd' needs numba: pip install 'skwave[fast]', or use 'auto' or 'fista'."
             )
+        self._check_sign()
         p, given = rows.shape[1], None
         self._rng = check_random_state(self.random_state)
         for name in ("dictionary", "dict_init"):
@@ -306,6 +307,13 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self._statistics = np.zeros((K, K), dtype), np.zeros((K, p), dtype)
         return rows
 
+    def _check_sign(self):
+        if self.positive and self.algorithm == "omp":
+            raise ValueError(
+                "positive=True is not for algorithm='omp', whose codes have both signs: use "
+                "algorithm='auto', or positive=False."
+            )
+
     def _pass(self, rows, order):
         dtype, device = resolve_dtype(None, self.components_), resolve_device(self.device, rows)
         arrays = (to_tensor(a, dtype, device) for a in (self.components_, *self._statistics))
@@ -313,19 +321,22 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         coding = self._coding() | {"algorithm": self.algorithm, "tol": max(self.tol, _FIT_TOL)}
         if self.algorithm not in EXACT:
             coding |= {"algorithm": "auto", "max_iter": None}
-        total, gap = 0.0, 0.0
-        with torch.no_grad():
-            for i in range(0, len(order), self.batch_size):
-                index = order[i : i + self.batch_size]
-                x = to_tensor(rows[index], dtype, device)
-                D = state.D
-                state, codes = learn(state, x, self._rng, **coding)
-                total += float(lasso_objective(codes.z, x, D, self.alpha).sum())
-                gap = max(gap, float(codes.gap.max()))
-        self.components_, *statistics = (a.cpu().numpy() for a in state[:3])
-        self._statistics, self.n_steps_ = tuple(statistics), state.n_steps
-        self.loss_curve_ = [*self.loss_curve_, total / len(order)]
-        self.dual_gap_ = gap
+        total, gap, n_seen = 0.0, 0.0, 0
+        try:
+            with torch.no_grad():
+                for i in range(0, len(order), self.batch_size):
+                    index = order[i : i + self.batch_size]
+                    x = to_tensor(rows[index], dtype, device)
+                    D = state.D
+                    state, codes = learn(state, x, self._rng, **coding)
+                    total += float(lasso_objective(codes.z, x, D, self.alpha).sum())
+                    gap, n_seen = max(gap, float(codes.gap.max())), n_seen + len(x)
+        finally:  # what an interrupted pass has learned is kept
+            self.components_, *statistics = (a.cpu().numpy() for a in state[:3])
+            self._statistics, self.n_steps_ = tuple(statistics), state.n_steps
+            if n_seen:
+                self.loss_curve_ = [*self.loss_curve_, total / n_seen]
+                self.dual_gap_ = gap
 
     def _finish(self, rows):
         dtype, device = resolve_dtype(None, self.components_), resolve_device(self.device, rows)
@@ -335,6 +346,8 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         if self.algorithm == "istc":
             n_iter = self.transform_max_iter or 12
             self.step_ = istc_step(x, D, self.alpha, n_iter, positive=self.positive)
+        else:
+            vars(self).pop("step_", None)
         self._warn_of_alpha(rows, D)
         return self
 
@@ -381,7 +394,8 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         Raises
         ------
         ValueError
-            If the algorithm was set to ``"istc"`` after `fit`, which chooses its step.
+            If the algorithm was set to ``"istc"`` after `fit`, which chooses its step, or to
+            ``"omp"`` for positive codes.
 
         Warns
         -----
@@ -390,6 +404,7 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         """
         check_is_fitted(self)
         X = validate_array(self, X, reset=False)
+        self._check_sign()
         if self.algorithm == "istc" and not hasattr(self, "step_"):
             raise ValueError("algorithm was set to 'istc' after fit, which chooses the step: fit.")
         dtype, device = resolve_dtype(None, X), resolve_device(self.device, X)

@@ -9,7 +9,7 @@ import torch
 from sklearn.base import clone
 from sklearn.utils import get_tags
 
-from skwave._arrays import dtype_name
+from skwave._arrays import dtype_name, native
 from skwave.molecules import as_molecules
 
 _TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
@@ -49,10 +49,17 @@ def relative_error(actual, expected):
     error : float
         The norm of ``actual`` itself if ``expected`` is zero.
     """
-    actual, expected = (np.asarray(a, dtype=np.float64) for a in (actual, expected))
+    actual, expected = (_in_double(a) for a in (actual, expected))
     if actual.shape != expected.shape:
         raise AssertionError(f"shapes differ: {actual.shape} and {expected.shape}")
     return float(np.linalg.norm(actual - expected) / (np.linalg.norm(expected) or 1.0))
+
+
+def _in_double(a):
+    a = native(a)
+    if isinstance(a, torch.Tensor):  # numpy has not all of its types
+        a = a.detach().cpu().to(torch.complex128 if a.is_complex() else torch.float64).numpy()
+    return np.asarray(a, dtype=complex if np.iscomplexobj(a) else float)
 
 
 def assert_close(actual, expected, tol=None):

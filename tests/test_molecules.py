@@ -527,3 +527,16 @@ def test_bohr_does_not_warn_without_cause():
 def test_bohr_is_judged_by_the_shortest_bond():
     with pytest.warns(UserWarning, match=r"Bohr: .* 1\.81 "):
         as_molecules([([1, 8, 1], [[0, 0, 0], [0, 0, 1.81], [0, 0, 8.0]])])
+
+
+@pytest.mark.parametrize(
+    "X", [{"numbers": [6], "positions": [[0, 0, 0]]}, "CO", 3.0, b"CO"], ids=str
+)
+def test_what_is_no_list_is_refused(X):
+    with pytest.raises(TypeError, match="not a list of molecules"):
+        as_molecules(X)
+
+
+def test_an_empty_array_is_refused():
+    with pytest.raises(ValueError, match="0 molecules"):
+        as_molecules(np.empty((0, 2), object))

@@ -99,11 +99,15 @@ def test_mirror(digits):
     parameters = {**TINY, "padding": "periodic", "mirror": True, "max_epochs": 1}
     model = ScatteringDictionaryClassifier(**parameters).fit(X, y)
     mirrored = np.roll(np.flip(X[:20], -1), -1, axis=-1)
-    assert np.allclose(model.predict_proba(mirrored), model.predict_proba(X[:20]), atol=1e-5)
+    probability = model.predict_proba(X[:20])
+    assert np.allclose(model.predict_proba(mirrored), probability, atol=1e-5)
     S = model.scattering_.transform(X[:5])
     M = mirror_features(S, model.scattering_)
     views = model.network_.views.flatten(1).numpy()
     assert len(views) == 2 and np.array_equal(S[:, views[1]], M[:, views[0]])
+    model.set_params(mirror=False, block=None)  # for the next fit
+    assert np.array_equal(model.predict_proba(X[:20]), probability)
+    assert not hasattr(model.fit(X, y), "dictionary_")
 
 
 def test_shift():

@@ -331,6 +331,41 @@ def test_interrupted(data, monkeypatch):
     assert coder.transform(data[0]).any()
 
 
+def test_an_interrupted_pass_is_kept(data, monkeypatch):
+    calls, learn = [], skwave._sparse.learn
+
+    def interrupted(*arguments, **parameters):
+        calls.append(0)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return learn(*arguments, **parameters)
+
+    X = data[0][:60]
+    coder = SparseCoder(24, 0.05, batch_size=20, shuffle=False, random_state=0)
+    expected = clone(coder).set_params(max_iter=1).fit(X)
+    monkeypatch.setattr("skwave._sparse.learn", interrupted)
+    with pytest.warns(ConvergenceWarning, match="pass 2 of"):
+        coder.fit(X)
+    np.testing.assert_array_equal(coder.components_, expected.components_)
+    calls[:] = [0]
+    with pytest.warns(ConvergenceWarning, match="pass 1 of"):
+        part = clone(coder).set_params(max_iter=1).fit(X)
+    assert part.n_steps_ == 2 and len(part.loss_curve_) == 1
+    assert not np.array_equal(part.components_, expected.components_)
+
+
+def test_algorithms_set_later(data):
+    X = data[0]
+    coder = SparseCoder(24, 0.05, algorithm="istc", max_iter=1, random_state=0).fit(X)
+    coder.set_params(algorithm="auto").fit(X)
+    with pytest.raises(ValueError, match="set to 'istc' after fit"):
+        coder.set_params(algorithm="istc").transform(X)
+    coder.set_params(algorithm="omp", positive=True)
+    for call in (coder.fit, coder.transform):
+        with pytest.raises(ValueError, match="positive=True is not for algorithm='omp'"):
+            call(X)
+
+
 def test_without_numba(data, monkeypatch):
     X, _ = data
     with_numba = SparseCoder(24, 0.05, max_iter=2, random_state=0).fit(X)

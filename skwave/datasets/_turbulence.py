@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
+from skwave._arrays import resolve_device
+
 # width of the smoothing of the initial noise, in pixels: that of a wavelet's low-pass at J=1
 _SIGMA = 0.8
 
@@ -103,7 +105,7 @@ def make_turbulence(
     vorticity = np.empty((n_samples, size, size), dtype)
     for i, seed in enumerate(seeds):
         noise = np.random.default_rng(seed).standard_normal((2 * size, 2 * size))
-        noise = torch.from_numpy(amplitude * noise).to(device)
+        noise = torch.from_numpy(amplitude * noise).to(resolve_device(device, noise))
         w_hat = torch.fft.rfft2(noise)
         ky, kx = _wavenumbers(noise)
         w_hat *= torch.exp(-0.5 * (_SIGMA * torch.pi / size) ** 2 * (kx**2 + ky**2))

@@ -107,8 +107,8 @@ def increment_kurtosis(x: Tensor, distances: tuple[int, ...], *, periodic: bool 
 
     .. math:: K(\tau) = S_4(\tau) / S_2(\tau)^2
 
-    with the structure functions :math:`S_q`. That it rises as the distance falls is what is called
-    intermittency.
+    with the structure functions :math:`S_q`, and 0 where all increments are 0. That it rises as
+    the distance falls is what is called intermittency.
 
     Parameters
     ----------
@@ -131,7 +131,8 @@ def increment_kurtosis(x: Tensor, distances: tuple[int, ...], *, periodic: bool 
     50
     """
     moments = structure_functions(x, distances, orders=(2, 4), periodic=periodic)
-    return moments[..., 1] / moments[..., 0].square()
+    square = moments[..., 0].square()
+    return moments[..., 1] / square.clamp(min=torch.finfo(square.dtype).tiny)
 
 
 def minkowski_functionals(x: Tensor, thresholds: Tensor, *, periodic: bool = True) -> Tensor:

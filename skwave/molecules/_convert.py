@@ -3,7 +3,7 @@
 import numpy as np
 
 from skwave.molecules._container import Molecules
-from skwave.molecules._readers import pack, read_any, read_pair
+from skwave.molecules._readers import pack, read_any
 
 
 def as_molecules(X):
@@ -56,7 +56,10 @@ def _convert(X):
     if isinstance(X, np.ndarray):
         X = _column(X)
     elif isinstance(X, str | bytes | dict) or not hasattr(X, "__iter__"):
-        read_pair(X, 0)
+        raise TypeError(
+            f"X is a {type(X).__name__}, not a list of molecules: give pairs of numbers and "
+            "positions, ASE's Atoms, or Molecules."
+        )
     return Molecules(*pack(X, read_any))
 
 
@@ -64,7 +67,7 @@ def _column(X):
     # a column of molecules, or of pairs that numpy has taken apart
     if X.ndim == 2 and X.shape[1] == 1:
         return X[:, 0]
-    if X.ndim > 1 and (X.ndim > 2 or X.shape[1] != 2 or hasattr(X.flat[0], "position")):
+    if X.size and X.ndim > 1 and (X.ndim > 2 or X.shape[1] != 2 or hasattr(X.flat[0], "position")):
         raise ValueError(
             f"X is an object array of shape {X.shape}, in which numpy has taken molecules apart. "
             "Give the list, or fill an array of shape (n,) element by element."

@@ -53,6 +53,39 @@ def one_axes(ax, caller):
     return ax
 
 
+def figure_of_panels(figure, size):
+    """Figure of a display that has several panels.
+
+    Parameters
+    ----------
+    figure : Figure, SubFigure or None
+        Where to draw; None for a new figure.
+    size : (float, float)
+        Of a new figure, in inches.
+
+    Returns
+    -------
+    figure : Figure or SubFigure
+        Where to draw.
+
+    Raises
+    ------
+    TypeError
+        If it is something else, an Axes say.
+    """
+    import matplotlib.pyplot as plt
+    from matplotlib.figure import FigureBase
+
+    if figure is None:
+        return plt.figure(figsize=size, layout="constrained")
+    if not isinstance(figure, FigureBase):
+        raise TypeError(
+            f"figure must be a matplotlib Figure or SubFigure, got {type(figure).__name__}: this "
+            "display has several panels, one Axes is not enough."
+        )
+    return figure
+
+
 def check_choice(name, value, choices):
     """Raise a ValueError if a value is not one of several.
 

@@ -15,7 +15,7 @@ from skwave.plotting._scalogram import plain_log_axis
 
 _KINDS = ("both", "supports", "littlewood_paley")
 # bins that resolve the narrowest filter of a drawing: per support of the low-pass, per axis
-_BINS_1D = 128
+_BINS_1D, _MOST_BINS = 128, 2**18
 _BINS_2D = 128
 
 
@@ -209,10 +209,11 @@ class FilterBankDisplay:
 
 def _bank(estimator, order):
     # the filters are functions of a continuous frequency: a finer grid only draws them better
-    J, T = estimator.J, estimator.T
-    Q, geometry = layout_parameters(estimator)["Q"][order - 1], estimator._layout()[0].geometry
+    parameters, geometry = layout_parameters(estimator), estimator._layout()[0].geometry
+    J, Q, T = estimator.J, parameters["Q"][order - 1], parameters["T"]
     if geometry.ndim == 1:
-        return morlet_1d(max(geometry.extended[0], int(_BINS_1D * max(2**J, T or 1))), J, Q, T)
+        n_bins = min(int(_BINS_1D * max(2**J, T or 1)), _MOST_BINS)
+        return morlet_1d(max(geometry.extended[0], n_bins), J, Q, T)
     shape = tuple(max(n, _BINS_2D) for n in geometry.extended)
     return morlet_2d(shape, J, estimator.L, Q, T)
 

@@ -7,7 +7,7 @@ from skwave._arrays import to_tensor, validate_array
 from skwave._codes import as_rows
 from skwave._sparse import SparseCoder
 from skwave.functional import duality_gap, fista, ista, istc, istc_step
-from skwave.plotting._checks import check_estimator, require_matplotlib
+from skwave.plotting._checks import check_estimator, figure_of_panels, require_matplotlib
 
 _LABELS = {"istc": "ISTC", "fista": "FISTA", "ista": "ISTA"}
 
@@ -95,7 +95,9 @@ class SparseCodeDisplay:
         TypeError
             If ``coder`` is not a fitted `SparseCoder`.
         """
-        check_estimator(coder, f"{cls.__name__}.from_estimator", SparseCoder)
+        caller = f"{cls.__name__}.from_estimator"
+        require_matplotlib(caller)
+        check_estimator(coder, caller, SparseCoder)
         X = as_rows(validate_array(coder, X, reset=False))
         x, D = (to_tensor(a, torch.float64, "cpu").detach() for a in (X, coder.components_))
         alpha, positive = coder.alpha, coder.positive
@@ -141,13 +143,10 @@ class SparseCodeDisplay:
             If atoms have not the size of ``shape``.
         """
         require_matplotlib(f"{type(self).__name__}.plot")
-        import matplotlib.pyplot as plt
-
         share = (self.codes != 0).mean(0)
         order = np.argsort(-share, kind="stable")
         picture = _mosaic(self.atoms[order[:n_atoms]], self.shape)
-        if figure is None:
-            figure = plt.figure(figsize=(10, 7), layout="constrained")
+        figure = figure_of_panels(figure, (10, 7))
         panels = figure.subplots(2, 2).ravel()
         self.axes_ = dict(zip(("atoms", "activations", "sparsity", "gap"), panels, strict=True))
         ax = self.axes_["atoms"]

@@ -6,7 +6,7 @@ import numpy as np
 
 from skwave._texture import MaxEntTextureModel
 from skwave.functional import increment_kurtosis, power_spectrum
-from skwave.plotting._checks import check_estimator, require_matplotlib
+from skwave.plotting._checks import check_estimator, figure_of_panels, require_matplotlib
 from skwave.validation import TextureReport, as_maps, texture_report
 
 _REAL, _SYNTHETIC, _TARGET = "0.75", "C0", "black"
@@ -112,7 +112,7 @@ class TextureDisplay:
         others = [i for i in range(len(real)) if i != self.target]
         groups = {"target": real[[self.target]], "sample": synthetic}
         groups |= {"real": real[others]} if others else {}
-        upper, lower = _figure(figure).subfigures(2, 1, height_ratios=(1.15, 1))
+        upper, lower = figure_of_panels(figure, (13, 6.8)).subfigures(2, 1, height_ratios=(1.15, 1))
         self.axes_ = _draw_images(upper, groups, n_samples, cmap)
         for copying, ax in zip(self.report.copying, list(self.axes_.values())[1:-1], strict=False):
             ax.set_xlabel(f"correlation ≤ {copying:.2f}")
@@ -226,21 +226,6 @@ class TextureDisplay:
             loss_curve=loss_curve,
         )
         return display.plot(figure, **kwargs)
-
-
-def _figure(figure):
-    from matplotlib.figure import FigureBase
-
-    if figure is None:
-        import matplotlib.pyplot as plt
-
-        return plt.figure(figsize=(13, 6.8), layout="constrained")
-    if not isinstance(figure, FigureBase):
-        raise TypeError(
-            f"figure must be a matplotlib Figure or SubFigure, got {type(figure).__name__}: this "
-            "display has several panels, one Axes is not enough."
-        )
-    return figure
 
 
 def _draw_images(figure, groups, n_samples, cmap):

@@ -115,3 +115,9 @@ def test_derivatives(randn):
         lambda x: increment_kurtosis(x, (1, 4), periodic=False),
     ):
         assert torch.autograd.gradcheck(f, x, fast_mode=True)
+
+
+def test_layers_have_no_kurtosis_along_them(randn):
+    x = randn(1, 16).expand(16, 16)
+    K = increment_kurtosis(x, (1, 2))
+    assert (K[1] == 0).all() and (K[[0, 2, 3]] > 1).all()

@@ -2,6 +2,7 @@
 
 import sys
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -66,6 +67,11 @@ def test_shapes(fitted):
 def test_bad_input(fitted):
     with pytest.raises(TypeError, match="fitted SparseCoder"):
         SparseCodeDisplay.from_estimator(ScatteringTransformer(J=1), fitted[1])
+
+
+def test_one_axes_is_not_enough(fitted):
+    with pytest.raises(TypeError, match="figure must be a matplotlib Figure"):
+        SparseCodeDisplay.from_estimator(*fitted, figure=plt.subplots()[1])
 
 
 def test_without_matplotlib(fitted, monkeypatch):
