@@ -2,10 +2,11 @@
 
 ``make bench NAME=cluster``, or ``python benchmarks/cluster.py --images 3000 --molecules 300``.
 The scripts run in fresh processes with one and with two workers of Dask's ``LocalCluster``: the
-features of images, and those of 20 000 molecules of QM9 (with SKWAVE_DATA, else of the 750 in the
-package). Seconds are wall time of the transform, without the start of the cluster. Then a worker
-is killed after a third of the blocks, and the whole tree of processes after two thirds; the same
-line, called again, does the rest. Every row is compared with that of ``est.transform``.
+features of images, and those of molecules of QM9 (with SKWAVE_DATA, else of the 750 in the
+package), as many as the table says. Seconds are wall time of the transform, without the start of
+the cluster. Then a worker is killed after a third of the blocks, and the whole tree of processes
+after two thirds; the same line, called again, does the rest. Every row is compared with that of
+``est.transform``.
 """
 
 import argparse

@@ -73,4 +73,4 @@ plt.show()
 # %%
 # What is a matter of scales and orientations comes out: scales of a skin, knots and filaments of
 # the web, the curls of the flow. What an object is does not: stones lose their outlines, and
-# circles break into arcs. Each image has 16384 pixels, of which the model knows 1889 numbers.
+# circles break into arcs. Each image has 16384 pixels, of which the model knows 2037 numbers.
