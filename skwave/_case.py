@@ -2,7 +2,6 @@
 
 from math import prod
 from numbers import Integral, Real
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -30,7 +29,13 @@ from skwave._case_codes import (
     to_sphere,
 )
 from skwave._case_layers import average_blocks, make_decoder
-from skwave._fitting import cached_transform, draw_seed, fit_scattering, split_groups
+from skwave._fitting import (
+    TRAINING_CONSTRAINTS,
+    cached_transform,
+    draw_seed,
+    fit_scattering,
+    split_groups,
+)
 from skwave._generation import decibels
 from skwave._scattering import ScatteringTransformer
 from skwave._sklearn import Estimator, Interval, StrOptions, fit_context
@@ -104,8 +109,9 @@ class CASEGenerator(NetAsArrays, ClassNamePrefixFeaturesOutMixin, TransformerMix
         First step of the optimiser, AdamW.
     weight_decay : float, default=1e-2
         Decay of the weights.
-    schedule : {"cosine"} or None, default="cosine"
-        Fall of ``lr`` along a cosine to 0 at ``max_epochs``, or none.
+    schedule : {"cosine", "steps"} or None, default="cosine"
+        Fall of ``lr`` along a cosine to 0 at ``max_epochs``, by 10 after each third of them,
+        or none.
     batch_size : int, default=128
         Images of a step.
     max_epochs : int, default=30
@@ -227,22 +233,8 @@ class CASEGenerator(NetAsArrays, ClassNamePrefixFeaturesOutMixin, TransformerMix
         "loss": [StrOptions({"squared", "absolute"})],
         "scale_weight": [Interval(Real, 0, None, closed="left")],
         "scattering_weight": [Interval(Real, 0, None, closed="left")],
-        "lr": [Interval(Real, 0, 1e6, closed="right")],
-        "weight_decay": [Interval(Real, 0, 1e6, closed="both")],
-        "schedule": [StrOptions({"cosine"}), None],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "sampler": [StrOptions({"normal", "norm", "mixture"})],
-        "memory": [str, Path, object],
-        "checkpoint": [str, Path, None],
-        "mixed_precision": ["boolean"],
-        "device": [object],
-        "dtype": [object],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
+        **TRAINING_CONSTRAINTS,
     }
 
     def __init__(

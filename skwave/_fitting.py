@@ -1,7 +1,7 @@
 """What estimators with networks do before the training."""
 
 from math import ceil
-from numbers import Integral
+from numbers import Integral, Real
 from pathlib import Path
 
 import joblib
@@ -11,13 +11,30 @@ from sklearn.utils.validation import check_memory, check_random_state
 
 from skwave._arrays import to_numpy
 from skwave._scattering import ScatteringTransformer
-from skwave._sklearn import check_sample_weight
+from skwave._sklearn import Interval, StrOptions, check_sample_weight
 
 _OF_SCATTERING = ("J", "L", "nonlinearity", "shape", "device", "dtype")
 _OF_TRAINING = (
     *("lr", "weight_decay", "schedule", "batch_size", "max_epochs", "n_iter_no_change"),
     "verbose",
 )
+TRAINING_CONSTRAINTS = {
+    "lr": [Interval(Real, 0, 1e6, closed="right")],
+    "weight_decay": [Interval(Real, 0, 1e6, closed="both")],
+    "schedule": [StrOptions({"cosine", "steps"}), None],
+    "batch_size": [Interval(Integral, 1, None, closed="left")],
+    "max_epochs": [Interval(Integral, 1, None, closed="left")],
+    "early_stopping": ["boolean"],
+    "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+    "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+    "memory": [str, Path, object],
+    "checkpoint": [str, Path, None],
+    "mixed_precision": ["boolean"],
+    "device": [object],
+    "dtype": [object],
+    "random_state": ["random_state"],
+    "verbose": ["verbose"],
+}
 _NOT_OF_THE_RESULT = ("checkpoint", "device", "memory", "verbose", "sampler")
 
 

@@ -2,7 +2,6 @@
 
 import warnings
 from numbers import Integral, Real
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -17,6 +16,7 @@ from skwave._arrays import native, resolve_device, resolve_dtype, to_numpy, vali
 from skwave._dictionary_network import describe, make_network
 from skwave._feature_maps import channel_scales, feature_views
 from skwave._fitting import (
+    TRAINING_CONSTRAINTS,
     cached_transform,
     draw_seed,
     fit_scattering,
@@ -215,25 +215,11 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
         "pool": [Interval(Integral, 1, None, closed="left")],
         "classifier": [StrOptions({"linear", "mlp"})],
         "n_hidden": [Interval(Integral, 1, 2**20, closed="both")],
-        "memory": [str, Path, object],
         "mirror": ["boolean"],
         "shift": [Interval(Integral, 0, 32, closed="both")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
-        "lr": [Interval(Real, 0, 1e6, closed="right")],
-        "weight_decay": [Interval(Real, 0, 1e6, closed="both")],
-        "schedule": [StrOptions({"cosine", "steps"}), None],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "checkpoint": [str, Path, None],
-        "mixed_precision": ["boolean"],
-        "device": [object],
-        "dtype": [object],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
+        **TRAINING_CONSTRAINTS,
     }
 
     def __init__(

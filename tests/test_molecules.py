@@ -540,3 +540,9 @@ def test_what_is_no_list_is_refused(X):
 def test_an_empty_array_is_refused():
     with pytest.raises(ValueError, match="0 molecules"):
         as_molecules(np.empty((0, 2), object))
+
+
+def test_padded_arrays_of_the_array_api():
+    xp = pytest.importorskip("array_api_strict")
+    X = np.array([[[8, 0, 0, 0.119], [1, 0, 0.763, -0.477], [1, 0, -0.763, -0.477]]])
+    assert as_molecules(xp.asarray(X)) == as_molecules(X)

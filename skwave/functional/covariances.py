@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from skwave.functional.fields import FieldPlan, Fields
+from skwave.functional.grids import opposite
 from skwave.functional.nonlinearity import squared_modulus
 
 Pairs = tuple[tuple[int, int], ...]
@@ -190,8 +191,7 @@ def waves(
 
 def _wide(h_hat: Tensor) -> Tensor:
     # add the opposite orientations: the spectrum of the conjugate field
-    opposite = h_hat.flip((-2, -1)).roll((1, 1), (-2, -1)).conj()
-    return torch.cat((h_hat, opposite), 2)
+    return torch.cat((h_hat, opposite(h_hat).conj()), 2)
 
 
 def block_covariances(block: Block, fields: Fields) -> Tensor:

@@ -118,6 +118,22 @@ def field_plan(
     return FieldPlan(shape, J, L, grids, filters, masks, n_phases)
 
 
+def deviation(variance: Tensor) -> Tensor:
+    """Standard deviation to divide by.
+
+    Parameters
+    ----------
+    variance : Tensor, shape (...)
+        Not negative.
+
+    Returns
+    -------
+    deviation : Tensor, shape (...)
+        1 for what is constant, whose moments are 0.
+    """
+    return torch.where(variance > 0, variance, 1.0).sqrt()
+
+
 class Fields:
     r"""Wavelet fields of a batch, their phase harmonics and spectra, each computed once.
 

@@ -74,6 +74,22 @@ def resize_spectrum(x_hat: Tensor, grid: Grid) -> Tensor:
     return (_Pad if own < tuple(grid) else _Crop).apply(x_hat, tuple(grid))
 
 
+def opposite(x_hat: Tensor) -> Tensor:
+    r"""Spectrum at the opposite frequencies, :math:`\hat x(-\omega)`.
+
+    Parameters
+    ----------
+    x_hat : Tensor, shape (..., h, w)
+        Spectrum in FFT order.
+
+    Returns
+    -------
+    y_hat : Tensor, shape (..., h, w)
+        Spectrum.
+    """
+    return x_hat.flip((-2, -1)).roll((1, 1), (-2, -1))
+
+
 def fft(x: Tensor) -> Tensor:
     """Spectrum whose sum of products is the mean of products of samples.
 

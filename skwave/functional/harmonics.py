@@ -16,8 +16,8 @@ from skwave.functional.covariances import (
     channel_pairs,
     real_parts,
 )
-from skwave.functional.fields import FieldPlan, Fields
-from skwave.functional.grids import ifft, resize_spectrum
+from skwave.functional.fields import FieldPlan, Fields, deviation
+from skwave.functional.grids import ifft, opposite, resize_spectrum
 from skwave.functional.nonlinearity import squared_modulus
 
 _WIDTH = 1 / (0.496 * 2**-0.55 * 0.85 * math.pi)  # of pywph's low-pass at scale 0, in samples
@@ -90,7 +90,7 @@ def band_filters(plan: FieldPlan) -> tuple[Tensor, ...]:
     found = []
     for j, (grid, filters) in enumerate(zip(plan.grids, plan.filters, strict=True)):
         f_hat = filters.sum(0)[..., 0]
-        even = (f_hat + f_hat.flip((0, 1)).roll((1, 1), (0, 1))) / 2
+        even = (f_hat + opposite(f_hat)) / 2
         y, x = (
             2 * math.pi / size * n * torch.fft.fftfreq(n, dtype=torch.float64, device=even.device)
             for n, size in zip(grid, plan.shape, strict=True)
@@ -153,17 +153,11 @@ def _of_each(x: Tensor, fields: Fields) -> Reference:
     moduli, waves = [], []
     for j, grid in enumerate(fields.plan.grids):
         w, u = fields.harmonic(j, 1, grid), fields.harmonic(j, 0, grid)
-        moduli.append(_root(fields.average(u.square(), j)))
-        waves.append(_root(fields.average(squared_modulus(w), j)))
+        moduli.append(deviation(fields.average(u.square(), j)))
+        waves.append(deviation(fields.average(squared_modulus(w), j)))
     mean = x.mean((-2, -1))
-    std = _root((x - mean[..., None, None]).square().mean((-2, -1)))
+    std = deviation((x - mean[..., None, None]).square().mean((-2, -1)))
     return Reference(mean, std, None, moduli, waves)
-
-
-def _root(square: Tensor) -> Tensor:
-    # 1 for what is constant: its moments are 0
-    positive = square > 0
-    return torch.where(positive, square, 1.0).sqrt()
 
 
 def _divisor(block: Block, ref: Reference, itself: bool, n_channels: int) -> Tensor:

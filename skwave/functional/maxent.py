@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from skwave.functional.fields import FieldPlan
-from skwave.functional.grids import fft, ifft, resize_spectrum
+from skwave.functional.grids import fft, ifft, opposite, resize_spectrum
 from skwave.functional.spectra import windowed
 
 Shape = tuple[int, int]
@@ -56,7 +56,7 @@ def smoothed_spectrum(x: Tensor, plan: FieldPlan, *, periodic: bool = True) -> T
     for filters in plan.filters[:-1]:
         for psi in filters[..., 0]:
             square = resize_spectrum(psi.square(), shape)
-            square = square + square.flip((-2, -1)).roll((1, 1), (-2, -1))
+            square = square + opposite(square)
             total = (ring * square).sum((-2, -1), keepdim=True)
             ratio = (power * square).sum((-2, -1), keepdim=True) / total.clamp_min(
                 torch.finfo(total.dtype).tiny

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from skwave.functional.covariances import Moment
-from skwave.functional.fields import FieldPlan, Fields
+from skwave.functional.fields import FieldPlan, Fields, deviation
 from skwave.functional.nonlinearity import squared_modulus
 
 
@@ -67,8 +67,8 @@ def scattering_covariance(
         powers.append(fields.average(squared_modulus(w), j))
         means.append(fields.average(fields.envelope(w), j))
     if waves is None:
-        sigma = [_root(p) for p in powers]
-        total = _root((x - x.mean((-2, -1), keepdim=True)).square().mean((-2, -1)))[..., None]
+        sigma = [deviation(p) for p in powers]
+        total = deviation((x - x.mean((-2, -1), keepdim=True)).square().mean((-2, -1)))[..., None]
         over = [total] * J
     else:
         sigma = over = waves[:J]
@@ -77,10 +77,6 @@ def scattering_covariance(
     for j3 in range(J):
         found += _at_scale(fields, j3, torch.cat(list(sigma[: j3 + 1]), -1), L)
     return torch.cat(found, -1).flatten(1)
-
-
-def _root(square: Tensor) -> Tensor:
-    return torch.where(square > 0, square, 1.0).sqrt()
 
 
 def _at_scale(fields: Fields, j3: int, sigma: Tensor, L: int) -> list[Tensor]:

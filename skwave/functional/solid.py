@@ -302,8 +302,23 @@ def map_modulus(u: Tensor, axes: Axes, out: Axes, scale: float, l: int) -> Tenso
             monomials[l - b - c, b, c] = x[l - b - c] @ along_y[:, :, b]
     powers, _ = harmonic_polynomials(l)
     stacked = torch.stack([monomials[p].view(*batch, nx, ny, nz) for p in powers], 1)
-    volume = math.prod(float(axis[1] - axis[0]) for axis in axes)
-    return _modulus(stacked, l, wavelet_gain(l) * volume / scale**3)
+    return _modulus(stacked, l, wavelet_gain(l) * cell_volume(axes) / scale**3)
+
+
+def cell_volume(axes: Axes) -> float:
+    """Volume of a cell of a grid.
+
+    Parameters
+    ----------
+    axes : tuple of Tensor
+        Evenly spaced coordinates.
+
+    Returns
+    -------
+    volume : float
+        Product of the steps.
+    """
+    return math.prod(float(axis[1] - axis[0]) for axis in axes)
 
 
 def integrals(u: Tensor, powers: tuple[float, ...], volume: float) -> Tensor:

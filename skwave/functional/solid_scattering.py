@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from skwave.functional.solid import Axes, gaussian_modulus, integrals, map_modulus
+from skwave.functional.solid import Axes, cell_volume, gaussian_modulus, integrals, map_modulus
 
 
 class SolidPath(NamedTuple):
@@ -102,10 +102,6 @@ def _axes(half: Tensor, width: float, quadrature: Quadrature) -> Axes:
     return x, y, z
 
 
-def _volume(axes: Axes) -> float:
-    return math.prod(float(axis[1] - axis[0]) for axis in axes)
-
-
 def solid_scattering(
     positions: Tensor,
     weights: Tensor,
@@ -173,7 +169,7 @@ def solid_scattering(
     found: dict[SolidPath, Tensor] = {}
 
     def keep(path: SolidPath, u: Tensor, axes: Axes) -> None:
-        found[path] = integrals(u, powers, _volume(axes))
+        found[path] = integrals(u, powers, cell_volume(axes))
 
     if sigma:
         axes = _axes(half, sigma, quadrature)

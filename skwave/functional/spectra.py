@@ -115,6 +115,10 @@ def power_spectrum(
     return (omega / count)[kept], (total / count)[..., kept]
 
 
+def _n_rings(shape: tuple[int, int]) -> int:
+    return int(2 * math.log2(min(shape) / 6) + 1e-9)
+
+
 def bispectrum_triangles(shape: tuple[int, int]) -> list[tuple[int, int, int]]:
     r"""Triangles of rings of frequencies, by the numbers of the rings of `bispectrum`.
 
@@ -134,7 +138,7 @@ def bispectrum_triangles(shape: tuple[int, int]) -> list[tuple[int, int, int]]:
     >>> bispectrum_triangles((24, 24))
     [(0, 0, 0), (1, 1, 1), (2, 2, 2), (3, 3, 3), (0, 0, 2), (1, 1, 3), (0, 2, 2), (0, 3, 3)]
     """
-    n = int(2 * math.log2(min(shape) / 6) + 1e-9)
+    n = _n_rings(shape)
     equilateral = [(i, i, i) for i in range(n)]
     flattened = [(i, i, i + 2) for i in range(n - 2)]
     return equilateral + flattened + [(0, i, i) for i in range(2, n)]
@@ -184,7 +188,7 @@ def bispectrum(
     triangles = bispectrum_triangles(shape) if triangles is None else triangles
     if not triangles:
         return x.new_zeros(*x.shape[:-2], 0)
-    n = int(2 * math.log2(min(shape) / 6) + 1e-9)
+    n = _n_rings(shape)
     omega, x_hat = _wavenumbers(x), torch.fft.rfft2(windowed(x, periodic))
     ring = n + torch.floor(2 * torch.log2(omega / (2 * math.pi / 3)))
     used = sorted({i for triangle in triangles for i in triangle})

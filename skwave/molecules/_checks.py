@@ -4,6 +4,8 @@ import warnings
 
 import numpy as np
 
+from skwave._arrays import to_numpy
+
 _TABLE = """
 H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr
 Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb
@@ -19,12 +21,12 @@ _LONGEST_BOND = 1.6  # Å, of hydrogen
 _BOHR = 0.529177  # Å
 
 
-def to_numpy(x):
+def as_numpy(x):
     """Array of numpy, of a tensor as well.
 
     Parameters
     ----------
-    x : array-like or Tensor
+    x : array-like, Tensor or array of the array API
         Values.
 
     Returns
@@ -32,7 +34,7 @@ def to_numpy(x):
     values : ndarray
         The values, without a graph.
     """
-    return np.asarray(x.detach().cpu() if hasattr(x, "detach") else x)
+    return np.asarray(to_numpy(x))
 
 
 def check(numbers, positions, offsets):
@@ -52,7 +54,7 @@ def check(numbers, positions, offsets):
     numbers, positions, offsets : ndarray
         New arrays of int64, float64 and int64, read-only.
     """
-    numbers, positions, offsets = map(to_numpy, (numbers, positions, offsets))
+    numbers, positions, offsets = map(as_numpy, (numbers, positions, offsets))
     if numbers.ndim != 1 or positions.shape != (len(numbers), 3):
         raise ValueError(
             f"numbers of shape {numbers.shape} and positions of shape {positions.shape} must be "

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skwave.molecules._checks import SYMBOLS, check, freeze, to_numpy
+from skwave.molecules._checks import SYMBOLS, as_numpy, check, freeze
 from skwave.molecules._readers import pack, read_ase, read_pair, read_rdkit, unpad
 
 
@@ -180,7 +180,7 @@ class Molecules:
         >>> Molecules.from_padded(X)
         Molecules(n=2, n_atoms=3, elements=H He)
         """
-        numbers = to_numpy(numbers)
+        numbers = as_numpy(numbers)
         if positions is None:
             if numbers.ndim != 3 or numbers.shape[2] != 4:
                 raise ValueError(
@@ -189,7 +189,7 @@ class Molecules:
                     "X.reshape(len(X), -1, 4)."
                 )
             numbers, positions = numbers[..., 0], numbers[..., 1:]
-        return cls(*unpad(numbers, to_numpy(positions)))
+        return cls(*unpad(numbers, as_numpy(positions)))
 
     @classmethod
     def read_extxyz(cls, path):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skwave._arrays import native
 from skwave.molecules._container import Molecules
 from skwave.molecules._readers import pack, read_any
 
@@ -47,6 +48,7 @@ def as_molecules(X):
 
 
 def _convert(X):
+    X = native(X)
     if hasattr(X, "detach") or (isinstance(X, np.ndarray) and X.dtype != object):
         return Molecules.from_padded(X)
     if hasattr(X, "positions") or hasattr(X, "GetConformer"):

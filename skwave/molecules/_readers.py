@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 
-from skwave.molecules._checks import to_numpy
+from skwave.molecules._checks import as_numpy
 
 
 def read_ase(atoms, i):
@@ -140,7 +140,7 @@ def pack(items, read):
     for i, item in enumerate(items):
         z, r = read(item, i)
         try:
-            z, r = to_numpy(z), to_numpy(r)
+            z, r = as_numpy(z), as_numpy(r)
         except ValueError as error:
             raise ValueError(f"molecule {i} is no pair of arrays: {error}") from error
         if z.ndim != 1 or (z.size and r.shape != (len(z), 3)):
