@@ -43,8 +43,7 @@ SHARED = {
     "memory": Memory("scattering_of_cifar10", mmap_mode="r", verbose=0),
 }  # fmt: skip
 LAYER = {
-    "n_components": 256, "projection": 128, "kernel_size": 3, "stride": 2, "weight_decay": 1e-2,
-    "dropout": 0.2,
+    "n_components": 256, "projection": 128, "kernel_size": 3, "weight_decay": 1e-2, "dropout": 0.2,
 }  # fmt: skip
 ROWS = {
     "linear": {"block": None, "weight_decay": 0.1, "dropout": 0.3},
