@@ -347,6 +347,9 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
         if self.early_stopping:
             rows = split_classes(labels, self.validation_fraction, seed)
         self._parts = self._design(S)
+        images = None
+        if self.checkpoint is not None:  # whose name they are in
+            images = np.ascontiguousarray(to_numpy(X), dtype=S.dtype)
         net, self.loss_curve_, self.validation_loss_curve_ = train(
             WeightedNet,
             lambda: make_network(**self._parts).to(resolve_dtype(None, S)),
@@ -357,7 +360,7 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
             criterion=ClassLoss,
             criterion__reduction="none",
             criterion__label_smoothing=self.label_smoothing,
-            **training_parameters(self, device, (to_numpy(X), target, self.classes_)),
+            **training_parameters(self, device, (images, target, self.classes_)),
         )
         self.network_ = net.module_.eval()
         self.n_epochs_ = len(self.loss_curve_)

@@ -272,6 +272,7 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
             Fitted coder.
         """
         if hasattr(self, "components_"):
+            self._check_sign()
             rows = as_rows(native(validate_array(self, X, reset=False)))
         else:
             rows = self._start(X)

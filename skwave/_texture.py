@@ -56,8 +56,7 @@ class MaxEntTextureModel(PhaseHarmonicTransformer):
         Whether realisations are periodic, or averages of scale ``j`` leave out what is within
         ``2**j`` of the sides. Samples are periodic.
     mask : array-like of bool, shape of a signal, default=None
-        True for the samples of ``X`` that count; these should not be missing, but may be filled
-        with the mean.
+        True for the samples of ``X`` that count; others may be any finite numbers.
     oversampling : int, default=0
         Compute on grids finer by ``2**oversampling``.
     init : {"gaussian", "white"}, default="gaussian"
@@ -218,8 +217,7 @@ class MaxEntTextureModel(PhaseHarmonicTransformer):
         X = self._validate(X)
         dtype, device = resolve_dtype(self.dtype, X), resolve_device(self.device, X)
         x = self._grid(to_tensor(X, dtype, device).detach().reshape(self._batch_shape()))
-        mask = np.ones(self.signal_shape_, bool) if self.mask is None else self._mask()
-        valid = torch.from_numpy(mask).to(device).view(x.shape[-2:])
+        valid = self._counting(x)
         std, mean = torch.std_mean(x[..., valid], (0, -1), correction=0)
         if not (std > 1e-6 * mean.abs()).all():
             raise ValueError(
@@ -227,16 +225,16 @@ class MaxEntTextureModel(PhaseHarmonicTransformer):
                 "without variations has no moments. Leave the channel out."
             )
         self.mean_, self.scale_ = mean.cpu().numpy(), std.cpu().numpy()
-        x = self._standardised(x)
+        x = self._of_data(x)
         family = self._family(dtype, device)
         with torch.no_grad():
             self._reference = None
             if not callable(self.moments):
                 self._reference = reference_arrays(reference(x, family.fields))
             self.moments_ = self._moments(x, family).mean(0).cpu().numpy()
-            known = torch.where(valid, x, 0.0) / valid.double().mean().sqrt().to(x)
             periodic = self.boundary == "periodic"
-            spectrum = smoothed_spectrum(known, family.fields, periodic=periodic)
+            spectrum = smoothed_spectrum(x, family.fields, periodic=periodic)
+            spectrum /= valid.double().mean().to(x)
         self.spectrum_ = spectrum.reshape(len(std), *self.signal_shape_).cpu().numpy()
         self.spectrum_ *= self.scale_.reshape(-1, *[1] * self.ndim) ** 2
         self.n_moments_ = len(self.moments_)
@@ -275,9 +273,10 @@ class MaxEntTextureModel(PhaseHarmonicTransformer):
             start = np.asarray(to_numpy(init), dtype=self.mean_.dtype)
             flat = (self.n_channels_ * prod(shape),)
             layouts = (*self._channels(), *shape), (self.n_channels_, *shape), flat
-            if not len(start) or start.shape[1:] not in layouts or not np.isfinite(start).all():
+            if not start.size or start.shape[1:] not in layouts or not np.isfinite(start).all():
                 raise ValueError(
-                    f"init of shape {start.shape} must hold finite fields of shape {layouts[0]}."
+                    f"init of shape {start.shape} must hold finite fields, shape "
+                    f"{('n_samples', *layouts[0])}."
                 )
             start = start.reshape(-1, self.n_channels_, *shape)
         elif isinstance(n_samples, Integral) and n_samples >= 1:
@@ -417,7 +416,7 @@ class MaxEntTextureModel(PhaseHarmonicTransformer):
             with torch.set_grad_enabled(return_gradient):
                 family = self._family(x.dtype, x.device)
                 energy = moment_distance(lambda x, f=family: self._moments(x, f), target)
-                e = energy(self._standardised(self._grid(x)))
+                e = energy(self._of_data(self._grid(x)))
             values.append(e.detach().cpu().numpy())
             if return_gradient:
                 gradients.append(torch.autograd.grad(e.sum(), x)[0].cpu().numpy())
@@ -467,7 +466,7 @@ class MaxEntTextureModel(PhaseHarmonicTransformer):
 
     def _forward(self, x):
         family = self._family(x.dtype, x.device)
-        return self._moments(self._standardised(self._grid(x)), family)
+        return self._moments(self._of_data(self._grid(x)), family)
 
     def _family(self, dtype, device, shape=None, *, masked=True):
         if callable(self.moments):  # the wavelets of the smoothed spectrum alone
@@ -516,6 +515,14 @@ class MaxEntTextureModel(PhaseHarmonicTransformer):
     def _standardised(self, x):
         mean, std = (torch.from_numpy(a).to(x)[:, None, None] for a in (self.mean_, self.scale_))
         return (x - mean) / std
+
+    def _counting(self, x):
+        mask = np.ones(self.signal_shape_, bool) if self.mask is None else self._mask()
+        return torch.from_numpy(mask).to(x.device).view(x.shape[-2:])
+
+    def _of_data(self, x):
+        # what is masked is the mean
+        return torch.where(self._counting(x), self._standardised(x), 0.0)
 
     def _on_device(self, X):
         dtype = resolve_dtype(None, self.mean_)

@@ -250,3 +250,20 @@ def test_the_model_has_all_moments(X):
     model = MaxEntTextureModel(J=2).fit(X)
     assert "reduce" not in model.get_params()
     assert len(model.moments_) == len(model.moment_table_)
+
+
+@pytest.mark.parametrize(
+    "moments", ["phase_harmonic", "model_d", "wavelet_covariance", "rectifier", "pywph"]
+)
+def test_the_unit_of_layers_and_of_tiny_fields_does_not_matter(moments):
+    row = np.random.default_rng(0).standard_normal(64)
+    layers = np.tile(row, (64, 1))[None]
+    transform = PhaseHarmonicTransformer(J=3, L=4, moments=moments).fit_transform
+    expected = transform(layers)
+    for unit in (2.0**-10, 2.0**10):
+        np.testing.assert_allclose(transform(unit * layers), expected, atol=1e-9)
+    noise = np.random.default_rng(1).standard_normal((1, 64, 64)).astype(np.float32)
+    expected = transform(noise)
+    np.testing.assert_allclose(transform(np.float32(1e-15) * noise), expected, atol=2e-3)
+    for unit in (1e-18, 3e-19, 1e-20):
+        assert np.isfinite(transform(np.float32(unit) * noise)).all()

@@ -361,7 +361,7 @@ def test_algorithms_set_later(data):
     with pytest.raises(ValueError, match="set to 'istc' after fit"):
         coder.set_params(algorithm="istc").transform(X)
     coder.set_params(algorithm="omp", positive=True)
-    for call in (coder.fit, coder.transform):
+    for call in (coder.fit, coder.partial_fit, coder.transform):
         with pytest.raises(ValueError, match="positive=True is not for algorithm='omp'"):
             call(X)
 

@@ -296,12 +296,35 @@ def test_what_is_masked_counts_for_nothing(field):
     assert model.mean_ == pytest.approx(x[:, mask].mean())
     assert model.scale_ == pytest.approx(x[:, mask].std())
     assert model.spectrum_.sum() == pytest.approx(x[:, mask].var(), rel=0.1)
+    other = clone(model).fit(np.where(mask, x, 9))
+    np.testing.assert_allclose(other.moments_, model.moments_, atol=1e-12)
+    assert model.energy(np.where(mask, x, -3)) == pytest.approx(0, abs=1e-20)
+    sample = model.sample(1, shape=(32, 32))
+    assert sample.std() == pytest.approx(x[:, mask].std(), rel=0.1)
+
+
+@pytest.mark.parametrize("moments", ["phase_harmonic", "scattering_covariance", "rectifier"])
+def test_layers(moments):
+    # a field without variations along one axis
+    row = np.random.default_rng(0).standard_normal(32)
+    x = np.tile(row, (32, 1))[None]
+    model = MaxEntTextureModel(J=2, L=4, moments=moments, random_state=0).fit(x)
+    assert np.isfinite(model.moments_).all() and model.energy(x)[0] < 1e-20
+    assert np.isfinite(model.set_params(max_iter=2, tol=10.0).sample()).all()
 
 
 def test_bad_arguments_of_methods(field, model):
-    for arguments in ({"init": np.ones((8, 32))}, {"init": np.ones((1, 8, 128))}):
-        with pytest.raises(ValueError, match=r"init of shape .* must hold finite fields of shape"):
-            model.sample(**arguments)
+    for init in (
+        np.ones((8, 32)),
+        np.ones((1, 8, 128)),
+        np.ones((32, 32)),
+        3.0,
+        np.ones((0, 32, 32)),
+    ):
+        with pytest.raises(
+            ValueError, match=r"must hold finite fields, shape \('n_samples', 32, 32"
+        ):
+            model.sample(init=init)
     with pytest.raises(ValueError, match="must have 2 integers"):
         model.sample(shape=(16.0, 16))
     for n_draws in (0, 2.5):

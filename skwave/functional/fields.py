@@ -119,7 +119,7 @@ def field_plan(
 
 
 def deviation(variance: Tensor) -> Tensor:
-    """Standard deviation to divide by.
+    """Standard deviation, with gradient 0 where it is 0.
 
     Parameters
     ----------
@@ -129,9 +129,26 @@ def deviation(variance: Tensor) -> Tensor:
     Returns
     -------
     deviation : Tensor, shape (...)
-        1 for what is constant, whose moments are 0.
+        Its root.
     """
-    return torch.where(variance > 0, variance, 1.0).sqrt()
+    positive = variance > 0
+    return torch.where(positive, torch.where(positive, variance, 1.0).sqrt(), 0.0)
+
+
+def divisor(deviation: Tensor) -> Tensor:
+    """Deviation to divide by.
+
+    Parameters
+    ----------
+    deviation : Tensor, shape (...)
+        Not negative.
+
+    Returns
+    -------
+    divisor : Tensor, shape (...)
+        1 in place of 0: what is constant has moments 0, whatever they are divided by.
+    """
+    return torch.where(deviation > 0, deviation, 1.0)
 
 
 class Fields:

@@ -16,7 +16,7 @@ from skwave.functional.covariances import (
     channel_pairs,
     real_parts,
 )
-from skwave.functional.fields import FieldPlan, Fields, deviation
+from skwave.functional.fields import FieldPlan, Fields, deviation, divisor
 from skwave.functional.grids import ifft, opposite, resize_spectrum
 from skwave.functional.nonlinearity import squared_modulus
 
@@ -141,10 +141,10 @@ def reference(x: Tensor, plan: FieldPlan) -> Reference:
         u = fields.envelope(w)
         mean = fields.average(u, j).mean(0)
         means.append(mean)
-        moduli.append(fields.average((u - mean[..., None, None]).square(), j).mean(0).sqrt())
-        waves.append(fields.average(squared_modulus(w), j).mean(0).sqrt())
+        moduli.append(deviation(fields.average((u - mean[..., None, None]).square(), j).mean(0)))
+        waves.append(deviation(fields.average(squared_modulus(w), j).mean(0)))
     mean = x.mean((0, -2, -1))
-    std = (x - mean[:, None, None]).square().mean((0, -2, -1)).sqrt()
+    std = deviation((x - mean[:, None, None]).square().mean((0, -2, -1)))
     return Reference(mean, std, means, moduli, waves)
 
 
@@ -160,8 +160,8 @@ def _of_each(x: Tensor, fields: Fields) -> Reference:
     return Reference(mean, std, None, moduli, waves)
 
 
-def _divisor(block: Block, ref: Reference, itself: bool, n_channels: int) -> Tensor:
-    # (..., n_channel_pairs, n_pairs, 1)
+def _factors(block: Block, ref: Reference, itself: bool, n_channels: int) -> tuple[Tensor, ...]:
+    # one over the deviations, (..., n_channel_pairs, n_pairs, 1)
     first, second = (list(c) for c in zip(*channel_pairs(block, n_channels), strict=True))
     if itself and block.own:  # variances: of the waves over that of x, of moduli over the waves'
         waves, moduli = ref.waves[block.j1], ref.moduli[block.j1]
@@ -178,7 +178,8 @@ def _divisor(block: Block, ref: Reference, itself: bool, n_channels: int) -> Ten
         a, b = (s.square().mean(-1, keepdim=True).sqrt() for s in (a, b))
     L = a.shape[-1]
     l1, l2 = ([l % L for l in side] for side in zip(*block.pairs, strict=True))
-    return (a[..., first, :][..., l1] * b[..., second, :][..., l2])[..., None]
+    a, b = (1 / divisor(s)[..., None] for s in (a, b))
+    return a[..., first, :, :][..., l1, :], b[..., second, :, :][..., l2, :]
 
 
 def harmonic_moments(
@@ -233,7 +234,8 @@ def harmonic_moments(
     for block in plan.blocks:
         c = block_covariances(block, fields)
         if by is not None:
-            c = c / _divisor(block, by, ref is None, x.shape[1])
+            for factor in _factors(block, by, ref is None, x.shape[1]):
+                c = c * factor  # one by one: their product may overflow
         found.append(real_parts(c, block, x.shape[1]))
     if plan.kurtosis:
         found.append(_kurtosis(fields, by))
@@ -250,7 +252,8 @@ def _kurtosis(fields: Fields, ref: Reference | None) -> Tensor:
     for j, grid in enumerate(fields.plan.grids[:-1]):
         w = fields.harmonic(j, 1, grid)
         if ref is not None:
-            w = torch.view_as_complex(torch.view_as_real(w) / ref.waves[j][..., None, None, None])
+            by = divisor(ref.waves[j])[..., None, None, None]
+            w = torch.view_as_complex(torch.view_as_real(w) / by)
         real = w.real
         square, modulus2 = real.square(), squared_modulus(w)
         powers = square * real, square.square(), modulus2.square()
@@ -271,7 +274,8 @@ def _bands(fields: Fields, bands: tuple[Tensor, ...], ref: Reference | None) -> 
     octaves = [resize_spectrum(x_hat, grid) * f for grid, f in zip(grids, bands, strict=True)]
     if ref is not None:
         power = [w.square().sum(-1) / (2 if j < J else 1) for j, w in enumerate(ref.waves)]
-        octaves = [u / p.sqrt()[..., None, None] for u, p in zip(octaves, power, strict=True)]
+        by = [divisor(deviation(p))[..., None, None] for p in power]
+        octaves = [u / s for u, s in zip(octaves, by, strict=True)]
     triples = _triples(J)
     for j, grid in enumerate(grids):
         if j == 0 or grid != grids[j - 1]:
@@ -298,7 +302,7 @@ def _scaling(fields: Fields, plan: HarmonicPlan, ref: Reference | None) -> Tenso
         j = max(j, 0)
         u = u - fields.average(u, j)[..., None, None]
         if ref is not None:
-            u = u / ref.std[..., None, None]
+            u = u / divisor(ref.std)[..., None, None]
         of = u.abs() - fields.average(u.abs(), j)[..., None, None], u
         found.append(torch.stack([fields.average(of[p] * of[q], j) for p, q in _SCALING], -1))
     return torch.stack(found, 2).flatten(1)

@@ -132,7 +132,7 @@ def increment_kurtosis(x: Tensor, distances: tuple[int, ...], *, periodic: bool 
     """
     moments = structure_functions(x, distances, orders=(2, 4), periodic=periodic)
     square = moments[..., 0].square()
-    return moments[..., 1] / square.clamp(min=torch.finfo(square.dtype).tiny)
+    return moments[..., 1] / torch.where(square > 0, square, 1.0)
 
 
 def minkowski_functionals(x: Tensor, thresholds: Tensor, *, periodic: bool = True) -> Tensor:

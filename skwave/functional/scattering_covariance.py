@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from skwave.functional.covariances import Moment
-from skwave.functional.fields import FieldPlan, Fields, deviation
+from skwave.functional.fields import FieldPlan, Fields, deviation, divisor
 from skwave.functional.nonlinearity import squared_modulus
 
 
@@ -67,13 +67,13 @@ def scattering_covariance(
         powers.append(fields.average(squared_modulus(w), j))
         means.append(fields.average(fields.envelope(w), j))
     if waves is None:
-        sigma = [deviation(p) for p in powers]
-        total = deviation((x - x.mean((-2, -1), keepdim=True)).square().mean((-2, -1)))[..., None]
-        over = [total] * J
+        sigma = [divisor(deviation(p)) for p in powers]
+        total = deviation((x - x.mean((-2, -1), keepdim=True)).square().mean((-2, -1)))
+        over = [divisor(total)[..., None]] * J
     else:
-        sigma = over = waves[:J]
+        sigma = over = [divisor(s) for s in waves[:J]]
     found = [torch.stack([m / s for m, s in zip(means, sigma, strict=True)], 2).flatten(2)]
-    found.append(torch.stack([p / s**2 for p, s in zip(powers, over, strict=True)], 2).flatten(2))
+    found.append(torch.stack([p / s / s for p, s in zip(powers, over, strict=True)], 2).flatten(2))
     for j3 in range(J):
         found += _at_scale(fields, j3, torch.cat(list(sigma[: j3 + 1]), -1), L)
     return torch.cat(found, -1).flatten(1)

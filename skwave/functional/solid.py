@@ -212,7 +212,7 @@ def _modulus(monomials: Tensor, l: int, gain: float) -> Tensor:
         squares = first * first
         for field in others:  # quicker than a sum over an axis of all squares
             squares = torch.addcmul(squares, field, field)
-        if math.isfinite(float(squares.detach().amax())):
+        if not squares.numel() or math.isfinite(float(squares.detach().amax())):
             break
     norm = _sqrt(squares) * (gain / scale)
     return norm.view(len(norm), *monomials.shape[2:])

@@ -121,3 +121,5 @@ def test_layers_have_no_kurtosis_along_them(randn):
     x = randn(1, 16).expand(16, 16)
     K = increment_kurtosis(x, (1, 2))
     assert (K[1] == 0).all() and (K[[0, 2, 3]] > 1).all()
+    small = increment_kurtosis(1e-10 * x.float(), (1, 2))
+    torch.testing.assert_close(small.double(), K, rtol=0.01, atol=0)

@@ -148,3 +148,8 @@ def test_align_turns_the_long_axis_to_x_and_centres_the_box(randn):
         assert torch.allclose(low, -high)
         spread = after[mask].var(0)
         assert spread[0] >= spread[1] >= spread[2]
+
+
+def test_empty_batches():
+    u = gaussian_modulus(torch.zeros(0, 1, 3), torch.ones(0, 1, 1), axes(1.0, 0.5), 0.3, 0.3, 1)
+    assert u.shape == (0, 1, 5, 5, 5)
