@@ -53,7 +53,7 @@ def opponent_cifar10():
 
 
 DATA = {
-    "cifar": ("CIFAR-10", opponent_cifar10, [15_000, 50_000], {"mirror": True}),
+    "cifar": ("CIFAR-10", opponent_cifar10, [5000, 50_000], {"mirror": True}),
     "mnist": ("MNIST", mnist, [1000, 60_000], {}),
 }
 # passes over the data, by the largest number of labels that they are meant for
