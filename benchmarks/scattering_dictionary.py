@@ -102,9 +102,10 @@ def table(found):
             scores = [100 * r["accuracy"] for r in mine]
             epochs = "/".join(sorted({str(r["epochs"]) for r in mine}))
             sparsity = "" if mine[0]["sparsity"] is None else f"{mine[0]['sparsity']:.0%}"
+            spread = f" ± {np.std(scores):.2f}" if len(mine) > 1 else ""
             lines.append(
-                f"| {DATA[name][0]} | {labels} | {ROWS[row][0]} | {np.mean(scores):.2f} ± "
-                f"{np.std(scores):.2f} | {len(mine)} | {epochs} | {sparsity} "
+                f"| {DATA[name][0]} | {labels} | {ROWS[row][0]} | {np.mean(scores):.2f}{spread} "
+                f"| {len(mine)} | {epochs} | {sparsity} "
                 f"| {np.mean([r['fit_s'] for r in mine]):.0f} |"
             )
     return "\n".join([*lines, "", PUBLISHED])
