@@ -315,39 +315,42 @@ def test_homotopy_that_diverges(data):
     assert objective(coder, X, Z) < np.mean((X**2).sum(1)) / 2
 
 
-def test_interrupted(data, monkeypatch):
-    calls, learn = [], skwave._sparse.learn
+@pytest.fixture
+def interrupt_at(monkeypatch):
+    """Make Ctrl-C come in one of the next steps."""
+    learn = skwave._sparse.learn
 
-    def interrupted(*arguments, **parameters):
-        calls.append(0)
-        if len(calls) == 8:
-            raise KeyboardInterrupt
-        return learn(*arguments, **parameters)
+    def arrange(step):
+        calls = []
 
-    monkeypatch.setattr("skwave._sparse.learn", interrupted)
+        def interrupted(*arguments, **parameters):
+            calls.append(0)
+            if len(calls) == step:
+                raise KeyboardInterrupt
+            return learn(*arguments, **parameters)
+
+        monkeypatch.setattr("skwave._sparse.learn", interrupted)
+
+    return arrange
+
+
+def test_interrupted(data, interrupt_at):
+    interrupt_at(8)
     with pytest.warns(ConvergenceWarning, match="pass 3 of 10"):
         coder = SparseCoder(24, 0.05, random_state=0).fit(data[0])
     assert coder.n_iter_ == 2
     assert coder.transform(data[0]).any()
 
 
-def test_an_interrupted_pass_is_kept(data, monkeypatch):
-    calls, learn = [], skwave._sparse.learn
-
-    def interrupted(*arguments, **parameters):
-        calls.append(0)
-        if len(calls) == 4:
-            raise KeyboardInterrupt
-        return learn(*arguments, **parameters)
-
+def test_an_interrupted_pass_is_kept(data, interrupt_at):
     X = data[0][:60]
     coder = SparseCoder(24, 0.05, batch_size=20, shuffle=False, random_state=0)
     expected = clone(coder).set_params(max_iter=1).fit(X)
-    monkeypatch.setattr("skwave._sparse.learn", interrupted)
+    interrupt_at(4)
     with pytest.warns(ConvergenceWarning, match="pass 2 of"):
         coder.fit(X)
     np.testing.assert_array_equal(coder.components_, expected.components_)
-    calls[:] = [0]
+    interrupt_at(3)
     with pytest.warns(ConvergenceWarning, match="pass 1 of"):
         part = clone(coder).set_params(max_iter=1).fit(X)
     assert part.n_steps_ == 2 and len(part.loss_curve_) == 1
