@@ -533,7 +533,7 @@ def test_bohr_is_judged_by_the_shortest_bond():
     "X", [{"numbers": [6], "positions": [[0, 0, 0]]}, "CO", 3.0, b"CO"], ids=str
 )
 def test_what_is_no_list_is_refused(X):
-    with pytest.raises(TypeError, match="not a list of molecules"):
+    with pytest.raises(TypeError, match=f"molecule 0 is a {type(X).__name__}, not a pair"):
         as_molecules(X)
 
 

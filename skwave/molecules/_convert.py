@@ -58,10 +58,7 @@ def _convert(X):
     if isinstance(X, np.ndarray):
         X = _column(X)
     elif isinstance(X, str | bytes | dict) or not hasattr(X, "__iter__"):
-        raise TypeError(
-            f"X is a {type(X).__name__}, not a list of molecules: give pairs of numbers and "
-            "positions, ASE's Atoms, or Molecules."
-        )
+        read_pair(X, 0)
     return Molecules(*pack(X, read_any))
 
 

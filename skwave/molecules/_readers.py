@@ -85,7 +85,8 @@ def read_pair(pair, i):
     numbers, positions : array
         Atomic numbers, and coordinates in Å.
     """
-    if isinstance(pair, str) or not hasattr(pair, "__len__") or len(pair) != 2:
+    no_pair = isinstance(pair, str | bytes | dict) or not hasattr(pair, "__len__")
+    if no_pair or len(pair) != 2:
         raise TypeError(
             f"molecule {i} is a {type(pair).__name__}, not a pair (numbers, positions). X may be a "
             "list of ase.Atoms, of RDKit molecules with a conformer, or of pairs (numbers, "
