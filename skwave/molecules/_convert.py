@@ -4,7 +4,7 @@ import numpy as np
 
 from skwave._arrays import native
 from skwave.molecules._container import Molecules
-from skwave.molecules._readers import pack, read_any
+from skwave.molecules._readers import pack, read_any, read_pair
 
 
 def as_molecules(X):
