@@ -118,7 +118,7 @@ class CASEGenerator(NetAsArrays, ClassNamePrefixFeaturesOutMixin, TransformerMix
         Largest number of epochs.
     early_stopping : bool, default=True
         Whether to set images apart, stop when their error no longer falls, and keep the weights
-        for which it was lowest. Codes, regression and sampler are learned from the others too.
+        for which it was lowest. Codes, regression and sampler are learned without them.
     validation_fraction : float, default=0.1
         Share of the images, or of the groups, that are set apart.
     n_iter_no_change : int, default=5

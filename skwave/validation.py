@@ -14,11 +14,7 @@ from skwave._generation import (
     scattering_features,
     ssim,
 )
-from skwave.functional.moments import (
-    increment_kurtosis,
-    minkowski_functionals,
-    structure_functions,
-)
+from skwave.functional.moments import kurtosis, minkowski_functionals, structure_functions
 from skwave.functional.spectra import bispectrum, power_spectrum, shift_correlation
 
 __all__ = [
@@ -290,7 +286,7 @@ def _statistics(x, levels, thresholds, periodic):
         "spectrum": power_spectrum(x, periodic=periodic)[1],
         "quantiles": _quantiles(x, levels),
         "structure_functions": moments,
-        "increment_kurtosis": increment_kurtosis(x, distances, periodic=periodic),
+        "increment_kurtosis": kurtosis(moments[..., 1], moments[..., 3]),
         "minkowski": minkowski_functionals(x, thresholds, periodic=periodic),
         "bispectrum": bispectrum(x, periodic=periodic),
     }

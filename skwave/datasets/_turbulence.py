@@ -103,9 +103,10 @@ def make_turbulence(
     _check_parameters(n_samples, size, viscosity, time, amplitude, courant, dtype)
     seeds = check_random_state(random_state).randint(2**31 - 1, size=n_samples)
     vorticity = np.empty((n_samples, size, size), dtype)
+    device = resolve_device(device, vorticity)
     for i, seed in enumerate(seeds):
         noise = np.random.default_rng(seed).standard_normal((2 * size, 2 * size))
-        noise = torch.from_numpy(amplitude * noise).to(resolve_device(device, noise))
+        noise = torch.from_numpy(amplitude * noise).to(device)
         w_hat = torch.fft.rfft2(noise)
         ky, kx = _wavenumbers(noise)
         w_hat *= torch.exp(-0.5 * (_SIGMA * torch.pi / size) ** 2 * (kx**2 + ky**2))

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from skwave.functional.grids import opposite
+
 
 class Wavelet(NamedTuple):
     """Indices of one wavelet.
@@ -74,11 +76,6 @@ class Bank:
         return replace(self, psi_hat=psi_hat, phi_hat=phi_hat)
 
 
-def _opposite(f_hat: Tensor, axes: tuple[int, ...]) -> Tensor:
-    # f_hat(-omega)
-    return f_hat.flip(axes).roll((1,) * len(axes), axes)
-
-
 def littlewood_paley(bank: Bank) -> Tensor:
     r"""Littlewood–Paley sum of a bank, for real signals.
 
@@ -96,7 +93,7 @@ def littlewood_paley(bank: Bank) -> Tensor:
         :math:`\|Wx\|^2 = \langle A |\hat x|^2 \rangle`: 1 everywhere is an isometry.
     """
     power = bank.psi_hat.square().sum(0)
-    return bank.phi_hat.square() + (power + _opposite(power, bank.axes)) / 2
+    return bank.phi_hat.square() + (power + opposite(power, bank.axes)) / 2
 
 
 def frame_bounds(bank: Bank) -> tuple[float, float]:

@@ -74,20 +74,22 @@ def resize_spectrum(x_hat: Tensor, grid: Grid) -> Tensor:
     return (_Pad if own < tuple(grid) else _Crop).apply(x_hat, tuple(grid))
 
 
-def opposite(x_hat: Tensor) -> Tensor:
+def opposite(x_hat: Tensor, axes: tuple[int, ...] = (-2, -1)) -> Tensor:
     r"""Spectrum at the opposite frequencies, :math:`\hat x(-\omega)`.
 
     Parameters
     ----------
-    x_hat : Tensor, shape (..., h, w)
+    x_hat : Tensor, shape (...)
         Spectrum in FFT order.
+    axes : tuple of int, default=(-2, -1)
+        Axes of the frequencies.
 
     Returns
     -------
-    y_hat : Tensor, shape (..., h, w)
+    y_hat : Tensor, shape (...)
         Spectrum.
     """
-    return x_hat.flip((-2, -1)).roll((1, 1), (-2, -1))
+    return x_hat.flip(axes).roll((1,) * len(axes), axes)
 
 
 def fft(x: Tensor) -> Tensor:

@@ -175,7 +175,7 @@ def _factors(block: Block, ref: Reference, itself: bool, n_channels: int) -> tup
             for j, k in ((block.j1, block.k1), (block.j2, block.k2))
         )
     if block.angular:  # frequencies of a Fourier series along the orientations share one
-        a, b = (s.square().mean(-1, keepdim=True).sqrt() for s in (a, b))
+        a, b = (deviation(s.square().mean(-1, keepdim=True)) for s in (a, b))
     L = a.shape[-1]
     l1, l2 = ([l % L for l in side] for side in zip(*block.pairs, strict=True))
     a, b = (1 / divisor(s)[..., None] for s in (a, b))

@@ -130,9 +130,25 @@ def increment_kurtosis(x: Tensor, distances: tuple[int, ...], *, periodic: bool 
     >>> round(float(increment_kurtosis(spike, (1,))[0, 0]))  # 2 increments of 100 are +-1
     50
     """
-    moments = structure_functions(x, distances, orders=(2, 4), periodic=periodic)
-    square = moments[..., 0].square()
-    return moments[..., 1] / torch.where(square > 0, square, 1.0)
+    second, fourth = structure_functions(x, distances, orders=(2, 4), periodic=periodic).unbind(-1)
+    return kurtosis(second, fourth)
+
+
+def kurtosis(second: Tensor, fourth: Tensor) -> Tensor:
+    """Kurtosis of what has mean 0.
+
+    Parameters
+    ----------
+    second, fourth : Tensor, shape (...)
+        Moments.
+
+    Returns
+    -------
+    kurtosis : Tensor, shape (...)
+        0 where both are 0.
+    """
+    square = second.square()
+    return fourth / torch.where(square > 0, square, 1.0)
 
 
 def minkowski_functionals(x: Tensor, thresholds: Tensor, *, periodic: bool = True) -> Tensor:
