@@ -24,8 +24,9 @@ from _texture_peers import foscat_model, plenoptic_model, pywph_model
 
 from skwave import MaxEntTextureModel
 from skwave.datasets import load_cosmic_web
-from skwave.functional.families import moment_family, moment_layout
-from skwave.functional.harmonics import reference
+from skwave.functional.families import moment_family
+from skwave.functional.moment_layouts import moment_layout
+from skwave.functional.references import reference
 
 warnings.simplefilter("ignore")
 J, SIZE = 5, 256

@@ -9,8 +9,9 @@ import numpy as np
 from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from skwave._arrays import resolve_device, resolve_dtype, validate_array
+from skwave._arrays import resolve_device, resolve_dtype
 from skwave._batch import map_batches
+from skwave._samples import validate_array
 from skwave._sklearn import Estimator, Interval, StrOptions, fit_context
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skwave._case_layers import average_blocks, make_decoder
+from skwave._case_convolutional import make_decoder
+from skwave._case_layers import average_blocks
 from skwave._fitting import training_parameters
 from skwave._training import AutocastNet, train
 from skwave.functional.dictionaries import coherence

@@ -9,17 +9,19 @@ import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
-from skwave._arrays import naming, to_numpy
+from skwave._arrays import to_numpy
+from skwave._samples import naming
 from skwave.functional.dictionaries import omp, update_dictionary
+from skwave.functional.homotopy import istc
+from skwave.functional.implicit import implicit_codes
 from skwave.functional.lasso import (
     Codes,
     duality_gap,
-    implicit_codes,
     lasso,
     lasso_objective,
 )
 from skwave.functional.prox import normalise_atoms
-from skwave.functional.sparse import ista, istc, lipschitz
+from skwave.functional.sparse import ista, lipschitz
 
 EXACT = ("auto", "cd", "fista")
 # samples count as the fourth power of when they came: Mairal et al. 2010, sec. 3.4.1, rho
@@ -256,7 +258,7 @@ def learn(state, x, rng, **coding):
     beta = (1 - 1 / (n + 1)) ** _FORGETTING
     A, B = beta * A + z.T @ z / b, beta * B + z.T @ x / b
     if x.device.type == "cpu" and compiled():
-        from skwave._coordinate_descent import update_atoms
+        from skwave._atom_updates import update_atoms
 
         D = torch.from_numpy(update_atoms(D.numpy(), A.numpy(), B.numpy()))
     else:

@@ -5,32 +5,21 @@ callers may have several in threads.
 """
 
 import numpy as np
-from numba import njit
+
+from skwave._numba import jit
 
 # homotopy of the first sweeps, cycles over the active set before a linear system is solved
 _RATIO, _CYCLES = 0.8, 8
 
 
-def _jit(f):
-    options = {
-        "nogil": True,
-        "error_model": "numpy",
-        "fastmath": {"contract", "reassoc", "nsz"},  # infinities and NaN keep their meaning
-    }
-    try:
-        return njit(cache=True, **options)(f)
-    except RuntimeError:  # no directory for the cache can be written
-        return njit(**options)(f)
-
-
 # rows are named by their index: a slice would be counted as a reference, by an atomic operation
-@_jit
+@jit
 def _subtract(q, n, d, A, k):
     for j in range(n):
         q[j] -= d * A[k, j]
 
 
-@_jit
+@jit
 def _dot(A, i, k, n):
     s = A.dtype.type(0)
     for j in range(n):
@@ -38,7 +27,7 @@ def _dot(A, i, k, n):
     return s
 
 
-@_jit
+@jit
 def _threshold(u, alpha, positive):
     if u > alpha:
         return u - alpha
@@ -47,12 +36,12 @@ def _threshold(u, alpha, positive):
     return u - u
 
 
-@_jit
+@jit
 def _excess(q_k, positive):
     return q_k if positive else abs(q_k)
 
 
-@_jit
+@jit
 def _sweep(gram, norm, inverse, q, z, alpha, positive):
     # one pass over all coordinates; q = b - z @ gram is kept; number of atoms that entered
     entered = 0
@@ -68,7 +57,7 @@ def _sweep(gram, norm, inverse, q, z, alpha, positive):
     return entered
 
 
-@_jit
+@jit
 def _gather(gram, S, n):
     A = np.empty((n, n), gram.dtype)
     for i in range(n):
@@ -78,7 +67,7 @@ def _gather(gram, S, n):
     return A
 
 
-@_jit
+@jit
 def _cycle(gram, norm, inverse, S, n, q, w, alpha, positive):
     # passes over the active set alone; number of atoms left
     A, r = _gather(gram, S, n), np.empty_like(w)
@@ -99,7 +88,7 @@ def _cycle(gram, norm, inverse, S, n, q, w, alpha, positive):
     return left
 
 
-@_jit
+@jit
 def _factor(A, rounding):
     # Cholesky, into A's lower half with inverse pivots; number of rows until A is singular
     for i in range(len(A)):
@@ -113,14 +102,14 @@ def _factor(A, rounding):
     return len(A)
 
 
-@_jit
+@jit
 def _back(L, n, c):
     for i in range(n - 1, -1, -1):
         c[i] *= L[i, i]
         _subtract(c, i, c[i], L, i)
 
 
-@_jit
+@jit
 def _direction(gram, b, S, n, w, c, alpha, rounding):
     # from w to the minimum over codes of its signs; where atoms are dependent, along the
     # combination that leaves the samples as they are and the l1 norm no larger
@@ -149,7 +138,7 @@ def _direction(gram, b, S, n, w, c, alpha, rounding):
     return False
 
 
-@_jit
+@jit
 def _newton(gram, b, S, n, w, c, alpha, rounding):
     # minimum over codes of the signs of w, along segments that end where a sign would flip:
     # that atom leaves; number of atoms left
@@ -171,7 +160,7 @@ def _newton(gram, b, S, n, w, c, alpha, rounding):
     return n
 
 
-@_jit
+@jit
 def _gap(b, q, z, x2, alpha, positive):
     # 1/2 |r|^2 + alpha |z|_1 - (s <x, r> - s^2/2 |r|^2), with all products from b, q and z
     bz, qz, l1, top = 0.0, 0.0, 0.0, 0.0
@@ -185,7 +174,7 @@ def _gap(b, q, z, x2, alpha, positive):
     return 0.5 * r2 + alpha * l1 - (s * xr - 0.5 * s * s * r2)
 
 
-@_jit
+@jit
 def _code(
     gram, norm, inverse, b, x2, alpha, ratio, positive, tol, max_iter, rounding, z, q, S, w, c
 ):
@@ -224,7 +213,7 @@ def _code(
     return gap, max_iter
 
 
-@_jit
+@jit
 def _codes(gram, b, x2, alpha, ratio, positive, tol, max_iter, rounding, z, gap, n_iter):
     q, w, c = np.empty_like(b[0]), np.empty_like(b[0]), np.empty_like(b[0])
     norm, inverse, S = np.diag(gram).copy(), np.empty_like(b[0]), np.empty(len(gram), np.intp)
@@ -236,54 +225,6 @@ def _codes(gram, b, x2, alpha, ratio, positive, tol, max_iter, rounding, z, gap,
             gram, norm, inverse, b[i], x2[i], alpha, ratio, positive, limit, max_iter, rounding,
             z[i], q, S, w, c
         )  # fmt: skip
-
-
-@_jit
-def _update(D, A, B):
-    K, p = D.shape
-    u = np.empty_like(D[0])
-    limit = 0.0
-    for k in range(K):
-        limit = max(limit, 1e-7 * A[k, k])
-    for k in range(K):
-        if A[k, k] <= limit:
-            continue
-        u[:] = B[k]
-        for j in range(K):
-            if A[k, j] != 0 and j != k:
-                _subtract(u, p, A[k, j], D, j)
-        norm = np.sqrt(np.dot(u, u))
-        if norm > 0:
-            for j in range(p):
-                D[k, j] = u[j] / norm
-
-
-def update_atoms(D, A, B):
-    """`skwave.functional.update_dictionary`, compiled.
-
-    Parameters
-    ----------
-    D : ndarray, shape (K, p)
-        Rows are atoms, of norm 1.
-    A : ndarray, shape (K, K)
-        Mean of products of codes.
-    B : ndarray, shape (K, p)
-        Mean of products of codes and samples.
-
-    Returns
-    -------
-    D : ndarray, shape (K, p)
-        Atoms.
-
-    Examples
-    --------
-    >>> z, x = np.array([[2.0], [1.0]]), np.array([[4.0, 0.0], [2.0, 0.0]])
-    >>> update_atoms(np.array([[0.6, 0.8]]), z.T @ z, z.T @ x)
-    array([[1., 0.]])
-    """
-    D = D.copy()
-    _update(D, A, B)
-    return D
 
 
 def lasso_gram(x, D, alpha, *, positive=False, tol=1e-6, max_iter=1000, gram=None):
@@ -337,17 +278,7 @@ def lasso_gram(x, D, alpha, *, positive=False, tol=1e-6, max_iter=1000, gram=Non
     z, gap, n_iter = np.empty_like(b), np.empty(len(b)), np.empty(len(b), dtype=np.intp)
     scalar, rounding = b.dtype.type, 100 * np.finfo(b.dtype).eps
     _codes(
-        gram,
-        b,
-        x2,
-        scalar(alpha),
-        scalar(_RATIO),
-        positive,
-        tol,
-        max_iter,
-        rounding,
-        z,
-        gap,
+        gram, b, x2, scalar(alpha), scalar(_RATIO), positive, tol, max_iter, rounding, z, gap,
         n_iter,
-    )
+    )  # fmt: skip
     return z, gap / np.where(x2 > 0, x2 / 2, 1), n_iter

@@ -5,8 +5,8 @@ from math import log
 import torch
 from torch import Tensor, nn
 
+from skwave.functional.homotopy import istc
 from skwave.functional.prox import nonnegative_threshold, normalise_atoms
-from skwave.functional.sparse import istc
 
 
 class ISTC(nn.Module):

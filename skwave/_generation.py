@@ -1,142 +1,12 @@
-"""How good reconstructions and samples of images are, without a network trained elsewhere."""
+"""How good samples of images are, without a network trained elsewhere."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-from skwave._arrays import to_numpy
+from skwave._reconstruction import check_images, check_pair
 from skwave._scattering import ScatteringTransformer
-
-
-def _images(name, X, least=1):
-    X = np.asarray(to_numpy(X))
-    if X.ndim not in (3, 4) or len(X) < least:
-        raise ValueError(
-            f"{name} must be {least} or more images, (n, H, W) or (n, C, H, W), got the shape "
-            f"{X.shape}. Flat rows unfold by reshape(-1, H, W)."
-        )
-    X = X.astype(np.float64)
-    if not np.isfinite(X).all():
-        raise ValueError(f"{name} has values that are NaN or infinite.")
-    return X[:, None] if X.ndim == 3 else X
-
-
-def _pair(X, Y, names=("X", "Y"), least=1):
-    X, Y = (_images(name, x, least) for name, x in zip(names, (X, Y), strict=True))
-    if X.shape[1:] != Y.shape[1:]:
-        raise ValueError(
-            f"{names[0]} has images of shape {X.shape[1:]}, {names[1]} of {Y.shape[1:]}: they must "
-            "be of one size and number of channels."
-        )
-    return X, Y
-
-
-def _aligned(X, Y, data_range):
-    X, Y = _pair(X, Y)
-    if len(X) != len(Y):
-        raise ValueError(f"X has {len(X)} images, Y has {len(Y)}: they are compared one by one.")
-    if not data_range > 0:
-        raise ValueError(f"data_range={data_range!r} must be positive: 1 for images in [0, 1].")
-    return X, Y
-
-
-def psnr(X, Y, *, data_range=1.0):
-    r"""Peak signal-to-noise ratio of images, in decibels.
-
-    .. math:: 10 \log_{10} \frac{r^2}{\operatorname{mean}(X - Y)^2}
-
-    with the mean over all pixels of all images.
-
-    Parameters
-    ----------
-    X, Y : array-like or Tensor, shape (n, H, W) or (n, C, H, W)
-        Images, and what they shall be.
-    data_range : float, default=1.0
-        Largest value less the smallest, :math:`r`.
-
-    Returns
-    -------
-    psnr : float
-        Infinite if they are equal.
-
-    Raises
-    ------
-    ValueError
-        If the images differ in shape or number, or are not finite.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skwave.validation import psnr
-    >>> round(psnr(np.zeros((2, 4, 4)), np.full((2, 4, 4), 0.1)), 3)
-    20.0
-    """
-    X, Y = _aligned(X, Y, data_range)
-    return decibels(np.mean((X - Y) ** 2), data_range)
-
-
-def decibels(error, data_range):
-    """Peak signal-to-noise ratio of a mean squared error.
-
-    Parameters
-    ----------
-    error : float
-        Mean squared error.
-    data_range : float
-        Largest value less the smallest.
-
-    Returns
-    -------
-    psnr : float
-        Infinite for no error.
-    """
-    return float(10 * np.log10(data_range**2 / error)) if error else float("inf")
-
-
-def ssim(X, Y, *, data_range=1.0):
-    """Structural similarity, mean over images and channels.
-
-    That of scikit-image, with windows of 7 pixels a side.
-
-    Parameters
-    ----------
-    X, Y : array-like or Tensor, shape (n, H, W) or (n, C, H, W)
-        Images of at least 7 pixels a side, and what they shall be.
-    data_range : float, default=1.0
-        Largest value less the smallest.
-
-    Returns
-    -------
-    ssim : float
-        At most 1, for equal images.
-
-    Raises
-    ------
-    ImportError
-        If scikit-image is missing.
-    ValueError
-        If the images differ in shape or number, are not finite, or too small.
-
-    References
-    ----------
-    .. [1] Wang, Z., Bovik, A. C., Sheikh, H. R. and Simoncelli, E. P., Image quality assessment:
-       from error visibility to structural similarity, IEEE Trans. Image Process. 13, 2004.
-    """
-    X, Y = _aligned(X, Y, data_range)
-    if min(X.shape[2:]) < 7:
-        raise ValueError(f"images of {X.shape[2:]} pixels are too small: ssim needs 7 a side.")
-    try:
-        from skimage.metrics import structural_similarity
-    except ImportError as error:
-        raise ImportError(
-            'ssim needs scikit-image: python -m pip install "skwave[images]"'
-        ) from error
-    values = [
-        structural_similarity(x, y, data_range=data_range, channel_axis=0)
-        for x, y in zip(X, Y, strict=True)
-    ]
-    return float(np.mean(values))
 
 
 def scattering_features(X, *, J=None, L=4, max_order=2):
@@ -158,7 +28,7 @@ def scattering_features(X, *, J=None, L=4, max_order=2):
     features : ndarray of float64, shape (n, n_features)
         Coefficients of orders up to ``max_order``.
     """
-    X = _images("X", X)
+    X = check_images("X", X)
     J = max(1, int(np.log2(min(X.shape[2:]))) - 2) if J is None else J
     scattering = ScatteringTransformer(J, L, ndim=2, max_order=max_order, averaging="global")
     return scattering.fit_transform(X)
@@ -245,7 +115,7 @@ def frechet_distance(X, Y, *, J=None, L=4, max_order=2):
     >>> bool(frechet_distance(a, b) < frechet_distance(2 * a, b))
     True
     """
-    X, Y = _pair(X, Y, least=2)
+    X, Y = check_pair(X, Y, least=2)
     return _frechet(*_standardised(X, Y, J=J, L=L, max_order=max_order))
 
 
@@ -306,7 +176,7 @@ def generation_report(samples, real, *, k=3, J=None, L=4, max_order=2):
     >>> bool(report.precision > 0.5 and report.recall > 0.5)
     True
     """
-    X, Y = _pair(samples, real, ("samples", "real"), least=max(k + 2, 4))
+    X, Y = check_pair(samples, real, ("samples", "real"), least=max(k + 2, 4))
     A, B = _standardised(X, Y, J=J, L=L, max_order=max_order)
     pixels = NearestNeighbors(n_neighbors=2).fit(Y.reshape(len(Y), -1))
     to_real = pixels.kneighbors(X.reshape(len(X), -1))[0][:, 0]

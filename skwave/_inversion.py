@@ -9,15 +9,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from skwave._arrays import (
-    from_tensor,
-    resolve_device,
-    resolve_dtype,
-    to_tensor,
-    validate_features,
-)
+from skwave._arrays import from_tensor, resolve_device, resolve_dtype, to_tensor
 from skwave._batch import map_batches
 from skwave._progress import step_reporter
+from skwave._samples import validate_features
 from skwave.functional import invert_scattering
 from skwave.functional.inversion import scale_noise
 from skwave.functional.plan import n_kept

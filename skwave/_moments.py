@@ -6,7 +6,8 @@ from threading import Lock
 import numpy as np
 import torch
 
-from skwave.functional.families import Family, MomentLayout, moment_family, moment_layout
+from skwave.functional.families import Family, moment_family
+from skwave.functional.moment_layouts import MomentLayout, moment_layout
 from skwave.functional.reductions import Reduction, moment_reduction
 
 _lock = Lock()

@@ -13,8 +13,9 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from skwave._arrays import naming, resolve_device, resolve_dtype, to_numpy
+from skwave._arrays import resolve_device, resolve_dtype, to_numpy
 from skwave._fitting import relative_weights, split_groups
+from skwave._samples import naming
 from skwave._sklearn import Estimator, Interval, StrOptions, fit_context
 from skwave._stored import NetAsArrays
 from skwave.nn import Multilinear

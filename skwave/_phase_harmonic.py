@@ -19,8 +19,8 @@ from skwave._moments import (
 )
 from skwave._plans import check_scales
 from skwave._sklearn import Interval, StrOptions, check_feature_names_in
-from skwave.functional.families import FAMILIES, OTHERS, PUBLISHED, check_groups
 from skwave.functional.masks import averaging_masks
+from skwave.functional.moment_layouts import FAMILIES, OTHERS, PUBLISHED, check_groups
 from skwave.functional.reductions import REDUCTIONS, reduce_moments
 
 

@@ -12,7 +12,7 @@ from sklearn.utils import gen_batches
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
-from skwave._arrays import native, resolve_device, resolve_dtype, to_numpy, validate_array
+from skwave._arrays import native, resolve_device, resolve_dtype, to_numpy
 from skwave._dictionary_network import describe, make_network
 from skwave._feature_maps import channel_scales, feature_views
 from skwave._fitting import (
@@ -25,6 +25,7 @@ from skwave._fitting import (
     training_parameters,
     transform,
 )
+from skwave._samples import validate_array
 from skwave._scattering import ScatteringTransformer
 from skwave._sklearn import Estimator, Interval, StrOptions, fit_context
 from skwave._stored import from_arrays, to_arrays

@@ -12,16 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from skwave._arrays import (
-    check_values,
-    from_tensor,
-    native,
-    reshape,
-    resolve_device,
-    resolve_dtype,
-    to_tensor,
-    validate_array,
-)
+from skwave._arrays import from_tensor, native, reshape, resolve_device, resolve_dtype, to_tensor
 from skwave._batch import map_batches
 from skwave._codes import (
     EXACT,
@@ -34,6 +25,7 @@ from skwave._codes import (
     learn,
     start,
 )
+from skwave._samples import check_values, validate_array
 from skwave._sklearn import Estimator, Interval, StrOptions, fit_context
 from skwave.functional import coherence, istc_step, lasso_objective
 

@@ -10,13 +10,13 @@ from sklearn.exceptions import ConvergenceWarning
 from skwave._batch import batch_rows
 from skwave._progress import step_reporter
 from skwave.functional import lbfgs
-from skwave.functional.harmonics import Reference
 from skwave.functional.maxent import (
     conditioner,
     gaussian_field,
     moment_distance,
     resample_spectrum,
 )
+from skwave.functional.references import Reference
 
 _MEMORY = 100  # steps that L-BFGS remembers: with 20 the energy after 100 is 1.8 times higher
 

@@ -5,7 +5,8 @@ from numbers import Integral, Real
 import torch
 from torch import Tensor, nn
 
-from skwave._case_layers import ConvolutionalDecoder, DictionaryDecoder, DictionaryStage
+from skwave._case_convolutional import ConvolutionalDecoder
+from skwave._case_layers import DictionaryDecoder, DictionaryStage
 from skwave._dictionary_layers import ISTC, PhaseCollapse, Rectifier, TightFrame
 from skwave._dictionary_network import ScatteringDictionary
 from skwave._plans import cached_plan, check_scales, layout_parameters

@@ -15,7 +15,7 @@ from sklearn.linear_model import Ridge
 from sklearn.mixture import GaussianMixture
 
 from skwave import CASEGenerator, ScatteringTransformer
-from skwave._case_codes import compress
+from skwave._case_embedding import compress
 from skwave.nn import DictionaryDecoder
 from skwave.validation import code_report, psnr
 

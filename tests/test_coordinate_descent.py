@@ -12,7 +12,8 @@ from sklearn.decomposition import sparse_encode
 from skwave.functional import duality_gap, lasso, update_dictionary
 
 pytest.importorskip("numba")
-from skwave._coordinate_descent import _threshold, lasso_gram, update_atoms
+from skwave._atom_updates import update_atoms
+from skwave._coordinate_descent import _threshold, lasso_gram
 
 
 @pytest.fixture

@@ -119,7 +119,7 @@ def test_pickle(fitted, keep):
 OWN = {
     "scattering": ["_scattering.ScatteringTransformer"],
     "harmonics": ["_phase_harmonic.PhaseHarmonicTransformer"],
-    "textures": ["_texture.MaxEntTextureModel", "functional.harmonics.Reference"],
+    "textures": ["_texture.MaxEntTextureModel", "functional.references.Reference"],
     "molecules": ["_solid.SolidHarmonicScattering"],
     "regressor": ["_multilinear.MultilinearRegressor"],
     "codes": ["_sparse.SparseCoder"],
@@ -129,8 +129,8 @@ OWN = {
     ],
     "generator": [
         "_case.CASEGenerator",
-        "_case_codes.Embedding",
         "_case_codes.Sampler",
+        "_case_embedding.Embedding",
         "_scattering.ScatteringTransformer",
     ],
 }

@@ -9,7 +9,8 @@ from sklearn.preprocessing import StandardScaler
 
 from skwave import MaxEntTextureModel, PhaseHarmonicTransformer
 from skwave.functional import moment_reduction, reduce_moments
-from skwave.functional.families import FAMILIES, OTHERS, PUBLISHED, moment_family, moment_layout
+from skwave.functional.families import moment_family
+from skwave.functional.moment_layouts import FAMILIES, OTHERS, PUBLISHED, moment_layout
 from skwave.testing import check_transformer
 
 

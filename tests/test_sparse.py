@@ -374,7 +374,8 @@ def test_without_numba(data, monkeypatch):
     with_numba = SparseCoder(24, 0.05, max_iter=2, random_state=0).fit(X)
     for f in (skwave._sparse.encode, SparseCoder.fit.__wrapped__):
         monkeypatch.setitem(f.__globals__, "compiled", lambda: False)
-    monkeypatch.setitem(sys.modules, "skwave._coordinate_descent", None)
+    for name in ("_coordinate_descent", "_atom_updates"):
+        monkeypatch.setitem(sys.modules, f"skwave.{name}", None)
     without = SparseCoder(24, 0.05, max_iter=2, random_state=0).fit(X)
     np.testing.assert_allclose(without.components_, with_numba.components_, atol=0.05)
     with pytest.raises(ImportError, match="skwave\\[fast\\]"):

@@ -11,13 +11,16 @@ from skwave.functional.bank import (
 )
 from skwave.functional.bump import bump_1d, bump_2d
 from skwave.functional.covariances import Block, Moment, block_covariances, block_rows
-from skwave.functional.dictionaries import coherence, istc_step, mu_s, omp, update_dictionary
-from skwave.functional.families import Family, MomentLayout, moment_family, moment_layout
-from skwave.functional.fields import FieldPlan, Fields, field_plan
+from skwave.functional.dictionaries import coherence, mu_s, omp, update_dictionary
+from skwave.functional.families import Family, moment_family
+from skwave.functional.field_plans import FieldPlan, field_plan
+from skwave.functional.fields import Fields
 from skwave.functional.groups import Shifts, group_blocks, published_blocks, rectifier_blocks
-from skwave.functional.harmonics import HarmonicPlan, Reference, harmonic_moments, reference
+from skwave.functional.harmonics import HarmonicPlan, harmonic_moments
+from skwave.functional.homotopy import istc, istc_step
+from skwave.functional.implicit import implicit_codes
 from skwave.functional.inversion import invert_scattering
-from skwave.functional.lasso import Codes, duality_gap, implicit_codes, lasso, lasso_objective
+from skwave.functional.lasso import Codes, duality_gap, lasso, lasso_objective
 from skwave.functional.layout import Layout, Path, scattering_layout, scattering_paths
 from skwave.functional.local import local_fields, local_invariants, radial_functions
 from skwave.functional.maxent import (
@@ -27,6 +30,7 @@ from skwave.functional.maxent import (
     resample_spectrum,
     smoothed_spectrum,
 )
+from skwave.functional.moment_layouts import MomentLayout, moment_layout
 from skwave.functional.moments import (
     increment_kurtosis,
     increments,
@@ -34,14 +38,7 @@ from skwave.functional.moments import (
     structure_functions,
 )
 from skwave.functional.morlet import morlet_1d, morlet_2d
-from skwave.functional.nonlinearity import (
-    modulus,
-    phase_harmonic,
-    phases,
-    rectifier,
-    rectifier_harmonic,
-    rectifier_harmonics,
-)
+from skwave.functional.nonlinearity import modulus, phase_harmonic, phases, rectifier
 from skwave.functional.optimise import Minimum, lbfgs
 from skwave.functional.plan import Plan, scattering_plan
 from skwave.functional.prox import (
@@ -50,13 +47,16 @@ from skwave.functional.prox import (
     project_ball,
     soft_threshold,
 )
+from skwave.functional.rectifiers import rectifier_harmonic, rectifier_harmonics
 from skwave.functional.reductions import Reduction, moment_reduction, reduce_moments
+from skwave.functional.references import Reference, reference
 from skwave.functional.scattering import scattering
 from skwave.functional.scattering_covariance import (
     scattering_covariance,
     scattering_covariance_rows,
 )
-from skwave.functional.solid import gaussian_modulus, integrals, map_modulus, solid_harmonics
+from skwave.functional.solid import gaussian_modulus, integrals, map_modulus
+from skwave.functional.solid_harmonics import solid_harmonics
 from skwave.functional.solid_scattering import (
     Quadrature,
     SolidPath,
@@ -64,7 +64,7 @@ from skwave.functional.solid_scattering import (
     solid_paths,
     solid_scattering,
 )
-from skwave.functional.sparse import alpha_max, fista, ista, istc, lipschitz
+from skwave.functional.sparse import alpha_max, fista, ista, lipschitz
 from skwave.functional.spectra import (
     bispectrum,
     bispectrum_triangles,

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from skwave.functional.fields import FieldPlan, Fields
+from skwave.functional.field_plans import FieldPlan
+from skwave.functional.fields import Fields
 from skwave.functional.grids import opposite
 from skwave.functional.nonlinearity import squared_modulus
 

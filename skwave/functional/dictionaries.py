@@ -3,9 +3,7 @@ r"""Dictionaries: what is known of their codes, greedy codes, and learning from 
 import torch
 from torch import Tensor
 
-from skwave.functional.lasso import lasso_objective
 from skwave.functional.prox import normalise_atoms
-from skwave.functional.sparse import istc, lipschitz
 
 
 def coherence(D: Tensor, W: Tensor | None = None) -> Tensor:
@@ -59,54 +57,6 @@ def mu_s(z: Tensor, D: Tensor, W: Tensor | None = None) -> Tensor:
     0.0
     """
     return coherence(D, W) * (z != 0).sum(-1)
-
-
-@torch.no_grad()
-def istc_step(
-    x: Tensor, D: Tensor, alpha: float, n_iter: int = 12, *, positive: bool = False
-) -> float:
-    r"""Step for `istc` that lowers the objective of given samples most, and of all of them.
-
-    Steps from 1, the theorem's, down to :math:`1/\|D\|^2` are tried, each :math:`\sqrt2` below
-    the last. One for which the objective of any sample ends above that of a zero code is out.
-    Far above :math:`2/\|D\|^2` the homotopy is stable as long as codes stay sparse, since
-    there only the products of few atoms count.
-
-    Parameters
-    ----------
-    x : Tensor, shape (n, p)
-        Samples, some hundred.
-    D : Tensor, shape (K, p)
-        Rows are atoms.
-    alpha : float
-        Weight of the :math:`\ell^1` norm.
-    n_iter : int, default=12
-        Number of steps.
-    positive : bool, default=False
-        Codes that are not negative.
-
-    Returns
-    -------
-    step : float
-        For codes of other samples like these. Check them by `lasso_objective`: no step above
-        :math:`2/\|D\|^2` is safe for all samples.
-
-    Examples
-    --------
-    >>> istc_step(torch.tensor([[3.0, -0.5]]), torch.eye(2), 1.0)
-    1.0
-    """
-    safe = float(1 / lipschitz(D))
-    zero = x.square().sum(-1) / 2
-    best, step, lowest = safe, 1.0, torch.inf
-    while step > safe / 2:
-        z = istc(x, D, alpha, n_iter, step=max(step, safe), positive=positive)
-        objective = lasso_objective(z, x, D, alpha)
-        # rounding alone may lift that of a zero code
-        if (objective <= zero * (1 + 1e-5)).all() and objective.sum() < lowest:
-            best, lowest = max(step, safe), float(objective.sum())
-        step /= 2**0.5
-    return best
 
 
 @torch.no_grad()

@@ -122,3 +122,23 @@ def ifft(x_hat: Tensor) -> Tensor:
         Complex field.
     """
     return torch.fft.ifft2(x_hat, norm="forward")
+
+
+def half_plane(shape: Grid) -> tuple[Tensor, Tensor]:
+    """One of each pair of opposite frequencies, and those that are their own opposites but zero.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Grid.
+
+    Returns
+    -------
+    ky, kx : Tensor of int64, shape (n_frequencies,)
+        Whole cycles over the grid.
+    """
+    ky, kx = (torch.fft.fftfreq(n, 1 / n).round().long() for n in shape)
+    ky, kx = (k.flatten() for k in torch.meshgrid(ky, kx, indexing="ij"))
+    here, there = (k[0] % shape[0] * shape[1] + k[1] % shape[1] for k in ((ky, kx), (-ky, -kx)))
+    half = (here <= there) & (here > 0)
+    return ky[half], kx[half]

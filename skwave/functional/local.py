@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from skwave.functional.solid import solid_harmonics
+from skwave.functional.solid_harmonics import solid_harmonics
 
 # eigenvalues of an overlap below this share of the largest are rounding errors
 _RANK = 1e-13

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from skwave.functional.fields import FieldPlan
+from skwave.functional.field_plans import FieldPlan
 from skwave.functional.grids import fft, ifft, opposite, resize_spectrum
 from skwave.functional.spectra import windowed
 

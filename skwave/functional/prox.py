@@ -1,5 +1,7 @@
 r"""Thresholds and projections: the proximal operators of sparse codes and their dictionaries."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -106,3 +108,19 @@ def project_ball(D: Tensor) -> Tensor:
             [0.0000, 0.5000]])
     """
     return D / _norms(D).clamp(min=1)
+
+
+def threshold_of(positive: bool) -> Callable[[Tensor, float | Tensor], Tensor]:
+    """Threshold of codes.
+
+    Parameters
+    ----------
+    positive : bool
+        Whether codes are not negative.
+
+    Returns
+    -------
+    threshold : callable
+        `nonnegative_threshold` or `soft_threshold`.
+    """
+    return nonnegative_threshold if positive else soft_threshold

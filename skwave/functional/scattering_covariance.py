@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 
 from skwave.functional.covariances import Moment
-from skwave.functional.fields import FieldPlan, Fields, deviation, divisor
+from skwave.functional.field_plans import FieldPlan
+from skwave.functional.fields import Fields, deviation, divisor
 from skwave.functional.nonlinearity import squared_modulus
 
 

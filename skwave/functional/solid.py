@@ -1,4 +1,4 @@
-r"""Solid harmonics, and the fields that Gaussian densities make with them.
+r"""Fields that Gaussian densities make with solid harmonic wavelets.
 
 A density that is a sum of Gaussians needs no voxels: its convolution with a solid harmonic
 wavelet is a sum of solid harmonics times wider Gaussians, each a sum of separable terms
@@ -6,138 +6,17 @@ wavelet is a sum of solid harmonics times wider Gaussians, each a sum of separab
 """
 
 import math
-from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from skwave.functional.solid_harmonics import harmonic_polynomials, wavelet_gain
+
 # keep the squares of small fields within the range of float32, or else those of large ones
 _SCALES = (2.0**50, 1.0)
 
-Powers = tuple[tuple[int, int, int], ...]
 Axes = tuple[Tensor, Tensor, Tensor]
-Polynomial = dict[tuple[int, int, int], float]
-
-
-def _times(p: Polynomial, q: Polynomial) -> Polynomial:
-    # {(a, b, c): coefficient} in x, y, z
-    r: Polynomial = {}
-    for (a, b, c), u in p.items():
-        for (d, e, f), v in q.items():
-            r[a + d, b + e, c + f] = r.get((a + d, b + e, c + f), 0.0) + u * v
-    return r
-
-
-def _power(p: Polynomial, n: int) -> Polynomial:
-    r = {(0, 0, 0): 1.0}
-    for _ in range(n):
-        r = _times(r, p)
-    return r
-
-
-def _zonal(l: int, m: int) -> Polynomial:
-    # the factor of z and r^2 of degree l - m
-    r2 = {(2, 0, 0): 1.0, (0, 2, 0): 1.0, (0, 0, 2): 1.0}
-    p: Polynomial = {}
-    for k in range((l - m) // 2 + 1):
-        c = (-1) ** k * math.comb(l, k) * math.comb(2 * l - 2 * k, l) / 2**l
-        c *= math.factorial(l - 2 * k) / math.factorial(l - 2 * k - m)
-        for key, v in _times(_power(r2, k), {(0, 0, l - 2 * k - m): c}).items():
-            p[key] = p.get(key, 0.0) + v
-    return p
-
-
-@cache
-def harmonic_polynomials(l: int) -> tuple[Powers, Tensor]:
-    r"""Real solid harmonics of degree ``l`` as polynomials.
-
-    They are in Racah's normalisation, :math:`\sum_m C_{\ell m}(r)^2 = |r|^{2\ell}`, and
-    :math:`C_{\ell m} = \sqrt{4\pi/(2\ell+1)}\,|r|^\ell\, Y_{\ell m}`.
-
-    Parameters
-    ----------
-    l : int
-        Degree.
-
-    Returns
-    -------
-    powers : tuple of (int, int, int)
-        The monomials :math:`x^a y^b z^c`, :math:`a + b + c = \ell`.
-    coefficients : Tensor, shape (2 * l + 1, len(powers))
-        In float64, for :math:`m = -\ell, \dots, \ell`.
-
-    Examples
-    --------
-    >>> powers, coefficients = harmonic_polynomials(1)
-    >>> powers
-    ((0, 0, 1), (0, 1, 0), (1, 0, 0))
-    >>> coefficients.tolist()
-    [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
-    """
-    powers = tuple((a, b, l - a - b) for a in range(l + 1) for b in range(l + 1 - a))
-    index = {p: i for i, p in enumerate(powers)}
-    with torch.inference_mode(False):  # it is kept for others
-        coefficients = torch.zeros(2 * l + 1, len(powers), dtype=torch.float64)
-        for m in range(l + 1):
-            scale = math.sqrt((2 - (m == 0)) * math.factorial(l - m) / math.factorial(l + m))
-            # real and imaginary part of (x + iy)^m
-            for sign, parity in ((1, 0), (-1, 1)):
-                wave = {
-                    (m - k, k, 0): math.comb(m, k) * (-1) ** (k // 2)
-                    for k in range(parity, m + 1, 2)
-                }
-                for key, v in _times(wave, _zonal(l, m)).items():
-                    coefficients[l + sign * m, index[key]] += scale * v
-    return powers, coefficients
-
-
-def solid_harmonics(r: Tensor, l: int) -> Tensor:
-    r"""Real solid harmonics :math:`C_{\ell m}(r)` at points.
-
-    Parameters
-    ----------
-    r : Tensor, shape (..., 3)
-        Points.
-    l : int
-        Degree.
-
-    Returns
-    -------
-    c : Tensor, shape (..., 2 * l + 1)
-        Racah-normalised: the squares add up to :math:`|r|^{2\ell}`.
-
-    Examples
-    --------
-    >>> r = torch.tensor([[1.0, 2.0, 2.0]])
-    >>> round(float(solid_harmonics(r, 2).square().sum()), 4)
-    81.0
-    """
-    powers, coefficients = harmonic_polynomials(l)
-    table = [torch.ones_like(r)]
-    for _ in range(l):
-        table.append(table[-1] * r)
-    monomials = [table[a][..., 0] * table[b][..., 1] * table[c][..., 2] for a, b, c in powers]
-    return torch.stack(monomials, -1) @ coefficients.to(r).T
-
-
-def wavelet_gain(l: int) -> float:
-    r"""Amplitude of a solid harmonic wavelet whose modulus has the integral 1.
-
-    .. math:: \psi_{\ell m}(u) = \frac{C_{\ell m}(u)\, e^{-|u|^2/2}}
-       {4\pi\, 2^{(\ell+1)/2}\, \Gamma\big(\tfrac{\ell+3}{2}\big)}
-
-    Parameters
-    ----------
-    l : int
-        Degree.
-
-    Returns
-    -------
-    gain : float
-        The constant before :math:`C_{\ell m}`.
-    """
-    return 1 / (4 * math.pi * 2 ** ((l + 1) / 2) * math.gamma((l + 3) / 2))
 
 
 def _clean(x: Tensor, peak: float = 1.0) -> Tensor:

@@ -1,4 +1,4 @@
-r"""Sparse codes by a given number of steps: ISTA, FISTA and the homotopy ISTC.
+r"""Sparse codes by a given number of steps: ISTA and FISTA.
 
 All minimise :math:`F(z) = \tfrac12\|x - zD\|^2 + \alpha\|z\|_1`. Rows of ``D`` are atoms, as in
 scikit-learn's ``components_``. Every step is differentiable, so that the unrolled steps are the
@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from skwave.functional.prox import nonnegative_threshold, soft_threshold
+from skwave.functional.prox import threshold_of
 
 
 def correlations(x: Tensor, D: Tensor, W: Tensor | None = None) -> Callable[[Tensor], Tensor]:
@@ -97,10 +97,6 @@ def alpha_max(x: Tensor, D: Tensor, *, positive: bool = False) -> Tensor:
     return (b if positive else b.abs()).amax(-1, keepdim=True)
 
 
-def _threshold(positive: bool) -> Callable[[Tensor, float | Tensor], Tensor]:
-    return nonnegative_threshold if positive else soft_threshold
-
-
 def ista(
     x: Tensor,
     D: Tensor,
@@ -148,7 +144,7 @@ def ista(
     >>> ista(torch.tensor([3.0, -0.5]), torch.eye(2), 1.0, n_iter=10)
     tensor([2., 0.])
     """
-    threshold, correlate = _threshold(positive), correlations(x, D)
+    threshold, correlate = threshold_of(positive), correlations(x, D)
     step = 1 / lipschitz(D) if step is None else step
     z = x.new_zeros(*x.shape[:-1], len(D)) if z is None else z
     for _ in range(n_iter):
@@ -238,87 +234,11 @@ def fista(
     >>> fista(torch.tensor([3.0, -0.5]), torch.eye(2), 1.0, n_iter=10)
     tensor([2., 0.])
     """
-    threshold, correlate = _threshold(positive), correlations(x, D)
+    threshold, correlate = threshold_of(positive), correlations(x, D)
     step = 1 / lipschitz(D) if step is None else step
     z = x.new_zeros(*x.shape[:-1], len(D)) if z is None else z
     y, t = z, z.new_ones(*z.shape[:-1], 1)
     for _ in range(n_iter):
         previous, z = z, threshold(y + step * correlate(y), step * alpha)
         y, t = momentum(z, previous, y, t)
-    return z
-
-
-def istc(
-    x: Tensor,
-    D: Tensor,
-    alpha: float | Tensor,
-    n_iter: int = 12,
-    *,
-    W: Tensor | None = None,
-    alpha_max: float | Tensor | None = None,
-    step: float | Tensor = 1.0,
-    positive: bool = False,
-) -> Tensor:
-    r"""Iterative soft thresholding with continuation (homotopy): few steps, falling thresholds.
-
-    .. math:: z_n = S_{\eta\alpha_n}\big(z_{n-1} + \eta\,(x - z_{n-1}D)W^\top\big), \qquad
-       \alpha_n = \alpha_{\max}\Big(\frac{\alpha}{\alpha_{\max}}\Big)^{n/N}, \quad z_0 = 0
-
-    With :math:`\eta = 1` and :math:`\langle d_k, w_k\rangle = 1`, if a sample has a code
-    :math:`z` of :math:`s` atoms, :math:`\mu = \max_{i\ne j}|\langle d_i, w_j\rangle|` and
-    :math:`1 < \gamma = (\alpha_{\max}/\alpha)^{1/N} < 1/(2\mu s)`, and
-    :math:`\|z\|_\infty \le 2\alpha_{\max}`, then
-    :math:`\|z_n - z\|_\infty \le 2\alpha_{\max}\gamma^{-n}` and no atom outside the support is
-    chosen, as long as :math:`\alpha \ge \|(x - zD)W^\top\|_\infty/(1 - 2\gamma\mu s)` [1]_.
-
-    Parameters
-    ----------
-    x : Tensor, shape (..., p)
-        Samples.
-    D : Tensor, shape (K, p)
-        Rows are atoms.
-    alpha : float or Tensor, broadcastable to (..., 1)
-        Last threshold, positive.
-    n_iter : int, default=12
-        Number of steps :math:`N`.
-    W : Tensor, shape (K, p), default=None
-        Auxiliary dictionary of the generalised ISTC; None for ``D``.
-    alpha_max : float or Tensor, broadcastable to (..., 1), default=None
-        Threshold to start from; None for the largest correlation of each sample, as
-        :math:`\|xW^\top\|_\infty`.
-    step : float or Tensor, default=1.0
-        Step :math:`\eta`. The theorem has 1; on a dictionary that was learned to reconstruct
-        that diverges, see `istc_step`.
-    positive : bool, default=False
-        Codes that are not negative.
-
-    Returns
-    -------
-    z : Tensor, shape (..., K)
-        Codes, differentiable in ``x``, ``D``, ``W`` and ``alpha``.
-
-    References
-    ----------
-    .. [1] Zarka, J., Thiry, L., Angles, T. and Mallat, S., Deep network classification by
-       scattering and homotopy dictionary learning, ICLR 2020.
-
-    Examples
-    --------
-    >>> istc(torch.tensor([3.0, -0.5]), torch.eye(2), 1.0)
-    tensor([2., 0.])
-    """
-    W = D if W is None else W
-    threshold, b = _threshold(positive), x @ W.T
-    if alpha_max is None:
-        alpha_max = (b if positive else b.abs()).amax(-1, keepdim=True)
-    # a code that is zero at alpha has all its thresholds there
-    first, last = torch.as_tensor(alpha_max).to(x), torch.as_tensor(alpha).to(x)
-    first = torch.maximum(first, last)
-    b, kept = step * b, None
-    if len(D) <= 2 * D.shape[1]:
-        kept = torch.eye(len(D)).to(x) - step * (D @ W.T)
-    z = threshold(b, step * first * (last / first) ** (1 / n_iter))
-    for n in range(2, n_iter + 1):
-        z = z + step * ((x - z @ D) @ W.T) if kept is None else z @ kept + b
-        z = threshold(z, step * first * (last / first) ** (n / n_iter))
     return z

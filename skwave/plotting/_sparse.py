@@ -3,8 +3,9 @@
 import numpy as np
 import torch
 
-from skwave._arrays import to_tensor, validate_array
+from skwave._arrays import to_tensor
 from skwave._codes import as_rows
+from skwave._samples import validate_array
 from skwave._sparse import SparseCoder
 from skwave.functional import duality_gap, fista, ista, istc, istc_step
 from skwave.plotting._checks import check_estimator, figure_of_panels, require_matplotlib

@@ -19,9 +19,8 @@ class TextureDisplay:
     `skwave.validation.texture_report` for each family of statistics. Below, the power spectrum over
     rings of frequencies, the density of the pixels, and the kurtosis of increments along the axes.
     The target is black, samples are blue, and other real maps grey: the range they span, and their
-    mean distance.
-    Under each sample stands its largest correlation with the target over all shifts: it is near 1
-    if the model has copied the target.
+    mean distance. Under each sample stands its largest correlation with the target over all shifts:
+    it is near 1 if the model has copied the target.
 
     Parameters
     ----------
@@ -41,8 +40,8 @@ class TextureDisplay:
     Attributes
     ----------
     axes_ : dict of matplotlib Axes
-        By the names "target", "sample 0" and so on, "distances", "spectrum", "pixels", "kurtosis",
-        and "loss" if there is one.
+        By name: "target", "sample 0" and so on, "distances", "spectrum", "pixels", "kurtosis", and
+        "loss" if there is one.
     figure_ : matplotlib Figure or SubFigure
         Where they are.
 
@@ -86,8 +85,7 @@ class TextureDisplay:
         figure : matplotlib Figure or SubFigure, default=None
             Where to draw; by default a new one.
         n_samples : int, default=3
-            How many of the synthetic maps to show as images, at most. Their statistics are
-            drawn for all of them.
+            How many of the synthetic maps to show as images, at most; statistics are of all.
         cmap : str or Colormap, default="gray"
             Colours of the images.
 

@@ -1,15 +1,15 @@
 import pytest
 import torch
 
-from skwave.functional.families import (
+from skwave.functional.families import moment_family
+from skwave.functional.groups import GROUPS
+from skwave.functional.moment_layouts import (
     FAMILIES,
     OTHERS,
     PUBLISHED,
     check_groups,
-    moment_family,
     moment_layout,
 )
-from skwave.functional.groups import GROUPS
 
 NAMES = [*FAMILIES, *OTHERS, *PUBLISHED, *((g,) for g in (*GROUPS, "K", "L")), ("K", "S11")]
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from skwave.functional.fields import Fields, field_plan
+from skwave.functional.field_plans import field_plan
+from skwave.functional.fields import Fields
 from skwave.functional.grids import fft, ifft, resize_spectrum
 from skwave.functional.morlet import morlet_2d
 

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from skwave.functional.bump import bump_2d, low_pass_width
-from skwave.functional.families import moment_family, moment_layout
-from skwave.functional.fields import field_plan
-from skwave.functional.harmonics import reference
-from skwave.functional.nonlinearity import rectifier_harmonics
+from skwave.functional.families import moment_family
+from skwave.functional.field_plans import field_plan
+from skwave.functional.moment_layouts import moment_layout
+from skwave.functional.rectifiers import rectifier_harmonics
+from skwave.functional.references import reference
 
 from ._harmonics_reference import (
     SIGMA,

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from skwave.functional.local import local_fields, local_invariants, radial_functions
-from skwave.functional.solid import solid_harmonics
+from skwave.functional.solid_harmonics import solid_harmonics
 
 WIDTHS = (0.4, 0.8, 1.6)
 

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from skwave.functional.families import moment_family, moment_layout
-from skwave.functional.fields import field_plan
-from skwave.functional.harmonics import reference
+from skwave.functional.families import moment_family
+from skwave.functional.field_plans import field_plan
 from skwave.functional.maxent import (
     conditioner,
     gaussian_field,
@@ -14,7 +13,9 @@ from skwave.functional.maxent import (
     resample_spectrum,
     smoothed_spectrum,
 )
+from skwave.functional.moment_layouts import moment_layout
 from skwave.functional.optimise import lbfgs
+from skwave.functional.references import reference
 
 
 def true_spectrum(shape, slope=-2.0, stretch=1.0):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from skwave.functional.fields import field_plan
+from skwave.functional.field_plans import field_plan
 from skwave.functional.scattering_covariance import (
     scattering_covariance,
     scattering_covariance_rows,
