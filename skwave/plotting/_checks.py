@@ -73,17 +73,29 @@ def figure_of_panels(figure, size):
     TypeError
         If it is something else, an Axes say.
     """
-    import matplotlib.pyplot as plt
+    check_figure(figure)
+    if figure is None:
+        import matplotlib.pyplot as plt
+
+        return plt.figure(figsize=size, layout="constrained")
+    return figure
+
+
+def check_figure(figure):
+    """Raise a TypeError if something is not a figure.
+
+    Parameters
+    ----------
+    figure : Figure, SubFigure or None
+        What the user gave.
+    """
     from matplotlib.figure import FigureBase
 
-    if figure is None:
-        return plt.figure(figsize=size, layout="constrained")
-    if not isinstance(figure, FigureBase):
+    if figure is not None and not isinstance(figure, FigureBase):
         raise TypeError(
             f"figure must be a matplotlib Figure or SubFigure, got {type(figure).__name__}: this "
             "display has several panels, one Axes is not enough."
         )
-    return figure
 
 
 def check_choice(name, value, choices):

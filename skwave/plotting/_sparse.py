@@ -8,7 +8,12 @@ from skwave._codes import as_rows
 from skwave._samples import validate_array
 from skwave._sparse import SparseCoder
 from skwave.functional import duality_gap, fista, ista, istc, istc_step
-from skwave.plotting._checks import check_estimator, figure_of_panels, require_matplotlib
+from skwave.plotting._checks import (
+    check_estimator,
+    check_figure,
+    figure_of_panels,
+    require_matplotlib,
+)
 
 _LABELS = {"istc": "ISTC", "fista": "FISTA", "ista": "ISTA"}
 
@@ -94,11 +99,15 @@ class SparseCodeDisplay:
         Raises
         ------
         TypeError
-            If ``coder`` is not a fitted `SparseCoder`.
+            If ``coder`` is not a `SparseCoder`, or ``figure`` no figure.
+        ValueError
+            If atoms have not the size of ``shape``.
         """
         caller = f"{cls.__name__}.from_estimator"
         require_matplotlib(caller)
         check_estimator(coder, caller, SparseCoder)
+        check_figure(figure)
+        _mosaic(coder.components_[:1], shape)
         X = as_rows(validate_array(coder, X, reset=False))
         x, D = (to_tensor(a, torch.float64, "cpu").detach() for a in (X, coder.components_))
         alpha, positive = coder.alpha, coder.positive

@@ -6,7 +6,12 @@ import numpy as np
 
 from skwave._texture import MaxEntTextureModel
 from skwave.functional import increment_kurtosis, power_spectrum
-from skwave.plotting._checks import check_estimator, figure_of_panels, require_matplotlib
+from skwave.plotting._checks import (
+    check_estimator,
+    check_figure,
+    figure_of_panels,
+    require_matplotlib,
+)
 from skwave.validation import TextureReport, as_maps, texture_report
 
 _REAL, _SYNTHETIC, _TARGET = "0.75", "C0", "black"
@@ -160,12 +165,13 @@ class TextureDisplay:
         ImportError
             If matplotlib is missing.
         TypeError
-            If ``estimator`` is no `skwave.MaxEntTextureModel`.
+            If ``estimator`` is no `skwave.MaxEntTextureModel`, or ``figure`` no figure.
         ValueError
             If `skwave.validation.texture_report` refuses the maps.
         """
         require_matplotlib(f"{cls.__name__}.from_estimator")
         check_estimator(estimator, f"{cls.__name__}.from_estimator", MaxEntTextureModel)
+        check_figure(figure)
         synthetic = estimator.sample(n_samples, shape=np.shape(X)[-2:])
         return cls.from_maps(
             X,
@@ -214,15 +220,9 @@ class TextureDisplay:
             If `skwave.validation.texture_report` refuses the maps.
         """
         require_matplotlib(f"{cls.__name__}.from_maps")
-        report = texture_report(real, synthetic, target=target, periodic=periodic)
-        display = cls(
-            report,
-            real=real,
-            synthetic=synthetic,
-            target=target,
-            periodic=periodic,
-            loss_curve=loss_curve,
-        )
+        check_figure(figure)
+        maps = {"real": real, "synthetic": synthetic, "target": target, "periodic": periodic}
+        display = cls(texture_report(**maps), **maps, loss_curve=loss_curve)
         return display.plot(figure, **kwargs)
 
 

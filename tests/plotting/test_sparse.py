@@ -69,7 +69,8 @@ def test_bad_input(fitted):
         SparseCodeDisplay.from_estimator(ScatteringTransformer(J=1), fitted[1])
 
 
-def test_one_axes_is_not_enough(fitted):
+def test_one_axes_is_not_enough(fitted, monkeypatch):
+    monkeypatch.setattr(SparseCoder, "transform", None)  # nothing is computed
     with pytest.raises(TypeError, match="figure must be a matplotlib Figure"):
         SparseCodeDisplay.from_estimator(*fitted, figure=plt.subplots()[1])
 

@@ -106,6 +106,10 @@ def test_bad_input(maps, plt):
     display = TextureDisplay.from_maps(maps[:3], maps[3:])
     with pytest.raises(TypeError, match=r"figure must be a matplotlib Figure .*got Axes"):
         display.plot(plt.subplots()[1])
+    model = MaxEntTextureModel(J=3).fit(maps[:1])
+    with pytest.raises(TypeError, match="figure must be"):
+        TextureDisplay.from_estimator(model, maps[:3], figure=plt.subplots()[1])
+    assert not hasattr(model, "loss_curve_")  # nothing was sampled
     with pytest.raises(ValueError, match="n_samples must be a positive integer, got 0"):
         display.plot(n_samples=0)
     with pytest.raises(TypeError, match=r"TextureReport, got dict.*from_maps"):
