@@ -26,7 +26,7 @@ def mnist():
 
 
 def cifar10(n_train):
-    """Images (n, 3, 32, 32) in [0, 1] and labels: the first ``n_train``, and the test set."""
+    """Images (n, 3, 32, 32) in [0, 1], labels: the first ``n_train`` or all, and the test set."""
     from PIL import Image
 
     d, parts = load("cifar10_jpeg"), []

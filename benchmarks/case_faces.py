@@ -79,14 +79,14 @@ def mnist_data():
 
 def cifar_data():
     """Colour images."""
-    X, _, X_test, _ = cifar10(20_000)
+    X, _, X_test, _ = cifar10(None)
     return X, np.arange(len(X)), X_test[:2000]
 
 
 DATA = {
     "faces": ("LFW faces", face_data, [64, 256], 12),
     "mnist": ("MNIST, 20 000 of them", mnist_data, [64], 8),
-    "cifar": ("CIFAR-10 (JPEG copy), 20 000 of them", cifar_data, [256], 6),
+    "cifar": ("CIFAR-10 (JPEG copy)", cifar_data, [256], 5),
 }
 
 
