@@ -10,6 +10,8 @@ the training faces and their mirror images train; people are set apart to choose
 dictionary and the convolutional decoder, and that of the VAE, have about equal numbers of weights.
 They are trained with the errors of scattering coefficients beside those of pixels; "squared" is
 the dictionary decoder with those of pixels alone, "sharp" has twenty times their weight.
+In "shifted" the training images are also shifted by a pixel, in four directions: five times as
+many, for codes of a finer scale, J = 2; "fine ridge" is the regression on these without shifts.
 The VAE's images are decoded from the means of the codes; its pixels are Gaussian, with the best
 variance. The Fréchet distance is that of `skwave.validation`, of as many samples as there are test
 images, to the test images; "floor" is the same of training images.
@@ -41,6 +43,7 @@ DECODERS = {
     "sharp": {**DICTIONARY, "scattering_weight": 1.0},
     "convolutional": {"decoder": "convolutional", "lr": 2e-3, "scattering_weight": 0.05},
     "ridge": {"decoder": "linear"},
+    "fine ridge": {"decoder": "linear", "J": 2},
 }
 EQUAL = {64: 14, 256: 10}  # channels with the weights of the dictionaries, by length of the codes
 ROWS = ("floor", "pca", *DECODERS, "vae")
@@ -70,6 +73,15 @@ def face_data():
     return np.concatenate([X[~test], X[~test][..., ::-1]]), groups, X[test]
 
 
+def shifted_data():
+    """The same, and the training images shifted by a pixel in four directions."""
+    X, groups, X_test = face_data()
+    padded = np.pad(X, ((0, 0), (1, 1), (1, 1)), mode="edge")
+    at = [(1, 1), (0, 1), (2, 1), (1, 0), (1, 2)]
+    X = np.concatenate([padded[:, y : y + 32, x : x + 32] for y, x in at])
+    return X, np.tile(groups, len(at)), X_test
+
+
 def mnist_data():
     """Digits, padded to 32 pixels a side."""
     X, _, X_test, _ = mnist()
@@ -85,9 +97,11 @@ def cifar_data():
 
 DATA = {
     "faces": ("LFW faces", face_data, [64, 256], 12),
+    "shifted": ("LFW faces, shifted as well", shifted_data, [256], 5),
     "mnist": ("MNIST, 20 000 of them", mnist_data, [64], 8),
     "cifar": ("CIFAR-10 (JPEG copy)", cifar_data, [256], 5),
 }
+OF_DATA = {"shifted": {"J": 2, "scattering_weight": 0.2}}
 
 
 def measured(row, decoded, samples, X, X_test):
@@ -168,7 +182,7 @@ def run_case(X, groups, X_test, d, parameters, epochs, memory, path):
     return row
 
 
-def run_other(kind, X, groups, X_test, d, epochs, path):
+def run_other(kind, X, groups, X_test, d, J, epochs, path):
     """PCA, the VAE, and the training images themselves."""
     shape, n = X.shape[1:], len(X_test)
     start, row = time.process_time(), {}
@@ -186,9 +200,7 @@ def run_other(kind, X, groups, X_test, d, epochs, path):
         rows = next(GroupShuffleSplit(1, test_size=0.1, random_state=0).split(X, groups=groups))
         images = X if X.ndim == 4 else X[:, None]
         mean = images.mean(0)
-        net = fit_vae(
-            images - mean, rows, d=d, J=SHARED["J"], channels=EQUAL.get(d, 14), max_epochs=epochs
-        )
+        net = fit_vae(images - mean, rows, d=d, J=J, channels=EQUAL.get(d, 14), max_epochs=epochs)
         row["n_parameters"] = sum(p.numel() for p in net.module_.decoder.parameters())
         samples = {"normal": (sample(net, n, d) + mean).reshape(-1, *shape)}
 
@@ -265,6 +277,7 @@ def main():
         for data in arguments.data:
             ablation = data == "ablations"
             _, load, sizes, epochs = DATA["faces" if ablation else data]
+            special = OF_DATA.get(data, {})
             X, groups, X_test = load()
             n = arguments.samples or (8000 if ablation else len(X))
             if n < len(X):
@@ -279,9 +292,10 @@ def main():
                     path = None if ablation else arguments.figures / f"{data}_{d}_{name}.png"
                     parameters = ABLATIONS.get(name) if ablation else DECODERS.get(name)
                     if parameters is None:
-                        rows[name] = run_other(name, X, groups, X_test, d, settings, path)
+                        J = special.get("J", SHARED["J"])
+                        rows[name] = run_other(name, X, groups, X_test, d, J, settings, path)
                     else:
-                        parameters = {**DECODERS["dictionary"], **parameters}
+                        parameters = {**DECODERS["dictionary"], **parameters, **special}
                         case = (X, groups, X_test, d, parameters, settings, memory, path)
                         rows[name] = run_case(*case)
                     rows[name]["n_train"] = len(X)
