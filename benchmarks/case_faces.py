@@ -8,6 +8,7 @@ Grids of images go to ``--figures FOLDER``: faces may not be shipped.
 Faces are those of LFW, grey, 32 by 32 pixels, of people that are not in the training set. All of
 the training faces and their mirror images train; people are set apart to choose the epoch. The
 dictionary and the convolutional decoder, and that of the VAE, have about equal numbers of weights.
+"conv. alone" is the network without the regression beneath, as Angles and Mallat have it.
 They are trained with the errors of scattering coefficients beside those of pixels; "squared" is
 the dictionary decoder with those of pixels alone, "sharp" has twenty times their weight.
 In "shifted" the training images are also shifted by a pixel, in four directions: five times as
@@ -42,6 +43,12 @@ DECODERS = {
     "squared": {**DICTIONARY, "scattering_weight": 0.0},
     "sharp": {**DICTIONARY, "scattering_weight": 1.0},
     "convolutional": {"decoder": "convolutional", "lr": 2e-3, "scattering_weight": 0.05},
+    "conv. alone": {
+        "decoder": "convolutional",
+        "lr": 2e-3,
+        "scattering_weight": 0.05,
+        "linear_skip": False,
+    },
     "ridge": {"decoder": "linear"},
     "fine ridge": {"decoder": "linear", "J": 2},
 }
