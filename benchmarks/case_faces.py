@@ -8,9 +8,9 @@ Grids of images go to ``--figures FOLDER``: faces may not be shipped.
 Faces are those of LFW, grey, 32 by 32 pixels, of people that are not in the training set. All of
 the training faces and their mirror images train; people are set apart to choose the epoch. The
 dictionary and the convolutional decoder, and that of the VAE, have about equal numbers of weights.
-"conv. alone" is the network without the regression beneath, as Angles and Mallat have it.
 They are trained with the errors of scattering coefficients beside those of pixels; "squared" is
-the dictionary decoder with those of pixels alone, "sharp" has twenty times their weight.
+the dictionary decoder with those of pixels alone, "sharp" has twenty times their weight;
+"conv. alone" is the network without the regression beneath, as Angles and Mallat have it.
 In "shifted" the training images are also shifted by a pixel, in four directions: five times as
 many, for codes of a finer scale, J = 2; "fine ridge" is the regression on these without shifts.
 The VAE's images are decoded from the means of the codes; its pixels are Gaussian, with the best
