@@ -93,7 +93,7 @@ def two_workers(backend):
     with (
         dask.config.set({"distributed.deploy.lost-worker-timeout": "120s"}),
         LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50
+            n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=50
         ) as c,
         Client(c),
         joblib.parallel_config("dask"),

@@ -95,7 +95,9 @@ with joblib.parallel_config("loky", n_jobs=2), measured(path / "loky.npy") as re
     S = transform_blocks(scattering, X, path / "loky.npy")
 
 with (
-    LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None) as c,
+    LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
+    ) as c,
     Client(c),
     joblib.parallel_config("dask"),
     measured(path / "dask.npy") as records["Dask"],

@@ -27,12 +27,14 @@ def make_cluster(name, workers):
     # a worker that is started again imports torch, which may take longer than 15 s
     dask.config.set({"distributed.deploy.lost-worker-timeout": "120s"})
     if name == "local":
-        return LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
+        return LocalCluster(
+            n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0"
+        )
     if name == "gpu":
         from dask_cuda import LocalCUDACluster
 
         # each has a CUDA_VISIBLE_DEVICES of its own
-        return LocalCUDACluster(n_workers=workers, dashboard_address=None)
+        return LocalCUDACluster(n_workers=workers, dashboard_address="127.0.0.1:0")
     if name == "slurm":
         from dask_jobqueue import SLURMCluster
 
