@@ -7,13 +7,24 @@ from sklearn.utils.validation import check_is_fitted
 from skwave._scattering import ScatteringTransformer
 
 
-def require_matplotlib(caller):
-    """Raise an ImportError that tells how to install matplotlib, if it is missing.
+def require_matplotlib(caller, *, ax=None, figure=None):
+    """Raise an error if nothing can be drawn: before anything is computed.
 
     Parameters
     ----------
     caller : str
         What needs it.
+    ax : matplotlib Axes or None
+        Where one Axes is drawn in, as the user gave it.
+    figure : Figure, SubFigure or None
+        Where several panels are.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is missing; it tells how to install it.
+    TypeError
+        If ``ax`` or ``figure`` is something else.
     """
     try:
         import matplotlib  # noqa: F401
@@ -21,6 +32,19 @@ def require_matplotlib(caller):
         raise ImportError(
             f'{caller} needs matplotlib: python -m pip install "skwave[plot]"'
         ) from error
+    from matplotlib.axes import Axes
+    from matplotlib.figure import FigureBase
+
+    if ax is not None and not isinstance(ax, Axes):
+        raise TypeError(
+            f"ax must be one matplotlib Axes or None, got {type(ax).__name__}: a display draws "
+            "in one Axes; of those that plt.subplots gives, choose one."
+        )
+    if figure is not None and not isinstance(figure, FigureBase):
+        raise TypeError(
+            f"figure must be a matplotlib Figure or SubFigure, got {type(figure).__name__}: this "
+            "display has several panels, one Axes is not enough."
+        )
 
 
 def one_axes(ax, caller):
@@ -38,28 +62,21 @@ def one_axes(ax, caller):
     ax : matplotlib Axes
         In a figure of its own if it was None.
     """
-    require_matplotlib(caller)
-    if ax is None:
-        import matplotlib.pyplot as plt
+    require_matplotlib(caller, ax=ax)
+    if ax is not None:
+        return ax
+    import matplotlib.pyplot as plt
 
-        return plt.subplots(layout="constrained")[1]
-    from matplotlib.axes import Axes
-
-    if not isinstance(ax, Axes):
-        raise TypeError(
-            f"ax must be one matplotlib Axes or None, got {type(ax).__name__}: a display draws "
-            "in one Axes; of those that plt.subplots gives, choose one."
-        )
-    return ax
+    return plt.subplots(layout="constrained")[1]
 
 
 def figure_of_panels(figure, size):
-    """Figure of a display that has several panels.
+    """Figure of a display that has several panels, new if none is given.
 
     Parameters
     ----------
     figure : Figure, SubFigure or None
-        Where to draw; None for a new figure.
+        What the user gave, after `require_matplotlib`.
     size : (float, float)
         Of a new figure, in inches.
 
@@ -67,35 +84,12 @@ def figure_of_panels(figure, size):
     -------
     figure : Figure or SubFigure
         Where to draw.
-
-    Raises
-    ------
-    TypeError
-        If it is something else, an Axes say.
     """
-    check_figure(figure)
-    if figure is None:
-        import matplotlib.pyplot as plt
+    if figure is not None:
+        return figure
+    import matplotlib.pyplot as plt
 
-        return plt.figure(figsize=size, layout="constrained")
-    return figure
-
-
-def check_figure(figure):
-    """Raise a TypeError if something is not a figure.
-
-    Parameters
-    ----------
-    figure : Figure, SubFigure or None
-        What the user gave.
-    """
-    from matplotlib.figure import FigureBase
-
-    if figure is not None and not isinstance(figure, FigureBase):
-        raise TypeError(
-            f"figure must be a matplotlib Figure or SubFigure, got {type(figure).__name__}: this "
-            "display has several panels, one Axes is not enough."
-        )
+    return plt.figure(figsize=size, layout="constrained")
 
 
 def check_choice(name, value, choices):

@@ -200,7 +200,7 @@ class FilterBankDisplay:
         8
         """
         caller = f"{cls.__name__}.from_estimator"
-        require_matplotlib(caller)
+        require_matplotlib(caller, ax=ax)
         check_estimator(estimator, caller)
         check_choice("order", order, (1, 2))
         bank = _bank(estimator, order)

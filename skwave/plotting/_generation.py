@@ -6,7 +6,7 @@ import numpy as np
 
 from skwave._arrays import to_numpy
 from skwave._case import CASEGenerator
-from skwave.plotting._checks import check_estimator, one_axes
+from skwave.plotting._checks import check_estimator, one_axes, require_matplotlib
 
 
 class LatentInterpolationDisplay:
@@ -91,7 +91,9 @@ class LatentInterpolationDisplay:
         display : LatentInterpolationDisplay
             Drawn.
         """
-        check_estimator(estimator, f"{cls.__name__}.from_estimator", CASEGenerator)
+        caller = f"{cls.__name__}.from_estimator"
+        require_matplotlib(caller, ax=ax)
+        check_estimator(estimator, caller, CASEGenerator)
         paths = _as_numpy(estimator.interpolate(X, Y, n_steps))
         images = _unfold(estimator, paths.reshape(-1, *paths.shape[2:]))
         images = images.reshape(*paths.shape[:2], *images.shape[1:])
@@ -196,7 +198,9 @@ class GenerationDisplay:
         display : GenerationDisplay
             Drawn.
         """
-        check_estimator(estimator, f"{cls.__name__}.from_estimator", CASEGenerator)
+        caller = f"{cls.__name__}.from_estimator"
+        require_matplotlib(caller, ax=ax)
+        check_estimator(estimator, caller, CASEGenerator)
         n_samples = 2 * len(X) if n_samples is None else n_samples
         if not isinstance(n_samples, Integral) or n_samples < 1:
             raise ValueError(f"n_samples must be a positive integer, got {n_samples!r}.")

@@ -232,7 +232,7 @@ class ScatteringDisplay:
         32
         """
         caller = f"{cls.__name__}.from_estimator"
-        require_matplotlib(caller)
+        require_matplotlib(caller, ax=ax)
         check_estimator(estimator, caller)
         check_sampling_rate(sampling_rate, estimator.ndim)
         coefficients, paths, positions = sample_coefficients(estimator, X, sample, channel)

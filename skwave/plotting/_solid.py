@@ -166,7 +166,7 @@ class SolidHarmonicDisplay:
             If there is no such molecule, density, scale or degree.
         """
         caller = f"{cls.__name__}.from_estimator"
-        require_matplotlib(caller)
+        require_matplotlib(caller, ax=ax)
         check_estimator(estimator, caller, SolidHarmonicScattering)
         molecules = as_molecules(X)
         check_index("sample", sample, len(molecules))

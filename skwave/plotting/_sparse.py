@@ -10,7 +10,6 @@ from skwave._sparse import SparseCoder
 from skwave.functional import duality_gap, fista, ista, istc, istc_step
 from skwave.plotting._checks import (
     check_estimator,
-    check_figure,
     figure_of_panels,
     require_matplotlib,
 )
@@ -104,10 +103,9 @@ class SparseCodeDisplay:
             If atoms have not the size of ``shape``.
         """
         caller = f"{cls.__name__}.from_estimator"
-        require_matplotlib(caller)
+        require_matplotlib(caller, figure=figure)
         check_estimator(coder, caller, SparseCoder)
-        check_figure(figure)
-        _mosaic(coder.components_[:1], shape)
+        _atom_shape(coder.components_, shape)
         X = as_rows(validate_array(coder, X, reset=False))
         x, D = (to_tensor(a, torch.float64, "cpu").detach() for a in (X, coder.components_))
         alpha, positive = coder.alpha, coder.positive
@@ -152,7 +150,7 @@ class SparseCodeDisplay:
         ValueError
             If atoms have not the size of ``shape``.
         """
-        require_matplotlib(f"{type(self).__name__}.plot")
+        require_matplotlib(f"{type(self).__name__}.plot", figure=figure)
         share = (self.codes != 0).mean(0)
         order = np.argsort(-share, kind="stable")
         picture = _mosaic(self.atoms[order[:n_atoms]], self.shape)
@@ -179,8 +177,7 @@ class SparseCodeDisplay:
         return self
 
 
-def _mosaic(atoms, shape):
-    # patches in rows and columns with a line between; each has its own contrast, 0 in the middle
+def _atom_shape(atoms, shape):
     if shape is None:
         side = round(atoms.shape[1] ** 0.5)
         shape = (side, side) if side * side == atoms.shape[1] else (1, atoms.shape[1])
@@ -189,7 +186,12 @@ def _mosaic(atoms, shape):
             f"shape={shape} does not have the {atoms.shape[1]} values of an atom: give one that "
             "has, such as (H, W) or (H, W, 3), or None."
         )
-    H, W, *colours = shape
+    return shape
+
+
+def _mosaic(atoms, shape):
+    # patches in rows and columns with a line between; each has its own contrast, 0 in the middle
+    H, W, *colours = shape = _atom_shape(atoms, shape)
     columns = 1 if H == 1 else int(np.ceil(len(atoms) ** 0.5))
     rows = -(-len(atoms) // columns)
     picture = np.ones((rows * (H + 1) - 1, columns * (W + 1) - 1, *colours))

@@ -8,7 +8,6 @@ from skwave._texture import MaxEntTextureModel
 from skwave.functional import increment_kurtosis, power_spectrum
 from skwave.plotting._checks import (
     check_estimator,
-    check_figure,
     figure_of_panels,
     require_matplotlib,
 )
@@ -108,7 +107,7 @@ class TextureDisplay:
         ValueError
             If ``n_samples`` is not a positive integer.
         """
-        require_matplotlib(f"{type(self).__name__}.plot")
+        require_matplotlib(f"{type(self).__name__}.plot", figure=figure)
         if not isinstance(n_samples, Integral) or n_samples < 1:
             raise ValueError(f"n_samples must be a positive integer, got {n_samples!r}.")
         real, synthetic = as_maps(self.real), as_maps(self.synthetic)
@@ -169,9 +168,8 @@ class TextureDisplay:
         ValueError
             If `skwave.validation.texture_report` refuses the maps.
         """
-        require_matplotlib(f"{cls.__name__}.from_estimator")
+        require_matplotlib(f"{cls.__name__}.from_estimator", figure=figure)
         check_estimator(estimator, f"{cls.__name__}.from_estimator", MaxEntTextureModel)
-        check_figure(figure)
         synthetic = estimator.sample(n_samples, shape=np.shape(X)[-2:])
         return cls.from_maps(
             X,
@@ -219,8 +217,7 @@ class TextureDisplay:
         ValueError
             If `skwave.validation.texture_report` refuses the maps.
         """
-        require_matplotlib(f"{cls.__name__}.from_maps")
-        check_figure(figure)
+        require_matplotlib(f"{cls.__name__}.from_maps", figure=figure)
         maps = {"real": real, "synthetic": synthetic, "target": target, "periodic": periodic}
         display = cls(texture_report(**maps), **maps, loss_curve=loss_curve)
         return display.plot(figure, **kwargs)

@@ -43,6 +43,17 @@ def test_interpolation(images, model, plt):
     assert pixels.mask[8].all() and not pixels.mask[:8, :8].any()
 
 
+def test_nothing_is_computed_for_what_is_no_axes(images, model, plt, monkeypatch):
+    monkeypatch.setattr(CASEGenerator, "transform", None)
+    axes = plt.subplots(1, 2)[1]
+    for display, X in (
+        (GenerationDisplay, [images[:2]]),
+        (LatentInterpolationDisplay, [images[:2], images[2:4]]),
+    ):
+        with pytest.raises(TypeError, match="ax must be one matplotlib Axes"):
+            display.from_estimator(model, *X, ax=axes)
+
+
 def test_generation(images, model):
     display = GenerationDisplay.from_estimator(model, images[:4], n_samples=6, random_state=0)
     pixels, (low, high) = canvas(display), model.data_range_
