@@ -1,9 +1,10 @@
 """Reconstruction, samples and interpolations of `CASEGenerator`, PCA, and a VAE.
 
-``SKWAVE_DATA=... make bench NAME=case_faces``, or ``python benchmarks/case_faces.py faces mnist
---components 64 --rows dictionary ridge``. Each row is saved when it is done, and what is saved is
-not run again (``--again`` does). ``--cache FOLDER`` keeps the scattering coefficients between runs.
-Grids of images go to ``--figures FOLDER``: faces may not be shipped.
+``SKWAVE_DATA=... make bench NAME=case_faces`` runs "faces"; ``python benchmarks/case_faces.py faces
+shifted mnist cifar ablations`` all, and ``--components 64 --rows dictionary ridge`` a part. Each
+row is saved when it is done, and what is saved is not run again (``--again`` does). ``--cache
+FOLDER`` keeps the scattering coefficients between runs. Grids of images go to ``--figures FOLDER``:
+faces may not be shipped.
 
 Faces are those of LFW, grey, 32 by 32 pixels, of people that are not in the training set. All of
 the training faces and their mirror images train; people are set apart to choose the epoch. The
@@ -38,17 +39,13 @@ from skwave.validation import generation_report, psnr, ssim
 N_SHOWN, N_MEASURED = 10, 1000
 SHARED = {"J": 3, "lr": 4e-3, "batch_size": 128, "random_state": 0}
 DICTIONARY = {"decoder": "dictionary", "channels": 8, "n_atoms": (512, 32)}
+CONVOLUTIONAL = {"decoder": "convolutional", "lr": 2e-3, "scattering_weight": 0.05}
 DECODERS = {
     "dictionary": {**DICTIONARY, "scattering_weight": 0.05},
     "squared": {**DICTIONARY, "scattering_weight": 0.0},
     "sharp": {**DICTIONARY, "scattering_weight": 1.0},
-    "convolutional": {"decoder": "convolutional", "lr": 2e-3, "scattering_weight": 0.05},
-    "conv. alone": {
-        "decoder": "convolutional",
-        "lr": 2e-3,
-        "scattering_weight": 0.05,
-        "linear_skip": False,
-    },
+    "convolutional": CONVOLUTIONAL,
+    "conv. alone": {**CONVOLUTIONAL, "linear_skip": False},
     "ridge": {"decoder": "linear"},
     "fine ridge": {"decoder": "linear", "J": 2},
 }
@@ -68,7 +65,7 @@ ABLATIONS = {
     "8 steps": {"n_iter": 8},
     "no noise on codes": {"latent_noise": 0.0},
     "without the regression": {"linear_skip": False},
-    "convolutional": DECODERS["convolutional"],
+    "convolutional": CONVOLUTIONAL,
 }
 
 
@@ -90,25 +87,25 @@ def shifted_data():
 
 
 def mnist_data():
-    """Digits, padded to 32 pixels a side."""
+    """20 000 digits, padded to 32 pixels a side."""
     X, _, X_test, _ = mnist()
     X, X_test = (np.pad(x, ((0, 0), (2, 2), (2, 2))) for x in (X[:20_000], X_test[:2000]))
     return X, np.arange(len(X)), X_test
 
 
 def cifar_data():
-    """Colour images."""
+    """Colour images of CIFAR-10, a JPEG copy."""
     X, _, X_test, _ = cifar10(None)
     return X, np.arange(len(X)), X_test[:2000]
 
 
+# images, lengths of the codes, epochs, and what is not as in SHARED and DECODERS
 DATA = {
-    "faces": ("LFW faces", face_data, [64, 256], 12),
-    "shifted": ("LFW faces, shifted as well", shifted_data, [256], 5),
-    "mnist": ("MNIST, 20 000 of them", mnist_data, [64], 8),
-    "cifar": ("CIFAR-10 (JPEG copy)", cifar_data, [256], 5),
+    "faces": (face_data, [64, 256], 12, {}),
+    "shifted": (shifted_data, [256], 5, {"J": 2, "scattering_weight": 0.2}),
+    "mnist": (mnist_data, [64], 8, {}),
+    "cifar": (cifar_data, [256], 5, {}),
 }
-OF_DATA = {"shifted": {"J": 2, "scattering_weight": 0.2}}
 
 
 def measured(row, decoded, samples, X, X_test):
@@ -283,8 +280,7 @@ def main():
         memory = Memory(arguments.cache or folder, verbose=0)
         for data in arguments.data:
             ablation = data == "ablations"
-            _, load, sizes, epochs = DATA["faces" if ablation else data]
-            special = OF_DATA.get(data, {})
+            load, sizes, epochs, special = DATA["faces" if ablation else data]
             X, groups, X_test = load()
             n = arguments.samples or (8000 if ablation else len(X))
             if n < len(X):

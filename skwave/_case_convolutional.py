@@ -1,4 +1,4 @@
-"""A plain convolutional decoder, for comparison with chains of dictionaries."""
+"""A plain convolutional decoder, and the choice between it and chains of dictionaries."""
 
 from math import prod
 
