@@ -6,7 +6,7 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from skwave.augment import mirror_features
+from skwave.scattering._mirror import mirror_features
 
 FOLDS = StratifiedKFold(3, shuffle=True, random_state=0)
 

@@ -12,7 +12,7 @@ import numpy as np
 import psutil
 from numpy.lib.format import open_memmap
 
-from skwave._blocks import take
+from skwave.parallel._blocks import take
 
 CHUNK = 1000
 

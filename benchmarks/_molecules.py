@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skwave import MultilinearRegressor, SolidHarmonicScattering
-from skwave.parallel import transform_blocks
+from skwave.parallel._transform import transform_blocks
 
 POWERS = (0.0, 0.25, 0.5)
 WIDTHS = (3, 8, 20, 60)

@@ -10,7 +10,7 @@ from skorch.dataset import ValidSplit
 from skorch.utils import noop
 from torch import nn
 
-from skwave._training import Rows
+from skwave._networks.training import Rows
 from skwave.nn import ConvolutionalDecoder
 
 

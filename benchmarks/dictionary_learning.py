@@ -19,7 +19,7 @@ from _patches import patches
 from sklearn.decomposition import MiniBatchDictionaryLearning
 
 from skwave import SparseCoder
-from skwave._coordinate_descent import lasso_gram
+from skwave.sparse._compiled import lasso_gram
 
 warnings.simplefilter("ignore")
 

@@ -24,9 +24,8 @@ from _texture_peers import foscat_model, plenoptic_model, pywph_model
 
 from skwave import MaxEntTextureModel
 from skwave.datasets import load_cosmic_web
-from skwave.functional.families import moment_family
-from skwave.functional.moment_layouts import moment_layout
-from skwave.functional.references import reference
+from skwave.functional._textures.families import moment_family, moment_layout
+from skwave.functional._textures.fields import reference
 
 warnings.simplefilter("ignore")
 J, SIZE = 5, 256

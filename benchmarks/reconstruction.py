@@ -18,7 +18,7 @@ from sklearn.datasets import load_sample_image
 
 from skwave import ScatteringTransformer
 from skwave.functional import invert_scattering, scattering, scattering_plan
-from skwave.functional.inversion import scale_noise
+from skwave.functional._scattering.inversion import scale_noise
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt

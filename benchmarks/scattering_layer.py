@@ -15,7 +15,7 @@ import torch
 from _bench import memory_of, peak_memory, ratio, save
 from scattering import CASES, cell, kymatio_transform
 
-from skwave.nn import Scattering
+from skwave.scattering._layer import Scattering
 
 warnings.simplefilter("ignore")
 

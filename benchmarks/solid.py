@@ -24,10 +24,10 @@ from scattering import import_kymatio
 from sklearn.utils import check_random_state
 
 from skwave import SolidHarmonicScattering
-from skwave._densities import density_weights
 from skwave.datasets import fetch_qm9, load_qm7_sample
-from skwave.functional.solid import align
-from skwave.parallel import transform_blocks
+from skwave.functional._molecules.gaussians import align
+from skwave.molecules._densities import density_weights
+from skwave.parallel._transform import transform_blocks
 
 GRID, PIXELS, SIGMA = (192, 128, 96), 8.88, 2.0
 POWERS = (0.5, 1.0, 2.0, 3.0)

@@ -23,8 +23,8 @@ from _patches import patches, scattering_features
 from sklearn.decomposition import sparse_encode
 
 from skwave import SparseCoder
-from skwave._coordinate_descent import lasso_gram
 from skwave.functional import fista, ista, lasso
+from skwave.sparse._compiled import lasso_gram
 
 warnings.simplefilter("ignore")
 

@@ -31,8 +31,7 @@ from _bench import RESULTS, earlier, save
 
 from skwave import MaxEntTextureModel
 from skwave.datasets import fetch_textures, make_turbulence
-from skwave.functional.field_plans import field_plan
-from skwave.functional.fields import Fields
+from skwave.functional._textures.fields import Fields, field_plan
 from skwave.plotting import TextureDisplay
 from skwave.validation import texture_report
 

@@ -25,7 +25,7 @@ from _jobs import CHUNK, crash, largest_difference, make_reference, run
 from numpy.lib.format import open_memmap
 
 from skwave import ScatteringTransformer
-from skwave.parallel import transform_blocks
+from skwave.parallel._transform import transform_blocks
 
 SHAPE = (32, 32)
 MEASURES = {"Rss": "RSS", "Pss": "PSS", "Pss_Anon": "anonymous"}

@@ -28,7 +28,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skwave import ScatteringTransformer
-from skwave.augment import mirror_features
+from skwave.scattering._mirror import mirror_features
 
 photos = dict(zip(("china", "flower"), load_sample_images().images, strict=True))
 regions = {

@@ -29,7 +29,7 @@ from distributed import Client, LocalCluster
 from numpy.lib.format import open_memmap
 
 from skwave import ScatteringTransformer
-from skwave.parallel import transform_blocks
+from skwave.parallel._transform import transform_blocks
 
 folder = tempfile.TemporaryDirectory()
 path = Path(folder.name)

@@ -1,14 +1,11 @@
 """Wavelet-structured learning with the interface of scikit-learn."""
 
-from skwave._case import CASEGenerator
-from skwave._multilinear import MultilinearRegressor
-from skwave._phase_harmonic import PhaseHarmonicTransformer
-from skwave._scattering import ScatteringTransformer
-from skwave._scattering_dictionary import ScatteringDictionaryClassifier
-from skwave._solid import SolidHarmonicScattering
-from skwave._sparse import SparseCoder
-from skwave._texture import MaxEntTextureModel
-from skwave.molecules import Molecules
+from skwave.classification import ScatteringDictionaryClassifier
+from skwave.generation import CASEGenerator
+from skwave.molecules import Molecules, MultilinearRegressor, SolidHarmonicScattering
+from skwave.scattering import ScatteringTransformer
+from skwave.sparse import SparseCoder
+from skwave.textures import MaxEntTextureModel, PhaseHarmonicTransformer
 
 __version__ = "0.1.0.dev0"
 __all__ = [

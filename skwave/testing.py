@@ -9,7 +9,7 @@ import torch
 from sklearn.base import clone
 from sklearn.utils import get_tags
 
-from skwave._arrays import dtype_name, native
+from skwave._core.arrays import dtype_name, native
 from skwave.molecules import as_molecules
 
 _TOLERANCE = {"float32": 1e-5, "float64": 1e-12}

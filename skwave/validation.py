@@ -1,14 +1,15 @@
 """Reports on fields and images that a model makes."""
 
-from skwave._case_codes import code_report
-from skwave._generation import (
+from skwave.generation._metrics import (
     GenerationReport,
+    code_report,
     frechet_distance,
     generation_report,
+    psnr,
     scattering_features,
+    ssim,
 )
-from skwave._reconstruction import psnr, ssim
-from skwave._texture_report import TextureReport, as_maps, texture_report
+from skwave.textures._report import TextureReport, as_maps, texture_report
 
 __all__ = [
     "GenerationReport",

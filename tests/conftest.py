@@ -45,6 +45,17 @@ def randn() -> Callable[..., Tensor]:
     return draw
 
 
+@pytest.fixture
+def plt():
+    """Pyplot with the Agg backend: no windows, and no figure left open."""
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    yield plt
+    plt.close("all")
+
+
 @pytest.fixture(scope="session")
 def kymatio():
     """The module, with the function that it needs and SciPy removed in 1.17."""

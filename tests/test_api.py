@@ -13,6 +13,8 @@ from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 
+import skwave
+
 MODULES = (
     "skwave",
     "skwave.augment",
@@ -26,6 +28,9 @@ MODULES = (
     "skwave.testing",
     "skwave.validation",
 )
+
+# the packages of these topics give no other names than the package itself
+TOPICS = ("classification", "generation", "scattering", "sparse", "textures")
 
 
 class _Default:
@@ -99,7 +104,9 @@ def test_all_that_is_public_is_in_the_snapshot():
         p.parent.name for p in package.glob("*/__init__.py")
     }
     public = {f"skwave.{name}" for name in modules if not name.startswith("_")}
-    assert {"skwave", *public} == set(MODULES)
+    assert {"skwave", *public} == {*MODULES, *(f"skwave.{topic}" for topic in TOPICS)}
+    for topic in TOPICS:
+        assert set(import_module(f"skwave.{topic}").__all__) <= set(skwave.__all__)
 
 
 def test_import_is_quick():

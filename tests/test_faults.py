@@ -19,7 +19,7 @@ from sklearn.exceptions import InconsistentVersionWarning
 
 import skwave
 from skwave import Molecules
-from skwave._sklearn import Interval, StrOptions
+from skwave._core.compat import Interval, StrOptions
 
 try:
     import resource
@@ -496,7 +496,7 @@ def _loads(path):
 
 
 # what they have pickled themselves, in the same session
-OWN_PICKLES = {"parallel.py", "testing.py"}
+OWN_PICKLES = {"_transform.py", "testing.py"}
 
 
 def _sources():

@@ -117,21 +117,21 @@ def test_pickle(fitted, keep):
 
 # the package's own types that skops is to trust; of all others it knows that they run nothing
 OWN = {
-    "scattering": ["_scattering.ScatteringTransformer"],
-    "harmonics": ["_phase_harmonic.PhaseHarmonicTransformer"],
-    "textures": ["_texture.MaxEntTextureModel", "functional.references.Reference"],
-    "molecules": ["_solid.SolidHarmonicScattering"],
-    "regressor": ["_multilinear.MultilinearRegressor"],
-    "codes": ["_sparse.SparseCoder"],
+    "scattering": ["scattering._transformer.ScatteringTransformer"],
+    "harmonics": ["textures._transformer.PhaseHarmonicTransformer"],
+    "textures": ["functional._textures.fields.Reference", "textures._model.MaxEntTextureModel"],
+    "molecules": ["molecules._scattering.SolidHarmonicScattering"],
+    "regressor": ["molecules._multilinear.MultilinearRegressor"],
+    "codes": ["sparse._coder.SparseCoder"],
     "classifier": [
-        "_scattering.ScatteringTransformer",
-        "_scattering_dictionary.ScatteringDictionaryClassifier",
+        "classification._classifier.ScatteringDictionaryClassifier",
+        "scattering._transformer.ScatteringTransformer",
     ],
     "generator": [
-        "_case.CASEGenerator",
-        "_case_codes.Sampler",
-        "_case_embedding.Embedding",
-        "_scattering.ScatteringTransformer",
+        "generation._case.CASEGenerator",
+        "generation._embedding.Embedding",
+        "generation._sampler.Sampler",
+        "scattering._transformer.ScatteringTransformer",
     ],
 }
 

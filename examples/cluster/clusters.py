@@ -11,7 +11,7 @@ import dask
 import joblib
 from distributed import Client, LocalCluster
 
-from skwave.parallel import transform_blocks
+from skwave.parallel._transform import transform_blocks
 
 # what each kind of cluster needs
 MODULES = {"local": "distributed", "slurm": "dask_jobqueue", "gpu": "dask_cuda"}

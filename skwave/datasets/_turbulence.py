@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
-from skwave._arrays import resolve_device
+from skwave._core.arrays import resolve_device
 
 # width of the smoothing of the initial noise, in pixels: that of a wavelet's low-pass at J=1
 _SIGMA = 0.8

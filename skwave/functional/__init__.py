@@ -1,6 +1,70 @@
 """The mathematics: pure functions of torch tensors. Nothing here knows scikit-learn."""
 
-from skwave.functional.bank import (
+from skwave.functional._molecules.atoms import local_fields, local_invariants, radial_functions
+from skwave.functional._molecules.gaussians import gaussian_modulus, integrals, map_modulus
+from skwave.functional._molecules.solid_harmonics import solid_harmonics
+from skwave.functional._molecules.solid_scattering import (
+    Quadrature,
+    SolidPath,
+    quadrature,
+    solid_paths,
+    solid_scattering,
+)
+from skwave.functional._scattering.cascade import scattering
+from skwave.functional._scattering.inversion import invert_scattering
+from skwave.functional._scattering.layout import Layout, Path, scattering_layout, scattering_paths
+from skwave.functional._scattering.plan import Plan, scattering_plan
+from skwave.functional._sparse.coding import (
+    alpha_max,
+    duality_gap,
+    fista,
+    ista,
+    istc,
+    istc_step,
+    lasso_objective,
+    lipschitz,
+)
+from skwave.functional._sparse.dictionaries import coherence, mu_s, omp, update_dictionary
+from skwave.functional._sparse.lasso import Codes, implicit_codes, lasso
+from skwave.functional._sparse.prox import (
+    nonnegative_threshold,
+    normalise_atoms,
+    project_ball,
+    soft_threshold,
+)
+from skwave.functional._textures.covariances import Block, Moment, block_covariances, block_rows
+from skwave.functional._textures.families import Family, MomentLayout, moment_family, moment_layout
+from skwave.functional._textures.fields import FieldPlan, Fields, Reference, field_plan, reference
+from skwave.functional._textures.groups import (
+    Shifts,
+    group_blocks,
+    published_blocks,
+    rectifier_blocks,
+)
+from skwave.functional._textures.harmonics import HarmonicPlan, harmonic_moments
+from skwave.functional._textures.maxent import (
+    conditioner,
+    gaussian_field,
+    moment_distance,
+    resample_spectrum,
+    smoothed_spectrum,
+)
+from skwave.functional._textures.reductions import Reduction, moment_reduction, reduce_moments
+from skwave.functional._textures.scattering_covariance import (
+    scattering_covariance,
+    scattering_covariance_rows,
+)
+from skwave.functional._textures.statistics import (
+    bispectrum,
+    bispectrum_triangles,
+    increment_kurtosis,
+    increments,
+    minkowski_functionals,
+    power_spectrum,
+    shift_correlation,
+    structure_functions,
+)
+from skwave.functional._wavelets.bank import (
     Bank,
     Wavelet,
     frame_bounds,
@@ -9,68 +73,17 @@ from skwave.functional.bank import (
     tight_frame,
     wavelet_transform,
 )
-from skwave.functional.bump import bump_1d, bump_2d
-from skwave.functional.covariances import Block, Moment, block_covariances, block_rows
-from skwave.functional.dictionaries import coherence, mu_s, omp, update_dictionary
-from skwave.functional.families import Family, moment_family
-from skwave.functional.field_plans import FieldPlan, field_plan
-from skwave.functional.fields import Fields
-from skwave.functional.groups import Shifts, group_blocks, published_blocks, rectifier_blocks
-from skwave.functional.harmonics import HarmonicPlan, harmonic_moments
-from skwave.functional.homotopy import istc, istc_step
-from skwave.functional.implicit import implicit_codes
-from skwave.functional.inversion import invert_scattering
-from skwave.functional.lasso import Codes, duality_gap, lasso, lasso_objective
-from skwave.functional.layout import Layout, Path, scattering_layout, scattering_paths
-from skwave.functional.local import local_fields, local_invariants, radial_functions
-from skwave.functional.maxent import (
-    conditioner,
-    gaussian_field,
-    moment_distance,
-    resample_spectrum,
-    smoothed_spectrum,
+from skwave.functional._wavelets.bump import bump_1d, bump_2d
+from skwave.functional._wavelets.morlet import morlet_1d, morlet_2d
+from skwave.functional._wavelets.nonlinearity import (
+    modulus,
+    phase_harmonic,
+    phases,
+    rectifier,
+    rectifier_harmonic,
+    rectifier_harmonics,
 )
-from skwave.functional.moment_layouts import MomentLayout, moment_layout
-from skwave.functional.moments import (
-    increment_kurtosis,
-    increments,
-    minkowski_functionals,
-    structure_functions,
-)
-from skwave.functional.morlet import morlet_1d, morlet_2d
-from skwave.functional.nonlinearity import modulus, phase_harmonic, phases, rectifier
 from skwave.functional.optimise import Minimum, lbfgs
-from skwave.functional.plan import Plan, scattering_plan
-from skwave.functional.prox import (
-    nonnegative_threshold,
-    normalise_atoms,
-    project_ball,
-    soft_threshold,
-)
-from skwave.functional.rectifiers import rectifier_harmonic, rectifier_harmonics
-from skwave.functional.reductions import Reduction, moment_reduction, reduce_moments
-from skwave.functional.references import Reference, reference
-from skwave.functional.scattering import scattering
-from skwave.functional.scattering_covariance import (
-    scattering_covariance,
-    scattering_covariance_rows,
-)
-from skwave.functional.solid import gaussian_modulus, integrals, map_modulus
-from skwave.functional.solid_harmonics import solid_harmonics
-from skwave.functional.solid_scattering import (
-    Quadrature,
-    SolidPath,
-    quadrature,
-    solid_paths,
-    solid_scattering,
-)
-from skwave.functional.sparse import alpha_max, fista, ista, lipschitz
-from skwave.functional.spectra import (
-    bispectrum,
-    bispectrum_triangles,
-    power_spectrum,
-    shift_correlation,
-)
 
 __all__ = [
     "Bank",

@@ -1,7 +1,16 @@
-"""Molecules as samples."""
+"""Molecules as samples, their features, and regression of their energies."""
 
 from skwave.molecules._checks import SYMBOLS
 from skwave.molecules._container import Molecule, Molecules
 from skwave.molecules._convert import as_molecules
+from skwave.molecules._multilinear import MultilinearRegressor
+from skwave.molecules._scattering import SolidHarmonicScattering
 
-__all__ = ["SYMBOLS", "Molecule", "Molecules", "as_molecules"]
+__all__ = [
+    "SYMBOLS",
+    "Molecule",
+    "Molecules",
+    "MultilinearRegressor",
+    "SolidHarmonicScattering",
+    "as_molecules",
+]

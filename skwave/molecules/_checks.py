@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 
-from skwave._arrays import to_numpy
+from skwave._core.arrays import to_numpy
 
 _TABLE = """
 H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr

@@ -336,3 +336,26 @@ def _import_ase():
     except ImportError as error:
         raise ImportError("this needs ASE: pip install 'skwave[molecules]'.") from error
     return ase
+
+
+def pad(molecules):
+    """Molecules as arrays of one size.
+
+    Parameters
+    ----------
+    molecules : Molecules
+        Molecules.
+
+    Returns
+    -------
+    numbers : ndarray of int, shape (n_molecules, k)
+        Atomic numbers, 0 where there is no atom.
+    positions : ndarray, shape (n_molecules, k, 3)
+        Coordinates in Å.
+    """
+    n_atoms = molecules.n_atoms
+    numbers = np.zeros((len(molecules), n_atoms.max()), dtype=np.int64)
+    positions = np.zeros((*numbers.shape, 3))
+    occupied = np.arange(numbers.shape[1]) < n_atoms[:, None]
+    numbers[occupied], positions[occupied] = molecules.numbers, molecules.positions
+    return numbers, positions

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skwave._arrays import native
+from skwave._core.arrays import native
 from skwave.molecules._container import Molecules
 from skwave.molecules._readers import pack, read_any, read_pair
 

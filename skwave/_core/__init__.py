@@ -1,0 +1,1 @@
+"""What every topic shares: arrays, checks, batches, the face of transformers, drawing."""

@@ -1,0 +1,174 @@
+"""The only loop over samples."""
+
+import time
+from math import ceil
+
+import torch
+from joblib import Parallel, delayed, effective_n_jobs
+from sklearn import get_config
+
+from skwave._core.arrays import empty_like_kind, like_kind, to_tensor, write
+
+# glibc hands freed blocks back to the kernel above a threshold which follows the largest
+# block freed so far, up to 32 MiB; fetching the pages anew costs as much as an FFT of them
+_SETTLING_BYTES = 2**25 - 2**16
+_settled = False
+
+
+def _settle_allocator():
+    global _settled
+    if not _settled:
+        torch.empty(_SETTLING_BYTES, dtype=torch.uint8)
+        _settled = True
+
+
+def batch_rows(batch_size, row_bytes, n_samples, n_jobs=1):
+    """Number of samples of one batch.
+
+    Parameters
+    ----------
+    batch_size : int or "auto"
+        ``"auto"``: as many as fit into scikit-learn's ``working_memory``.
+    row_bytes : int
+        Memory that one sample needs while it is worked on.
+    n_samples : int
+        Number of samples.
+    n_jobs : int, default=1
+        Batches worked on at once, which share the memory.
+
+    Returns
+    -------
+    rows : int
+        At least 1.
+    """
+    share = ceil(n_samples / n_jobs)
+    if batch_size != "auto":
+        return min(batch_size, share)
+    memory = get_config()["working_memory"] * 2**20
+    return max(1, min(share, int(memory / n_jobs // row_bytes)))
+
+
+def _split_on_memory_error(f, x):
+    # f(x), in halves where the device has no room for the whole
+    try:
+        return f(x)
+    except torch.OutOfMemoryError as error:
+        if len(x) == 1:
+            raise torch.OutOfMemoryError(
+                f"one sample of shape {tuple(x.shape[1:])} does not fit into the memory of "
+                f"{x.device}: compute on another device, with fewer scales or angles, or in "
+                "float32."
+            ) from error
+    torch.cuda.empty_cache()
+    half = ceil(len(x) / 2)
+    return torch.cat([_split_on_memory_error(f, part) for part in x.split(half)])
+
+
+def _in_threads(f, arguments, n_jobs):
+    # results as they come; each thread has its share of torch's own threads
+    if n_jobs == 1:
+        yield from map(f, arguments)
+        return
+    threads = torch.get_num_threads()
+    torch.set_num_threads(max(1, threads // n_jobs))
+    try:
+        parallel = Parallel(n_jobs, prefer="threads", return_as="generator_unordered")
+        yield from parallel(delayed(f)(argument) for argument in arguments)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _report(results, n_samples, name):
+    done, begin = 0, time.perf_counter()
+    for start, y in results:
+        yield start, y
+        done += len(y)
+        print(
+            f"[{name}] {done}/{n_samples} samples, {time.perf_counter() - begin:.1f} s", flush=True
+        )
+
+
+def run_batches(compute, batches, *, n_samples, n_jobs=None, verbose=0, name=""):
+    """Compute batches, some at the same time, and report the progress.
+
+    Parameters
+    ----------
+    compute : callable
+        Batch -> (batch, results of its samples).
+    batches : sequence
+        What ``compute`` takes.
+    n_samples : int
+        Number of samples of all batches.
+    n_jobs : int, default=None
+        Batches at once, in threads.
+    verbose : int, default=0
+        Print the progress if positive.
+    name : str, default=""
+        Name in the progress line.
+
+    Yields
+    ------
+    batch, results : tuple
+        In any order.
+    """
+    results = _in_threads(compute, batches, min(effective_n_jobs(n_jobs), n_samples))
+    yield from _report(results, n_samples, name) if verbose else results
+
+
+def map_batches(
+    f, X, *, n_out, row_bytes, dtype, device, batch_size="auto", n_jobs=None, verbose=0, name=""
+):
+    """Apply a function of torch tensors to the samples of any array, batch after batch.
+
+    Parameters
+    ----------
+    f : callable
+        Tensor (batch, ...) -> Tensor (batch, n_out).
+    X : array, shape (n_samples, ...)
+        Validated samples: numpy, torch or array API.
+    n_out : int
+        Columns of the result.
+    row_bytes : int
+        Memory that one sample needs.
+    dtype : torch.dtype
+        Type to compute in.
+    device : torch.device
+        Where to compute.
+    batch_size : int or "auto", default="auto"
+        Samples at once; halved while CUDA has not enough memory.
+    n_jobs : int, default=None
+        Batches at once on the CPU, in threads.
+    verbose : int, default=0
+        Print the progress if positive.
+    name : str, default=""
+        Name in the progress line.
+
+    Returns
+    -------
+    Y : array, shape (n_samples, n_out)
+        Same kind and device as ``X``. The graph of a torch tensor that requires a gradient
+        is kept.
+    """
+    n = X.shape[0]
+    n_jobs = min(effective_n_jobs(n_jobs), n) if device.type == "cpu" else 1
+    rows = batch_rows(batch_size, row_bytes, n, n_jobs)
+    differentiable = isinstance(X, torch.Tensor) and X.requires_grad and torch.is_grad_enabled()
+    if device.type == "cpu":
+        _settle_allocator()
+
+    def compute(start):
+        # whether autograd records is a thread's own
+        with torch.set_grad_enabled(differentiable):
+            x = to_tensor(X[start : start + rows, ...], dtype, device)
+            return start, _split_on_memory_error(f, x)
+
+    results = run_batches(
+        compute, range(0, n, rows), n_samples=n, n_jobs=n_jobs, verbose=verbose, name=name
+    )
+    if isinstance(X, torch.Tensor) and (differentiable or rows >= n):
+        blocks = sorted(results, key=lambda result: result[0])
+        return torch.cat([y for _, y in blocks]).to(X.device)
+    out = empty_like_kind(X, (n, n_out), dtype)
+    for start, y in results:
+        write(out, start, y)
+    return like_kind(out, X)

@@ -1,0 +1,173 @@
+"""Checks of samples and features that users give."""
+
+import re
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from sklearn.utils.validation import check_array, validate_data
+
+from skwave._core.compat import get_namespace
+
+
+def validate_array(estimator, X, *, reset):
+    """Check the samples of an estimator: real, finite, not empty, at least 2-D.
+
+    Torch tensors stay torch tensors, on their device and with their graph, whether or not
+    array-API dispatch is on. Whatever else comes is treated as scikit-learn does.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its ``n_features_in_`` and ``feature_names_in_`` are set or compared.
+    X : array-like or Tensor, shape (n_samples, ...)
+        Samples.
+    reset : bool
+        True in ``fit``.
+
+    Returns
+    -------
+    X : ndarray, Tensor or array of the array API
+        Samples in float32 or float64; integers of up to 16 bits become float32, others
+        float64.
+    """
+    if isinstance(X, torch.Tensor):
+        return validate_data(estimator, _check_tensor(X), reset=reset, skip_check_array=True)
+    small = isinstance(X, np.ndarray) and X.dtype.kind in "iub" and X.dtype.itemsize <= 2
+    dtype = np.float32 if small else _float_dtypes(X)
+    with naming("X", "real, finite numbers, shape (n_samples, ...)"):
+        return validate_data(estimator, X, reset=reset, allow_nd=True, dtype=dtype)
+
+
+@contextmanager
+def naming(name, allowed):
+    """Say of an error that does not name it which argument it is about.
+
+    Parameters
+    ----------
+    name : str
+        The argument.
+    allowed : str
+        What it must be.
+
+    Yields
+    ------
+    None
+        Nothing.
+    """
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        if not re.search(rf"\b{name}\b", str(error)):
+            error.add_note(f"{name} must be an array of {allowed}.")
+        raise
+
+
+def _float_dtypes(X):
+    xp, _ = get_namespace(X)
+    return [xp.float64, xp.float32]
+
+
+def _check_tensor(X):
+    if X.is_complex():
+        raise ValueError(f"Complex data not supported: X is a tensor of {X.dtype}.")
+    if X.ndim < 2:
+        raise ValueError(
+            f"Expected 2D array, got {X.ndim}D tensor of shape {tuple(X.shape)} instead: the "
+            "first axis of X is samples. Reshape one sample with X.reshape(1, -1)."
+        )
+    if 0 in X.shape:
+        raise ValueError(
+            f"Found array with {X.shape[0]} sample(s) (shape={tuple(X.shape)}) while a minimum "
+            "of 1 is required in every axis."
+        )
+    if not X.is_floating_point():
+        return X.to(torch.float64 if X.element_size() > 2 else torch.float32)
+    if X.dtype not in (torch.float32, torch.float64):
+        X = X.to(torch.float32)
+    if not torch.isfinite(X.detach()).all():
+        raise ValueError("Input X contains NaN or infinity: remove or impute these samples.")
+    return X
+
+
+def check_values(X):
+    """Check an array of no estimator's samples: real, finite, not empty, at least 2-D.
+
+    Parameters
+    ----------
+    X : array-like or Tensor, shape (n, ...)
+        Features or codes, say.
+
+    Returns
+    -------
+    X : ndarray, Tensor or array of the array API
+        In float32 or float64; a tensor keeps its graph.
+    """
+    if isinstance(X, torch.Tensor):
+        return _check_tensor(X)
+    with naming("X", "real, finite numbers, shape (n_samples, ...)"):
+        return check_array(X, dtype=_float_dtypes(X), input_name="X", allow_nd=True)
+
+
+def validate_features(X, n_features, name):
+    """Check rows of features that a transformer has given.
+
+    Parameters
+    ----------
+    X : array-like or Tensor, shape (n_samples, n_features)
+        Features.
+    n_features : int
+        Columns that the transformer gives.
+    name : str
+        Its name, for the message.
+
+    Returns
+    -------
+    X : ndarray, Tensor or array of the array API
+        Rows in float32 or float64, without a graph.
+    """
+    X = check_values(X.detach() if isinstance(X, torch.Tensor) else X)
+    if tuple(X.shape[1:]) != (n_features,):
+        raise ValueError(
+            f"X has rows of shape {tuple(X.shape[1:])}, but this {name} gives {n_features} "
+            "features: pass what its transform returned, one row for each sample."
+        )
+    return X
+
+
+def check_scales(shape, J, T, averaging, note="") -> None:
+    """Refuse scales that do not fit into a signal.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Signal.
+    J : int
+        Log2 of the largest scale.
+    T : float or None
+        Support of the low-pass.
+    averaging : {"local", "global"} or None
+        Kind of average.
+    note : str, default=""
+        Put behind the shape in the message.
+
+    Raises
+    ------
+    ValueError
+        If ``2**J``, or ``T`` with a local average, exceeds the smallest side.
+    """
+    # a side of one pixel is constant: no scale is too large for it
+    sides = [n for n in shape if n != 1]
+    largest = max(int(min(sides, default=0)).bit_length() - 1, 0)
+    if J > largest:
+        support = f" = {2**J}" if J < 64 else ""
+        raise ValueError(
+            f"J={J} is too large: 2**J{support} samples do not fit into signals of shape "
+            f"{shape}{note}. "
+            + (f"Use J <= {largest}." if largest else "They are too short for any J.")
+        )
+    if T is not None and averaging == "local" and min(sides) < T:
+        raise ValueError(
+            f"T={T} exceeds the signals of shape {shape}: use T <= {min(sides)}, or "
+            "averaging='global' for the mean over the whole signal."
+        )

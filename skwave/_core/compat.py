@@ -1,0 +1,75 @@
+"""Every private import from scikit-learn, in one place."""
+
+from functools import wraps
+
+import numpy as np
+from sklearn.base import BaseEstimator, _fit_context
+from sklearn.utils._array_api import get_namespace
+from sklearn.utils._param_validation import Interval as _Interval
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
+from sklearn.utils.validation import _check_sample_weight as check_sample_weight
+
+__all__ = [
+    "Estimator",
+    "Interval",
+    "StrOptions",
+    "check_feature_names_in",
+    "check_sample_weight",
+    "fit_context",
+    "get_namespace",
+]
+
+
+class Estimator(BaseEstimator):
+    """Estimator whose picture in a notebook has a link to its page here."""
+
+    _doc_link_module = "skwave"
+    _doc_link_template = (
+        "https://skwave.readthedocs.io/stable/generated/skwave.{estimator_name}.html"
+    )
+
+    def _doc_link_url_param_generator(self):
+        return {"estimator_name": type(self).__name__}
+
+
+class Interval(_Interval):
+    """Interval of scikit-learn, for numbers alone: True is not 1."""
+
+    def is_satisfied_by(self, val):  # numpydoc ignore=GL08
+        return not isinstance(val, bool | np.bool_) and super().is_satisfied_by(val)
+
+
+def fit_context(*, prefer_skip_nested_validation):
+    """Decorate a fit: parameters are checked, and a fit that fails changes nothing.
+
+    An error, or Ctrl-C that the fit does not catch, leaves the estimator as it was: not fitted,
+    or fitted to what it was fitted to before.
+
+    Parameters
+    ----------
+    prefer_skip_nested_validation : bool
+        As for scikit-learn's own decorator.
+
+    Returns
+    -------
+    decorator : callable
+        Method -> method. A fit assigns attributes and does not write into those that it finds.
+    """
+
+    def decorator(fit):  # numpydoc ignore=GL08
+        checked = _fit_context(prefer_skip_nested_validation=prefer_skip_nested_validation)(fit)
+
+        @wraps(fit)
+        def all_or_nothing(estimator, *args, **kwargs):  # numpydoc ignore=GL08
+            before = dict(vars(estimator))
+            try:
+                return checked(estimator, *args, **kwargs)
+            except BaseException:
+                vars(estimator).clear()
+                vars(estimator).update(before)
+                raise
+
+        return all_or_nothing
+
+    return decorator

@@ -1,0 +1,1 @@
+"""What every network shares: training, persistence, the preparation of fits, layers."""

@@ -1,0 +1,297 @@
+"""Training of networks by skorch; apart, since skorch takes seconds to import."""
+
+import json
+import warnings
+from functools import partial
+from math import ceil, cos, inf, isfinite, pi
+
+import numpy as np
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from skorch import NeuralNet
+from skorch.callbacks import Callback, LRScheduler
+from skorch.dataset import ValidSplit
+from skorch.history import History
+from torch.nn import CrossEntropyLoss
+from torch.utils.data import Dataset
+
+
+class AutocastNet(NeuralNet):
+    """Net that may compute in half precision.
+
+    Parameters
+    ----------
+    *args : object
+        As for skorch's ``NeuralNet``.
+    autocast : bool, default=False
+        Whether to compute in bfloat16 on CUDA.
+    **kwargs : object
+        As for skorch's ``NeuralNet``.
+    """
+
+    def __init__(self, *args, autocast=False, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.autocast = autocast
+
+    def infer(self, x, **fit_params):  # numpydoc ignore=GL08
+        with torch.autocast("cuda", torch.bfloat16, enabled=self.autocast):
+            y = super().infer(x, **fit_params)
+        return y.float() if self.autocast else y
+
+
+class Rows(Dataset):
+    """Arrays, in memory or on disk, from which a batch is taken at once.
+
+    Parameters
+    ----------
+    X : array, shape (n_samples, ...)
+        Inputs.
+    y : array, shape (n_samples, ...)
+        Targets.
+    """
+
+    def __init__(self, X, y):
+        self.X, self.y = X, y
+
+    def __len__(self):
+        return len(self.X)
+
+    def __getitem__(self, rows):
+        return torch.as_tensor(np.array(self.X[rows])), torch.as_tensor(self.y[rows])
+
+    __getitems__ = __getitem__
+
+
+class Keeper(Callback):
+    """Seed each epoch, keep its state and the best weights, stop when nothing improves.
+
+    Parameters
+    ----------
+    seed : int
+        Each epoch draws from a seed of its own, so that a resumed training draws the same.
+    patience : int
+        Epochs without a lower validation loss before training stops.
+    tol : float
+        Relative amount by which the loss must fall to count as lower.
+    floor : float
+        Validation loss of the first weights, which are kept unless it gets lower.
+    path : Path or None
+        File for the state after each epoch.
+    """
+
+    def __init__(self, seed, patience, tol, floor, path):
+        self.seed, self.patience, self.tol = seed, patience, tol
+        self.floor, self.path = floor, path
+
+    def load(self, net):
+        """Give a net the state of the last epoch, if there is one.
+
+        Parameters
+        ----------
+        net : NeuralNet
+            Initialised.
+        """
+        self.best_ = _weights(net)
+        if self.path is None or not self.path.exists():
+            return
+        state = torch.load(self.path, map_location="cpu", weights_only=True)
+        net.module_.load_state_dict(state["weights"])
+        net.optimizer_.load_state_dict(state["optimizer"])
+        net.history = History(json.loads(state["history"]))
+        self.best_ = state["best"]
+
+    def _save(self, net):
+        state = {
+            "weights": net.module_.state_dict(),
+            "optimizer": net.optimizer_.state_dict(),
+            "history": json.dumps(net.history.to_list()),
+            "best": self.best_,
+        }
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        new = self.path.with_suffix(".new")  # a file that is cut off does no harm
+        torch.save(state, new)
+        new.replace(self.path)
+
+    def is_over(self, net):
+        """Whether the validation loss has not fallen for long.
+
+        Parameters
+        ----------
+        net : NeuralNet
+            With its history.
+
+        Returns
+        -------
+        over : bool
+            False without validation.
+        """
+        losses = _losses(net, "valid_loss")
+        if not losses:
+            return False
+        lowest = np.argmax(np.array(losses) <= (1 + self.tol) * min(losses))
+        return len(losses) - 1 - lowest >= self.patience
+
+    def on_epoch_begin(self, net, **kwargs):  # numpydoc ignore=GL08
+        torch.manual_seed(self.seed + len(net.history))
+
+    def on_batch_end(self, net, training, **kwargs):  # numpydoc ignore=GL08
+        loss = net.history[-1, "batches", -1, "train_loss" if training else "valid_loss"]
+        if not isfinite(loss):
+            raise FloatingPointError(f"a loss of {loss}")
+
+    def on_epoch_end(self, net, **kwargs):  # numpydoc ignore=GL08
+        losses = _losses(net, "valid_loss")
+        if not losses or losses[-1] <= min(self.floor, *losses):
+            self.best_ = _weights(net)
+        if self.path is not None:
+            self._save(net)
+        if self.is_over(net):
+            raise KeyboardInterrupt  # which ends the loop of skorch
+
+
+def _weights(net):
+    return {name: value.detach().clone() for name, value in net.module_.state_dict().items()}
+
+
+def _losses(net, name):
+    return [epoch[name] for epoch in net.history if name in epoch]
+
+
+def _rate(epoch, schedule, max_epochs):
+    if schedule == "cosine":
+        return (1 + cos(pi * epoch / max_epochs)) / 2
+    if schedule == "steps":
+        return 0.1 ** (epoch // ceil(max_epochs / 3))
+    return 1.0
+
+
+def train(
+    net_class,
+    make_module,
+    X,
+    y,
+    *,
+    rows,
+    seed,
+    device,
+    name,
+    weight_decay,
+    schedule,
+    batch_size,
+    max_epochs,
+    n_iter_no_change,
+    tol=0.0,
+    floor=inf,
+    folder=None,
+    **parameters,
+):
+    """Train a network by AdamW, and keep its best weights.
+
+    torch's global generator is left as it was. Ctrl-C ends the training.
+
+    Parameters
+    ----------
+    net_class : type
+        Kind of ``AutocastNet``.
+    make_module : callable
+        Without arguments; makes the module.
+    X : array, shape (n_samples, ...)
+        Inputs, in memory or on disk.
+    y : ndarray, shape (n_samples, ...)
+        Targets.
+    rows : tuple of ndarray of int, or None
+        Samples to train on, and to choose the epoch on; None for all, and the last epoch.
+    seed : int
+        Of the first weights, the order of the samples, and what else is drawn.
+    device : torch.device
+        Where to compute.
+    name : str
+        Name in the progress.
+    weight_decay : float
+        Decay of the weights.
+    schedule : {"cosine", "steps"} or None
+        Fall of the rate along a cosine to 0 at ``max_epochs``, or by 10 after each third of them.
+    batch_size : int
+        Samples of a step.
+    max_epochs : int
+        Largest number of epochs.
+    n_iter_no_change : int
+        Epochs without a lower validation loss before training stops.
+    tol : float, default=0.0
+        Relative amount by which the loss must fall to count as lower.
+    floor : float, default=inf
+        Validation loss of the first weights, which are kept unless it gets lower.
+    folder : Path or None, default=None
+        Where to keep the state after each epoch, and to go on from.
+    **parameters : object
+        Of the net: the criterion, ``lr``, ``verbose``.
+
+    Returns
+    -------
+    net : NeuralNet
+        Trained.
+    loss_curve : list of float
+        Training loss of each epoch.
+    validation_loss_curve : list of float or None
+        Loss of the samples set apart.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If a loss was not finite: the weights are the best until then.
+    """
+    keeper = Keeper(seed, n_iter_no_change, tol, floor, folder and folder / "state.pt")
+    rate = partial(_rate, schedule=schedule, max_epochs=max_epochs)
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        net = net_class(
+            make_module(),
+            optimizer=torch.optim.AdamW,
+            optimizer__weight_decay=weight_decay,
+            dataset=Rows,
+            iterator_train__shuffle=True,
+            iterator_train__collate_fn=tuple,
+            iterator_valid__collate_fn=tuple,
+            train_split=rows and ValidSplit([rows]),
+            callbacks=[("rate", LRScheduler("LambdaLR", lr_lambda=rate)), ("keeper", keeper)],
+            batch_size=min(batch_size, len(X)),  # torch 2.4 makes a list of that length
+            device=device,
+            **parameters,
+        ).initialize()
+        keeper.load(net)
+        if net.history and net.verbose:
+            print(f"[{name}] goes on after {len(net.history)} epochs", flush=True)
+        net.max_epochs = 0 if keeper.is_over(net) else max_epochs - len(net.history)
+        try:
+            net.partial_fit(X, y)
+        except FloatingPointError as error:
+            warnings.warn(
+                f"epoch {len(net.history)} had {error}: training has stopped, and the weights are "
+                "the best of the epochs before. Lower the learning rate, or raise batch_size.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+    net.module_.load_state_dict(keeper.best_)
+    if net.history and "train_loss" not in net.history[-1]:
+        net.history.pop()  # an epoch that was interrupted
+    net.train_split = keeper.best_ = None  # which hold the rows of the parts, and the weights
+    return net, _losses(net, "train_loss"), rows and _losses(net, "valid_loss")
+
+
+class WeightedNet(AutocastNet):
+    """Net whose ``y`` has the columns target and weight.
+
+    So weights are split and shuffled along with the targets. The criterion gives the loss of each
+    sample.
+    """
+
+    def get_loss(self, y_pred, y_true, *args, **kwargs):  # numpydoc ignore=GL08
+        y, weight = y_true.to(y_pred).unbind(1)
+        return (weight * super().get_loss(y_pred, y, *args, **kwargs)).mean()
+
+
+class ClassLoss(CrossEntropyLoss):
+    """Cross-entropy of classes whose numbers are floats."""
+
+    def forward(self, scores, y):  # numpydoc ignore=GL08
+        return super().forward(scores, y.long())

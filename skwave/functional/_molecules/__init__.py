@@ -1,0 +1,1 @@
+"""Solid harmonic scattering of densities of atoms, and local invariants of atoms."""

@@ -1,0 +1,236 @@
+r"""Fields that Gaussian densities make with solid harmonic wavelets.
+
+A density that is a sum of Gaussians needs no voxels: its convolution with a solid harmonic
+wavelet is a sum of solid harmonics times wider Gaussians, each a sum of separable terms
+:math:`x^a y^b z^c e^{-|u|^2/2}`, so that a field on a grid is a few small matrix products.
+"""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from skwave.functional._molecules.solid_harmonics import harmonic_polynomials, wavelet_gain
+
+# keep the squares of small fields within the range of float32, or else those of large ones
+_SCALES = (2.0**50, 1.0)
+
+Axes = tuple[Tensor, Tensor, Tensor]
+
+
+def _clean(x: Tensor, peak: float = 1.0) -> Tensor:
+    # 0 for what is negligible: products of subnormal numbers take a hundred times longer
+    return nn.functional.threshold(x, peak * torch.finfo(x.dtype).tiny ** 0.25, 0.0)
+
+
+def _profiles(distance: Tensor, l: int) -> list[Tensor]:
+    # x^a exp(-x^2 / 2) for a = 0..l
+    profiles = [_clean(torch.exp(-0.5 * distance.square()))]
+    for _ in range(l):
+        profiles.append(profiles[-1] * distance)
+    return profiles
+
+
+def align(positions: Tensor, occupied: Tensor) -> Tensor:
+    """Molecules turned to their principal axes, in the middle of the smallest box.
+
+    Parameters
+    ----------
+    positions : Tensor, shape (B, K, 3)
+        Atoms.
+    occupied : Tensor of bool, shape (B, K)
+        Whether there is an atom.
+
+    Returns
+    -------
+    aligned : Tensor, shape (B, K, 3)
+        The longest extent along x, the shortest along z; 0 where there is no atom. The
+        rotation and the translation are constants to autograd.
+    """
+    mask = occupied[..., None].to(positions)
+    with torch.no_grad():
+        centred = (
+            positions - (positions * mask).sum(1, keepdim=True) / mask.sum(1)[:, None]
+        ) * mask
+        rotation = torch.linalg.eigh(centred.mT @ centred)[1].flip(-1)
+        turned = positions @ rotation
+        inf = torch.where(occupied, 0.0, math.inf)[..., None]
+        middle = ((turned + inf).amin(1, keepdim=True) + (turned - inf).amax(1, keepdim=True)) / 2
+    return (positions @ rotation - middle) * mask
+
+
+class _SafeSqrt(torch.autograd.Function):
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return x.sqrt()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        ctx.save_for_backward(output)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        (y,) = ctx.saved_tensors
+        positive = y > 0
+        return torch.where(positive, grad / (2 * torch.where(positive, y, 1.0)), 0.0)
+
+
+def _sqrt(x: Tensor) -> Tensor:
+    # with gradient 0 where it is 0
+    return _SafeSqrt.apply(x) if x.requires_grad else x.sqrt()
+
+
+def _modulus(monomials: Tensor, l: int, gain: float) -> Tensor:
+    # (B, n_monomials, ...) -> rotation invariant norm over m, with gradient 0 where it is 0
+    if l == 0:
+        return (gain * monomials[:, 0]).abs()
+    coefficients = harmonic_polynomials(l)[1].to(monomials)
+    for scale in _SCALES:
+        first, *others = ((scale * coefficients) @ monomials.flatten(2)).unbind(1)
+        squares = first * first
+        for field in others:  # quicker than a sum over an axis of all squares
+            squares = torch.addcmul(squares, field, field)
+        if not squares.numel() or math.isfinite(float(squares.detach().amax())):
+            break
+    norm = _sqrt(squares) * (gain / scale)
+    return norm.view(len(norm), *monomials.shape[2:])
+
+
+def gaussian_modulus(
+    positions: Tensor, weights: Tensor, axes: Axes, sigma: float, scale: float, l: int
+) -> Tensor:
+    r"""Modulus of the solid harmonic wavelet coefficients of a sum of Gaussians.
+
+    .. math:: U[j,\ell]\rho(u) = g \frac{\sigma_j^\ell}{s^{\ell+3}} \Big( \sum_m \Big|
+       \sum_k c_k\, C_{\ell m}\big(\tfrac{u - r_k}{s}\big)
+       e^{-|u - r_k|^2/2s^2} \Big|^2 \Big)^{1/2}, \quad s^2 = \sigma^2 + \sigma_j^2
+
+    with :math:`g` from `wavelet_gain`: the exact convolution of
+    :math:`\rho(u) = \sum_k c_k\, g_\sigma(u - r_k)` with
+    :math:`\sigma_j^{-3} \psi_{\ell m}(\sigma_j^{-1} u)`.
+
+    Parameters
+    ----------
+    positions : Tensor, shape (B, K, 3)
+        Centres :math:`r_k`.
+    weights : Tensor, shape (B, C, K)
+        Weights :math:`c_k` of ``C`` densities; 0 where there is no atom.
+    axes : tuple of Tensor
+        Coordinates of the grid along x, y and z, in the unit of ``positions``.
+    sigma : float
+        Width of the Gaussians.
+    scale : float
+        Width :math:`\sigma_j` of the wavelet; 0 with ``l=0`` gives the density itself.
+    l : int
+        Degree.
+
+    Returns
+    -------
+    u : Tensor, shape (B, C, X, Y, Z)
+        Modulus on the grid; differentiable in ``positions``, with gradient 0 where it is 0.
+    """
+    s = math.hypot(sigma, scale)
+    x, y, z = (_profiles((axis - positions[..., i, None]) / s, l) for i, axis in enumerate(axes))
+    powers, _ = harmonic_polynomials(l)
+    left = torch.stack([x[a] for a, _, _ in powers], 1)[:, :, None] * weights[:, None, :, :, None]
+    right = torch.stack([y[b][..., None] * z[c][..., None, :] for _, b, c in powers], 1)
+    left = left.mT.flatten(2, 3)
+    monomials = left @ right.flatten(3)
+    shape = (len(positions), len(powers), weights.shape[1], *map(len, axes))
+    return _modulus(monomials.view(shape), l, wavelet_gain(l) * (scale / s) ** l / s**3)
+
+
+def map_modulus(u: Tensor, axes: Axes, out: Axes, scale: float, l: int) -> Tensor:
+    r"""Modulus of the solid harmonic wavelet coefficients of maps.
+
+    .. math:: U(v) = \Big( \sum_m \big| u \star \psi_{j,\ell,m}(v) \big|^2 \Big)^{1/2}
+
+    with the convolution summed over the grid, axis after axis, straight onto another grid.
+
+    Parameters
+    ----------
+    u : Tensor, shape (B, C, X, Y, Z)
+        Maps.
+    axes : tuple of Tensor
+        Evenly spaced coordinates of ``u``.
+    out : tuple of Tensor
+        Coordinates of the result.
+    scale : float
+        Width :math:`\sigma_j` of the wavelet.
+    l : int
+        Degree.
+
+    Returns
+    -------
+    modulus : Tensor, shape (B, C, X', Y', Z')
+        Modulus on the grid ``out``.
+    """
+    x, y, z = (
+        torch.stack(_profiles((to[:, None] - at) / scale, l))
+        for at, to in zip(axes, out, strict=True)
+    )
+    (nx, ny, nz), (*batch, nu, nv, nw) = map(len, out), u.shape
+    u = _clean(u, float(u.detach().amax()))
+    along_z = (u.reshape(-1, nw) @ z.mT).view(l + 1, -1, nv, nz)
+    monomials = {}
+    for c in range(l + 1):
+        n = l + 1 - c
+        along_y = (y[:n].flatten(0, 1) @ along_z[c]).view(-1, nu, n, ny * nz)
+        for b in range(n):  # the longest axis last: few and large products
+            monomials[l - b - c, b, c] = x[l - b - c] @ along_y[:, :, b]
+    powers, _ = harmonic_polynomials(l)
+    stacked = torch.stack([monomials[p].view(*batch, nx, ny, nz) for p in powers], 1)
+    return _modulus(stacked, l, wavelet_gain(l) * cell_volume(axes) / scale**3)
+
+
+def cell_volume(axes: Axes) -> float:
+    """Volume of a cell of a grid.
+
+    Parameters
+    ----------
+    axes : tuple of Tensor
+        Evenly spaced coordinates.
+
+    Returns
+    -------
+    volume : float
+        Product of the steps.
+    """
+    return math.prod(float(axis[1] - axis[0]) for axis in axes)
+
+
+def integrals(u: Tensor, powers: tuple[float, ...], volume: float) -> Tensor:
+    r"""Integrals :math:`\int u^q` over space.
+
+    Parameters
+    ----------
+    u : Tensor, shape (..., X, Y, Z)
+        Non-negative maps.
+    powers : tuple of float
+        Exponents :math:`q > 0`.
+    volume : float
+        Volume of a cell of the grid.
+
+    Returns
+    -------
+    s : Tensor, shape (..., len(powers))
+        Integrals; their gradient is 0 where ``u`` is 0.
+    """
+    u = u.flatten(-3)
+    # what counts for large powers only
+    large = _clean(u, float(u.detach().amax()))
+    square = large * large
+    special = {
+        0.5: lambda: _sqrt(u),
+        1.0: lambda: u,
+        2.0: lambda: square,
+        3.0: lambda: square * large,
+    }
+
+    def other(q: float) -> Tensor:  # numpydoc ignore=GL08
+        # u > 0 keeps the derivative of small powers finite
+        return (large if q > 1 else u.clamp_min(torch.finfo(u.dtype).tiny)).pow(q)
+
+    sums = [(special[q]() if q in special else other(q)).sum(-1) for q in powers]
+    return volume * torch.stack(sums, -1)

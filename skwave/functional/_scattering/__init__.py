@@ -1,0 +1,1 @@
+"""The scattering cascade: its layout, its plan, its adjoint and its inversion."""

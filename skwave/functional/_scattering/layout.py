@@ -1,0 +1,359 @@
+r"""The scales and paths of a scattering transform, without any filter."""
+
+import math
+from dataclasses import dataclass
+from itertools import product
+from typing import NamedTuple
+
+from skwave.functional._wavelets.bank import Wavelet
+from skwave.functional._wavelets.morlet import wavelet_grid_1d, wavelet_grid_2d
+
+# a 1-D signal is extended by this many supports of the low-pass on each side: what lies
+# beyond changes an order of the coefficients by less than 1e-4 of its norm
+_EXTENDED_SUPPORTS = 8
+
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Signal, extended signal and coefficients on one axis each.
+
+    Attributes
+    ----------
+    ndim : int
+        1 or 2.
+    shape : (int, int)
+        Signal.
+    extended : (int, int)
+        Extended signal.
+    left : (int, int)
+        Samples added before the signal.
+    step : int
+        Samples between two coefficients of the local average, a power of two.
+    first : (int, int)
+        Position of the first coefficient in the extended signal, in steps.
+    count : (int, int)
+        Number of coefficients of the local average.
+    """
+
+    ndim: int
+    shape: Pair
+    extended: Pair
+    left: Pair
+    step: int
+    first: Pair
+    count: Pair
+
+    @property
+    def axes(self) -> tuple[int, ...]:  # numpydoc ignore=RT01
+        """Axes of the signal in ``(..., H, W)``."""
+        return (-2, -1) if self.ndim == 2 else (-2,)
+
+    def grid(self, k: int) -> Pair:
+        """Shape of the extended signal sampled every ``2**k`` samples.
+
+        Parameters
+        ----------
+        k : int
+            Log2 of the step.
+
+        Returns
+        -------
+        shape : (int, int)
+            Rows and columns.
+        """
+        height, width = self.extended
+        return height >> k, width >> k if self.ndim == 2 else 1
+
+    def inside(self, k: int) -> tuple[slice, slice]:
+        """Part of `grid` ``k`` that lies on the signal itself.
+
+        Parameters
+        ----------
+        k : int
+            Log2 of the step.
+
+        Returns
+        -------
+        rows, columns : slice
+            At least one sample each.
+        """
+        slices = []
+        for n, left in zip(self.shape, self.left, strict=True):
+            start, stop = -(-left // 2**k), -(-(left + n) // 2**k)
+            slices.append(slice(start, max(stop, start + 1)))
+        return slices[0], slices[1] if self.ndim == 2 else slice(0, 1)
+
+
+def next_fast_length(n: int) -> int:
+    """Smallest integer not under ``n`` whose prime factors are at most 7.
+
+    Parameters
+    ----------
+    n : int
+        Positive.
+
+    Returns
+    -------
+    m : int
+        A size at which FFTs are quick.
+
+    Examples
+    --------
+    >>> next_fast_length(17)
+    18
+    """
+    while True:
+        rest = n
+        for p in (2, 3, 5, 7):
+            while rest % p == 0:
+                rest //= p
+        if rest == 1:
+            return n
+        n += 1
+
+
+def _axis(n: int, support: float, step: int, ndim: int, padding: str) -> tuple[int, ...]:
+    # extended size, left, first, count of one axis
+    scale = 2 ** math.floor(math.log2(support))  # the largest sampling step
+    if padding == "periodic" and n % scale == 0:
+        return n, 0, 0, max(1, n // step)
+    if ndim == 2:
+        # the sizes of kymatio, one scale added on each side
+        extended = (n // scale + 2) * scale
+        left = (extended - n) // 2
+        return extended, left, -(-left // step), max(1, n // step)
+    left = scale * math.ceil(min(_EXTENDED_SUPPORTS * support, 2 * n) / scale)
+    extended = scale * next_fast_length(math.ceil((n + 2 * left) / scale))
+    return extended, left, left // step, -(-n // step)
+
+
+def scattering_geometry(
+    shape: tuple[int, ...], J: int, T: float | None = None, padding: str = "reflect"
+) -> Geometry:
+    r"""Extension of a signal, and the positions of its scattering coefficients.
+
+    In 2-D the sizes and positions are kymatio's. In 1-D the signal is extended by 8
+    supports of the low-pass (by twice its own length if that is less) and coefficient
+    ``n`` lies at sample ``n * step``.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        ``(N,)`` or ``(H, W)``.
+    J : int
+        Log2 of the largest scale.
+    T : float, default=None
+        Support of the low-pass, ``2**J`` by default.
+    padding : {"reflect", "periodic", "zero"}
+        A periodic signal is not extended if ``2**J`` divides its sizes.
+
+    Returns
+    -------
+    geometry : Geometry
+        The step is ``T`` rounded down to a power of two.
+
+    Examples
+    --------
+    >>> scattering_geometry((32, 32), J=2).extended
+    (40, 40)
+    """
+    T = 2**J if T is None else T
+    step, ndim = 2 ** math.floor(math.log2(T)), len(shape)
+    rows = [_axis(n, max(2**J, T), step, ndim, padding) for n in shape]
+    if ndim == 1:
+        shape, rows = (*shape, 1), [*rows, (1, 0, 0, 1)]
+    height, width = shape
+    extended, left, first, count = zip(*rows, strict=True)
+    return Geometry(ndim, (height, width), extended, left, step, first, count)
+
+
+# samples of the modulus of a 1-D wavelet, per inverse bandwidth: aliases 1e-4 of its norm
+_SAMPLES_PER_SIGMA = 17
+
+
+class Scale(NamedTuple):
+    """Wavelets ``n`` of one scale, whose maps are sampled every ``2**k`` samples.
+
+    ``following`` are the scales of the next order that act on these maps.
+    """
+
+    n: tuple[int, ...]
+    k: int
+    following: "tuple[Scale, ...]"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What can be known of a scattering transform before a filter is made.
+
+    Attributes
+    ----------
+    geometry : Geometry
+        Grids of the signal and of the coefficients.
+    wavelets : (tuple of Wavelet, tuple of Wavelet)
+        Wavelets of the first and of the second order.
+    scales : tuple of Scale
+        First order, and what follows.
+    averaging : {"local", "global", None}
+        Kind of average.
+    padding : str
+        Kind of extension.
+    n_phases : int or None
+        Phases of the rectifier; None for the modulus.
+    """
+
+    geometry: Geometry
+    wavelets: tuple[tuple[Wavelet, ...], tuple[Wavelet, ...]]
+    scales: tuple[Scale, ...]
+    averaging: str | None
+    padding: str
+    n_phases: int | None
+
+
+def _step(wavelet: Wavelet, following: tuple[Wavelet, ...]) -> int:
+    # log2 of the step at which a 1-D modulus is sampled if only its average counts: the
+    # modulus does not see the carrier, so its bandwidth decides, and the highest frequency
+    # that the wavelets which follow look at
+    top = max((f.xi + 2 * f.sigma for f in following if f.j > wavelet.j), default=0.0)
+    margin = 2 if following else 1
+    return math.floor(-math.log2(max(margin * _SAMPLES_PER_SIGMA * wavelet.sigma, 2 * top)))
+
+
+def _scales(
+    orders: list[tuple[tuple[Wavelet, ...], list[int]]], above: float, k: int
+) -> tuple[Scale, ...]:
+    # group the wavelets of scale j > above by scale and step, for maps of step 2**k
+    if not orders:
+        return ()
+    wavelets, steps = orders[0]
+    groups: dict[tuple[float, int], list[int]] = {}
+    for i, wavelet in enumerate(wavelets):
+        if wavelet.j > above:
+            groups.setdefault((wavelet.j, max(steps[i], k)), []).append(i)
+    return tuple(
+        Scale(tuple(n), k_j, _scales(orders[1:], j, k_j)) for (j, k_j), n in groups.items()
+    )
+
+
+def scattering_layout(
+    shape: tuple[int, ...],
+    J: int,
+    *,
+    L: int = 8,
+    Q: tuple[int, int] = (1, 1),
+    T: float | None = None,
+    max_order: int = 2,
+    n_phases: int | None = None,
+    averaging: str | None = "local",
+    oversampling: int = 0,
+    padding: str = "reflect",
+) -> Layout:
+    r"""Lay out a scattering transform of signals of one shape.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        ``(N,)`` or ``(H, W)``.
+    J : int
+        Log2 of the largest scale; ``2**J`` is at most the smallest size.
+    L : int, default=8
+        Orientations, in 2-D.
+    Q : (int, int), default=(1, 1)
+        Wavelets per octave of the first and of the second order.
+    T : float, default=None
+        Support of the low-pass in samples, ``2**J`` by default.
+    max_order : {0, 1, 2}, default=2
+        Number of nonlinearities.
+    n_phases : int, default=None
+        Phases of the rectifier; None for the modulus.
+    averaging : {"local", "global", None}, default="local"
+        Low-pass and subsample, mean over the signal, or the maps themselves.
+    oversampling : int, default=0
+        Every map is computed on a grid finer by ``2**oversampling``: nearer to the
+        definition without subsampling. The grid of the coefficients stays.
+    padding : {"reflect", "periodic", "zero"}, default="reflect"
+        Extension of the signal.
+
+    Returns
+    -------
+    layout : Layout
+        Grids, wavelets and scales.
+    """
+    geometry = scattering_geometry(shape, J, T, padding)
+    ndim = geometry.ndim
+    first, second = (wavelet_grid_1d(J, q) if ndim == 1 else wavelet_grid_2d(J, L, q) for q in Q)
+    wavelets = first, second
+    largest = int(math.log2(geometry.step)) if averaging == "local" else J
+    orders = []
+    for i in range(max_order):
+        steps = [math.floor(wavelet.j) for wavelet in wavelets[i]]
+        if ndim == 1 and averaging is not None and n_phases is None:
+            following = () if i + 1 == max_order else wavelets[i + 1]
+            steps = [max(k, _step(w, following)) for k, w in zip(steps, wavelets[i], strict=True)]
+        orders.append((wavelets[i], [max(min(k, largest) - oversampling, 0) for k in steps]))
+    scales = _scales(orders, -1.0, 0)
+    return Layout(geometry, wavelets, scales, averaging, padding, n_phases)
+
+
+class Path(NamedTuple):
+    """A sequence of wavelets: the indices of one scattering coefficient.
+
+    ``n`` are wavelet indices and ``phase`` rectifier phases, one for each order; ``grid``
+    is the shape of its map of coefficients.
+    """
+
+    n: tuple[int, ...]
+    phase: tuple[int, ...]
+    grid: tuple[int, ...]
+
+
+def map_shape(layout: Layout, k: int) -> Pair:
+    """Shape of the coefficients that come out of a map.
+
+    Parameters
+    ----------
+    layout : Layout
+        A layout, or a plan.
+    k : int
+        The map is sampled every ``2**k`` samples.
+
+    Returns
+    -------
+    shape : (int, int)
+        Rows and columns.
+    """
+    if layout.averaging is None:
+        rows, columns = layout.geometry.inside(k)
+        return rows.stop - rows.start, columns.stop - columns.start
+    return layout.geometry.count if layout.averaging == "local" else (1, 1)
+
+
+def scattering_paths(layout: Layout) -> list[Path]:
+    """Paths of the coefficients, in their order: by order, then wavelet after wavelet.
+
+    Parameters
+    ----------
+    layout : Layout
+        A layout, or a plan.
+
+    Returns
+    -------
+    paths : list of Path
+        One for each map of coefficients.
+    """
+    phase, ndim = range(layout.n_phases or 1), layout.geometry.ndim
+
+    paths = [Path((), (), map_shape(layout, 0)[:ndim])]
+    paths += [
+        Path((n,), (a,), map_shape(layout, s.k)[:ndim])
+        for s in layout.scales
+        for n, a in product(s.n, phase)
+    ]
+    for first in layout.scales:
+        for n1, a1 in product(first.n, phase):
+            for s in first.following:
+                shape_2 = map_shape(layout, s.k)[:ndim]
+                paths += [Path((n1, n2), (a1, a2), shape_2) for n2, a2 in product(s.n, phase)]
+    return paths

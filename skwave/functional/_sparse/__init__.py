@@ -1,0 +1,1 @@
+"""Sparse codes in dictionaries, and the learning of dictionaries."""

@@ -1,0 +1,1 @@
+"""Moments of wavelet fields, and maximum-entropy models of fields that have them."""

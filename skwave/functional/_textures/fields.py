@@ -1,0 +1,474 @@
+r"""Wavelet fields of a batch of signals, each scale on a grid of its own, and their harmonics."""
+
+import math
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from skwave.functional._wavelets.bump import bump_1d, bump_2d
+from skwave.functional._wavelets.fourier import Grid, fft, ifft, resize_spectrum
+from skwave.functional._wavelets.morlet import morlet_1d, morlet_2d
+from skwave.functional._wavelets.nonlinearity import (
+    modulus,
+    phase_harmonic,
+    rectifier,
+    squared_modulus,
+)
+
+
+@dataclass(frozen=True)
+class FieldPlan:
+    """Grids and filters of the scales of a bank.
+
+    Attributes
+    ----------
+    shape : (int, int)
+        Grid of the signals ``(H, W)``; 1-D signals are ``(N, 1)``.
+    J, L : int
+        Numbers of scales and of orientations.
+    grids : tuple of (int, int)
+        Grid of each scale, and of the low-pass.
+    filters : tuple of Tensor, shape (L, h, w, 1)
+        Wavelets in Fourier, cropped to the grid of their scale; last the low-pass, one alone.
+    masks : tuple of Tensor, shape ``shape``
+        Weights of the average for each scale, of mean 1; none for the mean over all samples.
+    n_phases : int or None
+        Phases of the rectifier that takes the place of the modulus; None for the modulus.
+    """
+
+    shape: Grid
+    J: int
+    L: int
+    grids: tuple[Grid, ...]
+    filters: tuple[Tensor, ...]
+    masks: tuple[Tensor, ...] = ()
+    n_phases: int | None = None
+
+
+def _coarse(n: int, j: int, oversampling: int) -> int:
+    return min(n, 2 * math.ceil(n / 2 ** max(j - oversampling, 0)))
+
+
+def field_plan(
+    shape: Grid,
+    J: int,
+    L: int,
+    *,
+    wavelet: str = "bump",
+    oversampling: int = 0,
+    n_phases: int | None = None,
+    valid: Tensor | None = None,
+    periodic: bool = False,
+    dtype: torch.dtype = torch.float64,
+    device: torch.device | str = "cpu",
+) -> FieldPlan:
+    r"""Plan of the wavelet fields of signals of one shape.
+
+    The fields of scale :math:`j` are sampled about every :math:`2^{j-1}` samples. Bump-steerable
+    wavelets end at :math:`|\omega| = 1.7\pi/2^j`, so that nothing is lost; the tails of Morlet
+    wavelets are cut there, at 0.7 % of the peak.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Grid ``(H, W)``, or ``(N, 1)`` for signals, with ``L=1``.
+    J : int
+        Number of scales.
+    L : int
+        Number of orientations in :math:`[0, \pi)`.
+    wavelet : {"bump", "morlet"}, default="bump"
+        Bank.
+    oversampling : int, default=0
+        Log2 of the factor by which the grids are finer, for moduli and harmonics, which alias.
+    n_phases : int, default=None
+        Phases of the rectifier, in place of the modulus.
+    valid : Tensor of bool, shape ``shape``, default=None
+        Samples that count. Averages of scale ``j`` leave out what is nearer than :math:`2^j` to
+        others.
+    periodic : bool, default=False
+        Whether those that count continue at the opposite side; else the sides are like others.
+    dtype : torch.dtype, default=torch.float64
+        Type of the filters.
+    device : torch.device, default="cpu"
+        Where they are.
+
+    Returns
+    -------
+    plan : FieldPlan
+        Plan.
+    """
+    if shape[1] == 1:
+        bank = bump_1d(shape[0], J) if wavelet == "bump" else morlet_1d(shape[0], J)
+    else:
+        bank = bump_2d(shape, J, L) if wavelet == "bump" else morlet_2d(shape, J, L)
+    psi_hat = bank.psi_hat[: J * L].view(J, L, *shape)
+    height, width = shape
+    grids = tuple(
+        (_coarse(height, j, oversampling), _coarse(width, j, oversampling)) for j in range(J)
+    )
+    grids += grids[-1:]
+    filters = tuple(
+        resize_spectrum(f_hat, grid)[..., None].to(device, dtype).contiguous()
+        for f_hat, grid in zip([*psi_hat, bank.phi_hat.view(1, *shape)], grids, strict=True)
+    )
+    masks: tuple[Tensor, ...] = ()
+    if valid is not None:
+        masks = tuple(
+            mask.to(device, dtype) for mask in averaging_masks(valid, J, periodic=periodic)
+        )
+    return FieldPlan(shape, J, L, grids, filters, masks, n_phases)
+
+
+def averaging_masks(valid: Tensor, J: int, *, periodic: bool = False) -> list[Tensor]:
+    """Weights of the averages of each scale, 0 near samples that are not valid.
+
+    Parameters
+    ----------
+    valid : Tensor of bool, shape (H, W)
+        Samples that count.
+    J : int
+        Number of scales.
+    periodic : bool, default=False
+        Whether samples continue at the opposite side; else the sides are like what is not valid.
+
+    Returns
+    -------
+    masks : list of Tensor of float64, shape (H, W)
+        Of mean 1, for the scales and the low-pass.
+
+    Raises
+    ------
+    ValueError
+        If nothing is left.
+    """
+    good = [_eroded(valid, 2 ** min(j, J - 1), periodic) for j in range(J + 1)]
+    if not all(mask.any() for mask in good):
+        raise ValueError(
+            f"no valid sample is farther than 2**(J - 1) = {2 ** (J - 1)} from "
+            f"{'' if periodic else 'the sides and '}those that are not valid: use a smaller J."
+        )
+    return [mask / mask.mean() for mask in good]
+
+
+def _eroded(valid: Tensor, radius: int, periodic: bool) -> Tensor:
+    # 1 where all samples within the radius are valid, 0 elsewhere
+    bad = 1.0 - valid.to(torch.float64)
+    for axis in range(2):
+        if valid.shape[axis] > 1:
+            moved = bad.movedim(axis, -1)[:, None]
+            if periodic:
+                padded = torch.nn.functional.pad(moved, (radius, radius), mode="circular")
+            else:
+                padded = torch.nn.functional.pad(moved, (radius, radius), value=1.0)
+            moved = torch.nn.functional.max_pool1d(padded, 2 * radius + 1, 1)
+            bad = moved[:, 0].movedim(-1, axis)
+    return 1.0 - bad
+
+
+def deviation(variance: Tensor) -> Tensor:
+    """Standard deviation, with gradient 0 where it is 0.
+
+    Parameters
+    ----------
+    variance : Tensor, shape (...)
+        Not negative.
+
+    Returns
+    -------
+    deviation : Tensor, shape (...)
+        Its root.
+    """
+    positive = variance > 0
+    return torch.where(positive, torch.where(positive, variance, 1.0).sqrt(), 0.0)
+
+
+def divisor(deviation: Tensor) -> Tensor:
+    """Deviation to divide by.
+
+    Parameters
+    ----------
+    deviation : Tensor, shape (...)
+        Not negative.
+
+    Returns
+    -------
+    divisor : Tensor, shape (...)
+        1 in place of 0: what is constant has moments 0, whatever they are divided by.
+    """
+    return torch.where(deviation > 0, deviation, 1.0)
+
+
+class Fields:
+    r"""Wavelet fields of a batch, their phase harmonics and spectra, each computed once.
+
+    Parameters
+    ----------
+    x : Tensor, shape (B, C, H, W)
+        Real signals.
+    plan : FieldPlan
+        Made by `field_plan`.
+    mean : Tensor, shape (C,), default=None
+        Mean of the signals, to be subtracted; None for that of each sample itself.
+    means : sequence of Tensor, shape (C, L), default=None
+        Means of the moduli of each scale, to be subtracted; None for those of each sample itself.
+    """
+
+    def __init__(
+        self,
+        x: Tensor,
+        plan: FieldPlan,
+        mean: Tensor | None = None,
+        means: list[Tensor] | None = None,
+    ):
+        self.plan, self.means = plan, means
+        mean = x.mean((-2, -1)) if mean is None else mean
+        self.x_hat = fft(x - mean[..., None, None])[:, :, None]
+        self._found: dict[Hashable, Tensor] = {}
+
+    def once(self, key: Hashable, make: Callable[[], Tensor]) -> Tensor:
+        """What a function makes, once for each key.
+
+        Parameters
+        ----------
+        key : hashable
+            Name of the result.
+        make : callable
+            Makes it, without arguments.
+
+        Returns
+        -------
+        result : Tensor
+            Of the first call.
+        """
+        if key not in self._found:
+            self._found[key] = make()
+        return self._found[key]
+
+    def wavelet_spectrum(self, j: int) -> Tensor:
+        """Spectrum of the wavelet coefficients of a scale.
+
+        Parameters
+        ----------
+        j : int
+            Scale.
+
+        Returns
+        -------
+        w_hat : Tensor, shape (B, C, L, h, w)
+            On the grid of the scale.
+        """
+
+        def make() -> Tensor:  # numpydoc ignore=GL08
+            x_hat = torch.view_as_real(resize_spectrum(self.x_hat, self.plan.grids[j]))
+            return torch.view_as_complex(x_hat * self.plan.filters[j])
+
+        return self.once(j, make)
+
+    def harmonic(self, j: int, k: int, grid: Grid) -> Tensor:
+        r"""Phase harmonic :math:`[x\star\psi_{j,\ell}]^k` on a grid, a modulus without its mean.
+
+        Parameters
+        ----------
+        j : int
+            Scale.
+        k : int
+            Harmonic.
+        grid : (int, int)
+            That of the scale, or a finer one.
+
+        Returns
+        -------
+        h : Tensor, shape (B, C, L, h, w)
+            Real for ``k=0``, else complex; for ``k=0`` with a rectifier there are ``n_phases``
+            maps for each orientation.
+        """
+
+        def make() -> Tensor:  # numpydoc ignore=GL08
+            if k == 1:
+                return ifft(resize_spectrum(self.wavelet_spectrum(j), grid))
+            w = self.harmonic(j, 1, grid)
+            if k:
+                return phase_harmonic(w, k)
+            h = self.envelope(w)
+            mean = self.average(h, j) if self.means is None else self.means[j]
+            return h - mean[..., None, None]
+
+        return self.once((j, k, grid), make)
+
+    def envelope(self, w: Tensor) -> Tensor:
+        """Modulus of wavelet coefficients, or their rectified parts.
+
+        Parameters
+        ----------
+        w : Tensor, shape (B, C, L, h, w)
+            Wavelet coefficients.
+
+        Returns
+        -------
+        u : Tensor, shape (B, C, L, h, w) or (B, C, L * n_phases, h, w)
+            Real.
+        """
+        if self.plan.n_phases is None:
+            return modulus(w)
+        return rectifier(w, self.plan.n_phases).flatten(2, 3)
+
+    def spectrum(self, j: int, k: int, grid: Grid, scale: int | None = None) -> Tensor:
+        """Spectrum of a phase harmonic.
+
+        Parameters
+        ----------
+        j : int
+            Scale.
+        k : int
+            Harmonic.
+        grid : (int, int)
+            Grid to give it on.
+        scale : int, default=None
+            Scale whose mask multiplies the field, if there are masks; None for no mask.
+
+        Returns
+        -------
+        h_hat : Tensor, shape (B, C, L, h, w)
+            Spectrum.
+        """
+        masked_by = scale if self.plan.masks else None
+        own = self.plan.grids[j]
+        own = (max(own[0], grid[0]), max(own[1], grid[1]))
+
+        def make() -> Tensor:  # numpydoc ignore=GL08
+            if k == 1 and masked_by is None:
+                return resize_spectrum(self.wavelet_spectrum(j), own)
+            h = self.harmonic(j, k, own)
+            return fft(h if masked_by is None else h * self.mask(masked_by, own))
+
+        key = (j, k, masked_by, "hat")
+        h_hat = self.once((*key, own), make)
+        # from each grid to the next one: gradients meet on the coarsest grid that they share
+        for coarser in sorted(set(self.plan.grids), reverse=True):
+            if grid <= coarser < own:
+                resize = partial(resize_spectrum, h_hat, coarser)
+                h_hat = self.once((*key, own, coarser), resize)
+        return h_hat
+
+    def mask(self, j: int, grid: Grid) -> Tensor:
+        """Mask of a scale on a grid.
+
+        Parameters
+        ----------
+        j : int
+            Scale.
+        grid : (int, int)
+            Grid.
+
+        Returns
+        -------
+        mask : Tensor, shape (h, w)
+            Weights of mean 1.
+        """
+
+        def make() -> Tensor:  # numpydoc ignore=GL08
+            index = [
+                (torch.arange(n, device=self.x_hat.device) * size) // n
+                for n, size in zip(grid, self.plan.shape, strict=True)
+            ]
+            mask = self.plan.masks[j][index[0][:, None], index[1]]
+            return mask / mask.mean()
+
+        return self.once(("mask", j, grid), make)
+
+    def average(self, u: Tensor, j: int) -> Tensor:
+        """Average over space, with the mask of a scale.
+
+        Parameters
+        ----------
+        u : Tensor, shape (..., h, w)
+            Field.
+        j : int
+            Scale.
+
+        Returns
+        -------
+        mean : Tensor, shape (...)
+            Averages.
+        """
+        if self.plan.masks:
+            u = u * self.mask(j, (u.shape[-2], u.shape[-1]))
+        return u.mean((-2, -1))
+
+
+class Reference(NamedTuple):
+    """Means and standard deviations of a field, by which moments are centred and divided.
+
+    Attributes
+    ----------
+    mean, std : Tensor, shape (C,)
+        Of the samples.
+    means : list of Tensor, shape (C, L)
+        Means of the moduli of each scale.
+    moduli, waves : list of Tensor, shape (C, L)
+        Standard deviations of the moduli, and of the wavelet coefficients.
+    """
+
+    mean: Tensor
+    std: Tensor
+    means: list[Tensor] | None
+    moduli: list[Tensor]
+    waves: list[Tensor]
+
+
+def reference(x: Tensor, plan: FieldPlan) -> Reference:
+    """Reference of realisations of one field.
+
+    Parameters
+    ----------
+    x : Tensor, shape (B, C, H, W)
+        Realisations.
+    plan : FieldPlan
+        Made by `field_plan`.
+
+    Returns
+    -------
+    reference : Reference
+        Averages over the realisations.
+    """
+    fields = Fields(x, plan)
+    means, moduli, waves = [], [], []
+    for j, grid in enumerate(plan.grids):
+        w = fields.harmonic(j, 1, grid)
+        u = fields.envelope(w)
+        mean = fields.average(u, j).mean(0)
+        means.append(mean)
+        moduli.append(deviation(fields.average((u - mean[..., None, None]).square(), j).mean(0)))
+        waves.append(deviation(fields.average(squared_modulus(w), j).mean(0)))
+    mean = x.mean((0, -2, -1))
+    std = deviation((x - mean[:, None, None]).square().mean((0, -2, -1)))
+    return Reference(mean, std, means, moduli, waves)
+
+
+def own_reference(x: Tensor, fields: Fields) -> Reference:
+    """Reference of each sample by itself.
+
+    Parameters
+    ----------
+    x : Tensor, shape (B, C, H, W)
+        Signals.
+    fields : Fields
+        Their wavelet fields.
+
+    Returns
+    -------
+    reference : Reference
+        Tensors (B, C) and (B, C, L), without means.
+    """
+    moduli, waves = [], []
+    for j, grid in enumerate(fields.plan.grids):
+        w, u = fields.harmonic(j, 1, grid), fields.harmonic(j, 0, grid)
+        moduli.append(deviation(fields.average(u.square(), j)))
+        waves.append(deviation(fields.average(squared_modulus(w), j)))
+    mean = x.mean((-2, -1))
+    std = deviation((x - mean[..., None, None]).square().mean((-2, -1)))
+    return Reference(mean, std, None, moduli, waves)

@@ -1,0 +1,1 @@
+"""Wavelets, banks of them, Fourier transforms and pointwise nonlinearities."""

@@ -1,0 +1,129 @@
+"""Scattering coefficients of images as maps: what they are standardised by, and their views."""
+
+from itertools import product
+
+import numpy as np
+from sklearn.utils import gen_batches
+from sklearn.utils.validation import check_memory
+
+from skwave._core.arrays import to_numpy
+from skwave.scattering._mirror import mirror_features
+from skwave.scattering._transformer import ScatteringTransformer
+
+_ROWS = 1000  # whose double precision is held at once
+
+
+def channel_scales(S, n_channels):
+    """Mean and deviation of each channel, over samples and positions.
+
+    Parameters
+    ----------
+    S : array, shape (n_samples, n_channels * n_positions)
+        Coefficients, in memory or on disk.
+    n_channels : int
+        Number of channels.
+
+    Returns
+    -------
+    mean, scale : ndarray of float64, shape (n_channels,)
+        The scale of a constant channel is 1.
+    """
+    total, squares = np.zeros((2, n_channels))
+    for rows in gen_batches(len(S), _ROWS):
+        part = S[rows].reshape(rows.stop - rows.start, n_channels, -1).astype(np.float64)
+        total += part.sum((0, 2))
+        squares += (part**2).sum((0, 2))
+    n = len(S) * part.shape[2]
+    mean = total / n
+    scale = np.sqrt(np.maximum(squares / n - mean**2, 0))
+    return mean, np.where(scale > 1e-6 * np.abs(mean), scale, 1.0)
+
+
+def feature_views(scattering, mirror, shift):
+    """Columns that the coefficients of an image, mirrored or moved, are found in.
+
+    Parameters
+    ----------
+    scattering : ScatteringTransformer
+        Fitted, of images, with local averages.
+    mirror : bool
+        Whether to mirror left and right.
+    shift : int
+        Largest number of positions to move by along each axis. What leaves the image is lost,
+        what comes in repeats the border.
+
+    Returns
+    -------
+    columns : ndarray of int, shape (n_views, height, width, n_channels)
+        The image first, its mirror image second.
+    """
+    C, P, *grid = scattering.output_shape_
+    columns = np.arange(C * P * np.prod(grid))[None]
+    images = [columns, mirror_features(columns, scattering)] if mirror else [columns]
+    images = [image.reshape(C * P, *grid).transpose(1, 2, 0) for image in images]
+    steps = sorted(range(-shift, shift + 1), key=abs)
+    moves = [
+        np.ix_(*(np.clip(np.arange(n) + d, 0, n - 1) for n, d in zip(grid, move, strict=True)))
+        for move in product(steps, steps)
+    ]
+    return np.stack([image[move] for move in moves for image in images])
+
+
+_OF_SCATTERING = ("J", "L", "nonlinearity", "shape", "device", "dtype")
+
+
+def fit_scattering(estimator, X, **others):
+    """Scattering of images with the parameters of an estimator.
+
+    Parameters
+    ----------
+    estimator : estimator
+        With the parameters ``J, L, nonlinearity, shape, device, dtype``.
+    X : array, shape (n_samples, ...)
+        Images.
+    **others : object
+        Other parameters of `skwave.ScatteringTransformer`.
+
+    Returns
+    -------
+    scattering : ScatteringTransformer
+        Fitted.
+    """
+    parameters = {name: getattr(estimator, name) for name in _OF_SCATTERING}
+    return ScatteringTransformer(ndim=2, **parameters, **others).fit(X)
+
+
+def transform(scattering, X):
+    """Coefficients in memory, as numpy has them.
+
+    Parameters
+    ----------
+    scattering : ScatteringTransformer
+        Fitted.
+    X : array, shape (n_samples, ...)
+        Images.
+
+    Returns
+    -------
+    S : ndarray, shape (n_samples, n_features)
+        Coefficients.
+    """
+    return to_numpy(scattering.transform(X))
+
+
+def cached_transform(estimator, X):
+    """Coefficients that the memory of an estimator keeps.
+
+    Parameters
+    ----------
+    estimator : estimator
+        With ``memory`` and ``scattering_``.
+    X : array, shape (n_samples, ...)
+        Images.
+
+    Returns
+    -------
+    S : ndarray, shape (n_samples, n_features)
+        Coefficients, in memory or on disk.
+    """
+    return check_memory(estimator.memory).cache(transform)(estimator.scattering_, X)

@@ -1,0 +1,328 @@
+"""Moments of wavelet phase harmonics as a scikit-learn transformer."""
+
+from math import prod
+from numbers import Integral
+from typing import ClassVar
+
+import numpy as np
+import torch
+from sklearn.utils.validation import check_is_fitted
+
+from skwave._core.arrays import to_numpy
+from skwave._core.checks import check_scales
+from skwave._core.compat import Interval, StrOptions, check_feature_names_in
+from skwave._core.transformer import TorchTransformer
+from skwave.functional._textures.families import FAMILIES, OTHERS, PUBLISHED, check_groups
+from skwave.functional._textures.fields import averaging_masks
+from skwave.functional._textures.reductions import REDUCTIONS, reduce_moments
+from skwave.textures._moments import (
+    cached_family,
+    cached_layout,
+    cached_reduction,
+    moment_name,
+    moment_table,
+)
+
+
+class PhaseHarmonicTransformer(TorchTransformer):
+    r"""Covariances of wavelet phase harmonics: what describes a non-Gaussian field.
+
+    A stationary field is seen through wavelets of :math:`J` octaves and :math:`L` orientations.
+    Covariances of their coefficients say no more than a power spectrum; those of their phase
+    harmonics, :math:`[z]^k = |z|e^{ik\arg z}`, or of what a rectifier makes of them, tell how
+    scales hang together,
+
+    .. math:: C_{\lambda,k,\lambda',k'}(\tau) = \frac{1}{\sigma_{\lambda,k}\sigma_{\lambda',k'}}
+       \mathrm{Cov}\big([x\star\psi_\lambda]^k(u),\, [x\star\psi_{\lambda'}]^{k'}(u - \tau)\big),
+
+    averaged over :math:`u`. Each sample gives one vector of them, which does not change when the
+    sample is moved. The wavelets are fixed: ``fit`` learns the shape alone.
+
+    Parameters
+    ----------
+    J : int
+        Number of scales, an octave apart; ``2**J`` is at most the smallest side.
+    L : int, default=4
+        Number of orientations in :math:`[0, \pi)`, for ``ndim=2``.
+    ndim : {1, 2}, default=2
+        Signals or images.
+    moments : str or tuple of str, default="phase_harmonic"
+        ``"phase_harmonic"``
+            The groups S11, S00, S01, C01, Cphase, C00, K, B and L.
+        ``"pywph"``
+            The default of that package: the same without C00, K and B.
+        ``"wavelet_covariance"``
+            The groups S11 and C11: second moments, all that a Gaussian field has.
+        ``"rectifier"``
+            Covariances of :math:`\max(0, \mathrm{Re}(e^{i\alpha} x\star\psi_\lambda))` at
+            ``n_phases`` phases :math:`\alpha`.
+        ``"scattering_covariance"``
+            Moduli, and moduli seen by a second wavelet: S1, S2, S3, S4.
+        ``"gaussian"``
+            The whole power spectrum.
+        ``"model_a"``, ..., ``"model_d"``
+            Those of Zhang and Mallat [1]_.
+
+        Or a tuple of groups, which the user guide lists.
+    shifts : int, default=2
+        Lengths of the offsets :math:`\tau`, 2, 4, ... samples; 0 for none.
+    harmonics : int, default=None
+        Largest harmonic :math:`k`; None for all that the groups have.
+    n_phases : int, default=4
+        Phases of the rectifier.
+    wavelet : {"bump", "morlet"}, default="bump"
+        Bump-steerable wavelets, or Morlet wavelets.
+    normalize : bool, default=True
+        Whether to divide covariances by standard deviations, those of each sample itself. Then
+        the vector does not change when a sample is multiplied by a number: variances are shares
+        of that of the sample.
+    reduce : str, default=None
+        ``"isotropic"`` averages moments over rotations of all orientations by multiples of
+        :math:`\pi/L`, ``"scale"`` over scales whose differences are the same,
+        ``"isotropic-scale"`` over both. ``"fourier"`` has the Fourier series along the rotations:
+        the mean, then real and imaginary parts. None for the moments themselves. Not for
+        ``"rectifier"``, ``"gaussian"`` and the models A to D; signals have ``"scale"`` alone.
+    boundary : {"periodic", "crop"}, default="periodic"
+        Whether samples continue at the opposite side, or averages of scale ``j`` leave out
+        what is within ``2**j`` of the sides.
+    mask : array-like of bool, shape of a signal, default=None
+        True for the samples that count; averages of scale ``j`` leave out what is within
+        ``2**j`` of others. These should hold moderate values, such as the mean.
+    oversampling : int, default=0
+        Compute on grids finer by ``2**oversampling``. Errors by aliasing are 1e-3 of a group
+        for 0, up to 1e-2 for fields of isolated spikes, and 1e-4 for 1.
+    shape : tuple of int, default=None
+        Shape of the signal, if the rows of ``X`` are flat; one entry may be -1.
+    device : str or torch.device, default=None
+        Where to compute: None for where ``X`` lives, ``"cuda"``, or ``"auto"``.
+    dtype : {"float32", "float64"}, default=None
+        Type to compute in and to give back; None for that of ``X``.
+    batch_size : int or "auto", default="auto"
+        Samples at once; ``"auto"`` keeps within scikit-learn's ``working_memory``.
+    n_jobs : int, default=None
+        Number of batches computed at the same time on a CPU, in threads.
+    verbose : int, default=0
+        Print the progress if positive.
+
+    Attributes
+    ----------
+    n_features_in_ : int
+        Length of axis 1 of ``X``.
+    feature_names_in_ : ndarray of str
+        Names of the columns of ``X``, if it is a data frame.
+    sample_shape_ : tuple of int
+        Shape of one sample of ``X``.
+    signal_shape_ : tuple of int
+        ``(N,)`` or ``(H, W)``.
+    n_channels_ : int
+        Signals per sample; moments across channels are included.
+    moment_table_ : structured ndarray, shape (n_moments,)
+        Group, scales, orientations, harmonics and offset of each moment.
+
+    See Also
+    --------
+    skwave.MaxEntTextureModel : Fields that have given moments.
+    skwave.ScatteringTransformer : Features that keep where things are.
+
+    References
+    ----------
+    .. [1] Zhang, S. and Mallat, S., Maximum entropy models from phase harmonic covariances,
+       Appl. Comput. Harmon. Anal. 53, 2021.
+    .. [2] Mallat, S., Zhang, S. and Rochette, G., Phase harmonic correlations and convolutional
+       neural networks, Information and Inference 9, 2020.
+    .. [3] Allys, E. et al., New interpretable statistics for large-scale structure analysis and
+       generation, Phys. Rev. D 102, 2020.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skwave import PhaseHarmonicTransformer
+    >>> X = np.random.default_rng(0).standard_normal((3, 32, 32))
+    >>> harmonics = PhaseHarmonicTransformer(J=3).fit(X)
+    >>> harmonics.transform(X).shape
+    (3, 1103)
+    >>> harmonics.get_feature_names_out()[[0, 4]]
+    array(['S11_j0_l0', 'S11_j0_l0_t1a0_re'], dtype=object)
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        **TorchTransformer._parameter_constraints,
+        "J": [Interval(Integral, 1, None, closed="left")],
+        "L": [Interval(Integral, 1, 1024, closed="both")],
+        "ndim": [Interval(Integral, 1, 2, closed="both")],
+        "moments": [str, tuple, list],
+        "shifts": [Interval(Integral, 0, 32, closed="both")],
+        "harmonics": [Interval(Integral, 0, None, closed="left"), None],
+        "n_phases": [Interval(Integral, 1, 1024, closed="both")],
+        "wavelet": [StrOptions({"bump", "morlet"})],
+        "normalize": ["boolean"],
+        "reduce": [StrOptions(set(REDUCTIONS)), None],
+        "boundary": [StrOptions({"periodic", "crop"})],
+        "mask": ["array-like", None],
+        "oversampling": [Interval(Integral, 0, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        J,
+        L=4,
+        *,
+        ndim=2,
+        moments="phase_harmonic",
+        shifts=2,
+        harmonics=None,
+        n_phases=4,
+        wavelet="bump",
+        normalize=True,
+        reduce=None,
+        boundary="periodic",
+        mask=None,
+        oversampling=0,
+        shape=None,
+        device=None,
+        dtype=None,
+        batch_size="auto",
+        n_jobs=None,
+        verbose=0,
+    ):
+        self.J = J
+        self.L = L
+        self.ndim = ndim
+        self.moments = moments
+        self.shifts = shifts
+        self.harmonics = harmonics
+        self.n_phases = n_phases
+        self.wavelet = wavelet
+        self.normalize = normalize
+        self.reduce = reduce
+        self.boundary = boundary
+        self.mask = mask
+        self.oversampling = oversampling
+        self.shape = shape
+        self.device = device
+        self.dtype = dtype
+        self.batch_size = batch_size
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    @property
+    def moment_table_(self):  # numpydoc ignore=RT01,SS06
+        """Table of the moments, in the order of the features: ``group``, scales ``j1, j2, j3``,
+        orientations ``l1, l2, l3`` and harmonics ``k1, k2`` of the factors, -1 where there is
+        none, length and direction ``n, a`` of the offset, the offset ``dy, dx`` in samples,
+        ``part`` and channels ``c1, c2``. With ``reduce``, ``l1`` or ``j1`` is 0, and the other
+        orientations or scales are relative to it.
+        """
+        check_is_fitted(self)
+        return moment_table(self._rows())
+
+    def get_feature_names_out(self, input_features=None):
+        """Names of the features: group, scales and orientations, offset, part.
+
+        ``C01_j0_l1_j2_l1_t2a3_re`` is the real part of the covariance of the modulus at scale 0
+        and orientation 1 with the wavelet coefficients at scale 2 and orientation 1, at the
+        second length of offsets and their third direction from the wave vector. Channels
+        come first as ``c0`` or ``c0c1``. Names end with ``f2re`` for the real part of the angular
+        frequency 2, in cycles per turn, if ``reduce="fourier"``.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Checked against the fitted names, else not used.
+
+        Returns
+        -------
+        names : ndarray of str, shape (n_features_out,)
+            Names.
+        """
+        check_is_fitted(self)
+        check_feature_names_in(self, input_features)
+        n_phases = self.n_phases if self.moments == "rectifier" else None
+        names = [moment_name(row, self.n_channels_, n_phases) for row in self._rows()]
+        return np.array(names, dtype=object)
+
+    def _layout(self, shape=None):
+        return cached_layout(
+            self.signal_shape_ if shape is None else shape,
+            J=self.J,
+            L=self.L if self.ndim == 2 else 1,
+            moments=self.moments if isinstance(self.moments, str) else tuple(self.moments),
+            n_lengths=self.shifts,
+            harmonics=self.harmonics,
+            n_phases=self.n_phases,
+        )
+
+    def _family(self, dtype, device, shape=None, *, masked=True):
+        return cached_family(
+            self._layout(shape),
+            self._mask() if masked else None,
+            periodic=self.boundary == "periodic",
+            wavelet=self.wavelet,
+            oversampling=self.oversampling,
+            dtype=dtype,
+            device=device,
+        )
+
+    def _mask(self):
+        # on the grid (H, W) or (N, 1)
+        if self.mask is None and self.boundary == "periodic":
+            return None
+        mask = np.ones(self.signal_shape_) if self.mask is None else self.mask
+        return np.asarray(to_numpy(mask)).astype(bool)
+
+    def _rows(self):
+        if self.reduce is None:
+            return self._layout().rows(self.n_channels_)
+        return self._reduction().rows
+
+    def _reduction(self):
+        return cached_reduction(self._layout(), self.n_channels_, self.reduce)
+
+    def _grid(self, x):
+        # (B, C, N) -> (B, C, N, 1)
+        return x if self.ndim == 2 else x.unsqueeze(-1)
+
+    def _forward(self, x):
+        moments = self._family(x.dtype, x.device).moments(self._grid(x), None, self.normalize)
+        return moments if self.reduce is None else reduce_moments(moments, self._reduction())
+
+    def _n_out(self):
+        return len(self._rows())
+
+    def _row_bytes(self, dtype):
+        L = self.L if self.ndim == 2 else 1
+        return dtype.itemsize * prod(self.sample_shape_) * 60 * L
+
+    def _check_signal(self, signal_shape):
+        named = isinstance(self.moments, str) and self.moments in (*FAMILIES, *OTHERS, *PUBLISHED)
+        if not named and not callable(self.moments):
+            check_groups(self.moments if isinstance(self.moments, str) else tuple(self.moments))
+        if self.ndim == 1 and self.moments in PUBLISHED:
+            raise ValueError(f"moments={self.moments!r} are of images: use ndim=2.")
+        if self.reduce is not None and self.moments in ("rectifier", "gaussian", *PUBLISHED):
+            raise ValueError(
+                f"reduce={self.reduce!r} is not defined for moments={self.moments!r}: use "
+                f"reduce=None, or moments that are one of {(*FAMILIES, 'scattering_covariance')}."
+            )
+        if self.ndim == 1 and self.reduce not in (None, "scale"):
+            raise ValueError(
+                f"reduce={self.reduce!r} is over rotations, which signals do not have: use "
+                "reduce='scale' or None, or ndim=2."
+            )
+        check_scales(signal_shape, self.J, None, None, f" (n_features={self.n_features_in_})")
+        if self.mask is None:
+            if self.boundary == "crop" and 2**self.J >= min(n for n in signal_shape if n > 1):
+                raise ValueError(
+                    f"boundary='crop' leaves nothing of signals of shape {signal_shape} at scale "
+                    f"J={self.J}: use a smaller J, or boundary='periodic'."
+                )
+            return
+        mask = np.asarray(to_numpy(self.mask))
+        if mask.shape != tuple(signal_shape) or not mask.astype(bool).any():
+            raise ValueError(
+                f"mask of shape {mask.shape} must have the shape {tuple(signal_shape)} of the "
+                "signals, and True somewhere."
+            )
+        grid = mask.shape if self.ndim == 2 else (*mask.shape, 1)
+        valid = torch.from_numpy(mask.astype(bool)).view(grid)
+        averaging_masks(valid, self.J, periodic=self.boundary == "periodic")

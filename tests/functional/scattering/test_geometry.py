@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+import torch
+
+from skwave.functional._scattering.layout import next_fast_length, scattering_geometry
+
+MODES = ["reflect", "periodic", "zero"]
+
+
+def test_next_fast_length_is_the_next_product_of_small_primes():
+    fast = sorted(
+        2**a * 3**b * 5**c * 7**d
+        for a in range(12)
+        for b in range(8)
+        for c in range(6)
+        for d in range(5)
+    )
+    n = np.arange(1, 2000)
+    expected = np.array(fast)[np.searchsorted(fast, n)]
+    assert [next_fast_length(int(i)) for i in n] == expected.tolist()
+
+
+@pytest.mark.parametrize("J", range(1, 6))
+def test_sizes_of_images_are_those_of_kymatio(kymatio, J):
+    from kymatio.scattering2d.utils import compute_padding
+
+    for shape in [(32, 32), (33, 45), (64, 37), (100, 128), (63, 96), (224, 224)]:
+        padded = compute_padding(*shape, J)
+        geometry = scattering_geometry(shape, J)
+        assert geometry.extended == padded
+        assert geometry.count == tuple(n // 2**J - 2 for n in padded)
+        assert geometry.left == tuple((m - n) // 2 for m, n in zip(padded, shape, strict=True))
+
+
+@pytest.mark.parametrize("padding", MODES)
+@pytest.mark.parametrize(("n", "J", "T"), [(100, 3, None), (512, 5, 70), (999, 4, 3), (64, 6, 64)])
+def test_coefficients_of_a_signal_lie_at_multiples_of_the_step(padding, n, J, T):
+    geometry = scattering_geometry((n,), J, T, padding)
+    support, step = max(2**J, T or 1), geometry.step
+    assert step <= (T or 2**J) < 2 * step
+    assert geometry.first[0] * step == geometry.left[0]
+    assert (geometry.count[0] - 1) * step < n <= geometry.count[0] * step
+    assert geometry.extended[0] % 2**J == geometry.extended[0] % step == 0
+    if padding != "periodic" or n % max(2**J, step):
+        right = geometry.extended[0] - n - geometry.left[0]
+        assert min(geometry.left[0], right) >= min(8 * support, 2 * n)
+
+
+@pytest.mark.parametrize(("shape", "J"), [((64,), 4), ((32, 48), 3)])
+def test_periodic_signals_of_fitting_size_are_not_extended(shape, J):
+    geometry = scattering_geometry(shape, J, padding="periodic")
+    ndim = len(shape)
+    assert geometry.extended[:ndim] == shape
+    assert geometry.left[:ndim] == geometry.first[:ndim] == (0,) * ndim
+    assert geometry.count[:ndim] == tuple(n // 2**J for n in shape)
+    assert scattering_geometry(tuple(n + 1 for n in shape), J, padding="periodic").left[0] > 0
+
+
+@pytest.mark.parametrize("shape", [(33, 45), (16, 20), (50,)])
+@pytest.mark.parametrize("k", range(4))
+def test_inside_is_the_part_of_the_grid_on_the_signal(shape, k):
+    geometry = scattering_geometry(shape, J=3)
+    inside = geometry.inside(k)
+    for axis, n in enumerate(shape):
+        position = torch.arange(0, geometry.extended[axis], 2**k) - geometry.left[axis]
+        assert geometry.grid(k)[axis] == len(position)
+        kept = position[(position >= 0) & (position < n)]
+        assert torch.equal(position[inside[axis]], kept)
+    if len(shape) == 1:
+        assert geometry.grid(k)[1] == 1
+        assert inside[1] == slice(0, 1)

@@ -1,0 +1,204 @@
+"""Training of networks."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from torch import nn
+
+from skwave._networks.training import AutocastNet, train
+
+ROWS = np.arange(40), np.arange(40, 60)
+
+
+class Model(nn.Sequential):
+    """Network that draws numbers in training, and has a state besides its weights."""
+
+    def __init__(self):
+        super().__init__(
+            nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.3), nn.Linear(8, 1), nn.Flatten(0)
+        )
+
+
+@pytest.fixture(scope="module")
+def data():
+    """A function of four variables, and noise."""
+    X, noise = np.random.default_rng(0).normal(size=(2, 60, 4)).astype(np.float32)
+    return X, X[:, 0] * X[:, 1] + noise[:, 0]
+
+
+@pytest.fixture
+def fit(data):
+    """Train with few samples; any parameter may be told."""
+
+    def call(make=Model, **parameters):
+        settings = {
+            "rows": ROWS, "seed": 3, "device": torch.device("cpu"), "name": "Model", "lr": 0.02,
+            "weight_decay": 0.01, "schedule": "cosine", "batch_size": 16, "max_epochs": 6,
+            "n_iter_no_change": 6, "verbose": 0,
+        }  # fmt: skip
+        return train(AutocastNet, make, *data, criterion=nn.MSELoss, **{**settings, **parameters})
+
+    return call
+
+
+@pytest.fixture
+def stop(monkeypatch):
+    """Raise an error, or give NaN, at a call of the model: 3 in training, then 2, an epoch."""
+
+    def at(n, error=None):
+        forward, count = Model.forward, []
+
+        def broken(self, x):
+            count.append(None)
+            if len(count) == n and error is not None:
+                raise error
+            return forward(self, x) * (float("nan") if len(count) == n else 1)
+
+        monkeypatch.setattr(Model, "forward", broken)
+
+    yield at
+    monkeypatch.undo()
+
+
+def linear():
+    return nn.Sequential(nn.Linear(4, 1), nn.Flatten(0))
+
+
+def weights(net):
+    return torch.cat([value.flatten() for value in net.module_.state_dict().values()])
+
+
+def loss(net, data, rows):
+    X, y = (torch.from_numpy(a[rows]) for a in data)
+    with torch.no_grad():
+        return (net.module_.eval()(X) - y).square().mean().item()
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "steps", None])
+@pytest.mark.parametrize("rows", [ROWS, None])
+def test_resumed_training_is_the_same(fit, stop, monkeypatch, tmp_path, capsys, rows, schedule):
+    parameters = {"rows": rows, "schedule": schedule}
+    whole, *curves = fit(**parameters)
+    per_epoch = 5 if rows else 4
+    for calls in (per_epoch + 2, per_epoch * 2 + 1):  # in the second epoch, then in the fourth
+        stop(calls, RuntimeError("power cut"))
+        with pytest.raises(RuntimeError, match="power"):
+            fit(**parameters, folder=tmp_path / "state")
+        monkeypatch.undo()
+    assert capsys.readouterr().out == ""
+    net, *resumed = fit(**parameters, folder=tmp_path / "state", verbose=1)
+    assert "[Model] goes on after 3 epochs" in capsys.readouterr().out
+    assert resumed == curves and torch.equal(weights(net), weights(whole))
+    rates = [[epoch["event_lr"] for epoch in n.history] for n in (net, whole)]
+    assert np.allclose(*rates, rtol=1e-12)
+    again, *curves = fit(**parameters, folder=tmp_path / "state")
+    assert resumed == curves and torch.equal(weights(again), weights(net))
+
+
+def test_file_that_is_cut_off_does_no_harm(fit, monkeypatch, tmp_path):
+    whole, *curves = fit()
+    save, count = torch.save, []
+
+    def full(state, path):
+        count.append(None)
+        if len(count) == 3:
+            path.write_bytes(b"half a state")
+            raise OSError("no space")
+        save(state, path)
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match="no space"):
+        fit(folder=tmp_path)
+    monkeypatch.undo()
+    net, *resumed = fit(folder=tmp_path)
+    assert resumed == curves and torch.equal(weights(net), weights(whole))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ("cosine", 0.01 * (1 + np.cos(np.pi * np.arange(6) / 6))),
+        ("steps", [0.02, 0.02, 0.002, 0.002, 0.0002, 0.0002]),
+        (None, [0.02] * 6),
+    ],
+)
+def test_schedule(fit, schedule, expected):
+    net, *_ = fit(schedule=schedule)
+    assert np.allclose([epoch["event_lr"] for epoch in net.history], expected)
+
+
+def test_order_is_drawn_for_each_epoch(fit):
+    net, *_ = fit(linear, lr=1e-9)
+    assert len(set(net.history[:, "batches", 0, "train_loss"])) == 6
+    assert len(set(np.round(net.history[:, "valid_loss"], 5))) == 1
+
+
+def test_weight_decay(fit):
+    net, decayed = (fit(linear, lr=0.1, weight_decay=decay)[0] for decay in (0.0, 5.0))
+    assert weights(decayed).norm() < 0.5 * weights(net).norm()
+
+
+def test_best_weights_are_kept(fit, data):
+    net, curve, validation = fit(lr=0.3, schedule=None, max_epochs=8, n_iter_no_change=8)
+    assert len(curve) == len(validation) == 8 and validation[-1] > min(validation)
+    assert loss(net, data, ROWS[1]) == pytest.approx(min(validation), rel=1e-5)
+    # unless the first weights were better
+    net, *_ = fit(lr=0.3, floor=0.9 * min(validation))
+    torch.manual_seed(3)
+    assert torch.equal(net.module_[0].weight, Model()[0].weight)
+    net, curve, validation = fit(rows=None)
+    assert validation is None and len(curve) == 6
+
+
+def test_patience_and_tolerance(fit, tmp_path):
+    for _ in "ab":  # the second has nothing left to do
+        *_, losses = fit(lr=0.3, schedule=None, max_epochs=40, n_iter_no_change=3, folder=tmp_path)
+        assert len(losses) == np.argmin(losses) + 4 < 40
+    slow = {
+        "make": linear, "lr": 1e-3, "schedule": None, "max_epochs": 20, "n_iter_no_change": 3,
+    }  # fmt: skip
+    *_, losses = fit(**slow)
+    assert len(losses) == 20 and 0.7 * losses[0] < losses[-1] < losses[-2] < 0.99 * losses[0]
+    *_, losses = fit(**slow, tol=0.3)
+    assert len(losses) == 4
+
+
+@pytest.mark.parametrize("rows", [ROWS, None])
+@pytest.mark.parametrize(("epochs", "call"), [(0, 2), (2, 1), (2, 4)])
+def test_loss_that_is_not_finite(fit, stop, rows, epochs, call):
+    stop(epochs * (5 if rows else 4) + call)  # the fourth may be one of the validation
+    with pytest.warns(ConvergenceWarning, match=f"epoch {epochs + 1} had a loss of nan"):
+        net, curve, validation = fit(rows=rows, schedule=None)
+    assert len(curve) == len(net.history) == epochs and weights(net).isfinite().all()
+    assert validation is None if rows is None else len(validation) == epochs
+    before, *curves = fit(rows=rows, schedule=None, max_epochs=epochs)
+    assert curves == [curve, validation] and torch.equal(weights(before), weights(net))
+
+
+def test_interruption(fit, stop):
+    stop(13, KeyboardInterrupt)
+    net, curve, validation = fit()
+    assert len(curve) == len(validation) == len(net.history) == 2
+    _, *curves = fit()
+    assert [c[:2] for c in curves] == [curve, validation]
+
+
+@pytest.mark.filterwarnings("ignore:You are using `torch.load`")  # torch before 2.6
+def test_randomness_and_pickle(fit, data):
+    state = torch.get_rng_state()
+    (a, *curves), (b, *same), (_, *others) = fit(), fit(), fit(seed=4)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert curves == same and torch.equal(weights(a), weights(b)) and curves != others
+    copy = pickle.loads(pickle.dumps(a))
+    assert torch.equal(weights(copy), weights(a)) and len(copy.history) == 6
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="autocast is for CUDA")
+def test_half_precision(fit):
+    device = torch.device("cuda:0")
+    (_, *whole), (net, *half) = (fit(device=device, autocast=a) for a in (False, True))
+    assert whole != half and np.allclose(whole, half, rtol=0.05)
+    assert net.infer(torch.zeros(2, 4)).dtype == torch.float32
