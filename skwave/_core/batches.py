@@ -172,3 +172,35 @@ def map_batches(
     for start, y in results:
         write(out, start, y)
     return like_kind(out, X)
+
+
+def predict_batches(f, *arrays, row_bytes, device=None):
+    """Apply a function to the same rows of several arrays, within scikit-learn's working memory.
+
+    Parameters
+    ----------
+    f : callable
+        Tensors of some rows -> Tensor, row by row.
+    *arrays : ndarray or Tensor, shape (n_samples, ...)
+        Arrays of equal length.
+    row_bytes : int
+        Memory that one row needs while it is worked on.
+    device : torch.device or None, default=None
+        Where batches are moved to; None for where they are.
+
+    Returns
+    -------
+    y : Tensor, shape (n_samples, ...)
+        Results, where the function gives them. A batch that does not fit into the memory of the
+        device is halved.
+    """
+    n = len(arrays[0])
+    size = batch_rows("auto", row_bytes, n)
+
+    def of_rows(rows):
+        part = slice(int(rows[0]), int(rows[-1]) + 1)
+        return f(*(torch.as_tensor(a[part]).to(device) for a in arrays))
+
+    return torch.cat(
+        [_split_on_memory_error(of_rows, rows) for rows in torch.arange(n).split(size)]
+    )

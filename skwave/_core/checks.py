@@ -2,6 +2,7 @@
 
 import re
 from contextlib import contextmanager
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -171,3 +172,67 @@ def check_scales(shape, J, T, averaging, note="") -> None:
             f"T={T} exceeds the signals of shape {shape}: use T <= {min(sides)}, or "
             "averaging='global' for the mean over the whole signal."
         )
+
+
+def default_scale(shape):
+    """Log2 of the scale of a transform whose ``J`` is None.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Signal, ``(N,)`` or ``(H, W)``.
+
+    Returns
+    -------
+    J : int
+        The largest scale that leaves four positions a side, from 1 to 8 for a signal, to 3 for
+        an image.
+    """
+    sides = [n for n in shape if n != 1]
+    largest = int(min(sides, default=1)).bit_length() - 3
+    return max(1, min(largest, 8 if len(shape) == 1 else 3))
+
+
+def resolve_ndim(ndim, shape, n_axes, name, stacked=None):
+    """Number of axes of a signal whose ``ndim`` may be None.
+
+    Parameters
+    ----------
+    ndim : int or None
+        Parameter of the estimator.
+    shape : int, tuple of int or None
+        Parameter of the estimator.
+    n_axes : int
+        Axes of ``X``, with that of the samples.
+    name : str
+        Name of the estimator, for the message.
+    stacked : int or None, default=None
+        What a stack of samples with two axes each holds: 1 for signals with channels, 2 for
+        images; None if the user has to say so.
+
+    Returns
+    -------
+    ndim : int
+        1 or 2.
+
+    Raises
+    ------
+    ValueError
+        If neither parameter tells, and the axes of ``X`` do not.
+    """
+    if ndim is not None:
+        return ndim
+    if shape is not None:
+        return 1 if isinstance(shape, Integral) else len(shape)
+    known = {2: 1, 3: stacked, 4: 2}.get(n_axes)
+    if known is None:
+        meaning = (
+            "images (n, H, W) or signals with channels (n, C, N)"
+            if n_axes == 3
+            else "images or signals with several axes of channels"
+        )
+        raise ValueError(
+            f"X has {n_axes} axes, which may be {meaning}: give {name} ndim=2 for images, or "
+            "ndim=1 for signals."
+        )
+    return known

@@ -3,7 +3,7 @@ import pytest
 import torch
 from sklearn import config_context
 
-from skwave._core.batches import batch_rows, map_batches
+from skwave._core.batches import batch_rows, map_batches, predict_batches
 
 CPU = {"dtype": torch.float64, "device": torch.device("cpu")}
 
@@ -66,3 +66,19 @@ def test_progress(capsys):
     f = {"n_out": 2, "row_bytes": 1, "batch_size": 2, "verbose": 1, "name": "Test"}
     map_batches(lambda x: x, np.ones((4, 2)), **f, **CPU)
     assert capsys.readouterr().out.startswith("[Test] 2/4 samples, ")
+
+
+def test_predictions_keep_within_working_memory_and_halve_without_memory():
+    X, w = np.arange(20.0).reshape(10, 2), torch.arange(10.0)
+    seen = []
+
+    def f(x, w):
+        seen.append(len(x))
+        if len(x) > 3:
+            raise torch.OutOfMemoryError("too large")
+        return x.sum(1) * w
+
+    with config_context(working_memory=1):
+        y = predict_batches(f, X, w, row_bytes=2**18)
+    torch.testing.assert_close(y, torch.from_numpy(X.sum(1)) * w, check_dtype=False)
+    assert seen == [4, 2, 2, 4, 2, 2, 2]
