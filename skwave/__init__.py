@@ -2,7 +2,12 @@
 
 from skwave.classification import ScatteringDictionaryClassifier
 from skwave.generation import CASEGenerator
-from skwave.molecules import Molecules, MultilinearRegressor, SolidHarmonicScattering
+from skwave.molecules import (
+    EnergyRegressor,
+    Molecules,
+    MultilinearRegressor,
+    SolidHarmonicScattering,
+)
 from skwave.scattering import ScatteringTransformer
 from skwave.sparse import SparseCoder
 from skwave.textures import MaxEntTextureModel, PhaseHarmonicTransformer
@@ -11,6 +16,7 @@ __version__ = "0.1.0.dev0"
 __all__ = [
     "CASEGenerator",
     "MaxEntTextureModel",
+    "EnergyRegressor",
     "Molecules",
     "MultilinearRegressor",
     "PhaseHarmonicTransformer",

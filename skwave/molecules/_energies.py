@@ -1,0 +1,478 @@
+"""Energies and forces of molecules by regression, as a scikit-learn estimator."""
+
+import time
+from numbers import Integral, Real
+from typing import ClassVar
+
+import numpy as np
+import torch
+from sklearn.base import RegressorMixin
+from sklearn.utils.validation import check_is_fitted, check_random_state
+
+from skwave._core.compat import Estimator, Interval, StrOptions, check_sample_weight, fit_context
+from skwave.functional._molecules.energies import Compression, EnergyModel, atomic_energies
+from skwave.molecules._convert import as_molecules
+from skwave.molecules._energy_checks import (
+    check_elements,
+    check_energies,
+    check_forces,
+    warn_of_duplicates,
+)
+from skwave.molecules._energy_features import Features, LocalSource, TransformerSource
+from skwave.molecules._energy_fit import ForceRows, Problem, choose_scales, solve_problem
+
+_MOLECULES = 64  # predicted at once
+_POWER = 0.5  # of the deviations, by which compressed environments are divided
+_WITHIN_ONE = 0.683  # share of errors within one predicted standard deviation
+_FORCES = 0.04  # weight of a squared force component
+
+
+class EnergyRegressor(RegressorMixin, Estimator):
+    r"""Energies of molecules, as sums over atoms, and forces.
+
+    The energy is that of the composition, found by least squares, and a polynomial of degree two
+    of the environments of the atoms,
+
+    .. math:: E(A) = \sum_{a \in A} c_{e_a} + g_{e_a}^T x_a + z_a^T M_{e_a} z_a, \qquad
+       x_a = \Phi(a) - \bar\Phi_{e_a}, \quad z_a = A_{e_a}^T x_a,
+
+    where :math:`\Phi(a)` are invariants of wavelet fields of the neighbours of an atom, and
+    :math:`z_a` the leading principal components of :math:`x_a` for its element :math:`e_a`, made
+    more equal. It is ridge regression with the kernel
+
+    .. math:: K(A, B) = w_0 \langle x_A, x_B \rangle + w_1 \sum_{a, b} V_a\cdot V_b
+       + \sum_e w_e \sum_{a, b \in e} (z_a \cdot z_b)^2,
+
+    whose weights and regulariser are chosen by errors left out in closed form. Energies of
+    molecules far from each other add up, they do not change when a molecule is moved, turned,
+    reflected or its atoms are renumbered, and forces are their exact derivatives.
+
+    Parameters
+    ----------
+    degree : {1, 2}, default=2
+        Degree of the polynomial: 2, or 1 for the linear part alone.
+    alpha : float, default=None
+        Regulariser, relative to the mean diagonal of the linear part of the kernel. None: chosen
+        by errors left out.
+    n_components : int, default=80
+        Number of principal components of the quadratic part.
+    features : object, default=None
+        None for the invariants of this package. Else what has ``transform(molecules)`` that gives
+        a row for each atom, an array of shape (n_atoms_total, n_features); there are no forces
+        then.
+    L : int, default=6
+        Largest degree of the harmonics of the invariants.
+    sigma : float, default=0.25
+        Width of the smallest wavelet in Å.
+    J : int, default=2
+        Number of octaves of widths.
+    scales_per_octave : int, default=3
+        Widths in each octave.
+    decay_radius : float, default=2.0
+        Distance in Å at which a neighbour counts half.
+    cutoff : float, default=5.0
+        Distance in Å from which on atoms do not see each other.
+    extensive : bool, default=True
+        Whether the target is a sum over atoms, as energies are; False for a mean over them, as
+        that of orbital energies.
+    solver : {"auto", "dual", "primal"}, default="auto"
+        Weights of molecules by a kernel, or of features; the solutions are the same. "auto" takes
+        what is smaller, and "primal" with forces.
+    forces_weight : float, default=None
+        Weight of the squared error of a force component, for an energy has the weight 1. None: 0.04,
+        see the notes.
+    random_state : int, RandomState instance or None, default=0
+        Seed of the molecules by which is chosen, and of the draws for predicted errors.
+    verbose : int, default=0
+        Print the progress if positive.
+
+    Attributes
+    ----------
+    elements_ : ndarray of int
+        Atomic numbers that occur in the fitted molecules.
+    best_params_ : dict
+        What was chosen: ``"alpha"``, ``"solver"``, and logarithms of the weights of the parts of
+        the kernel.
+    loo_error_ : float or ndarray of shape (n_targets,)
+        Mean absolute error on training molecules that are left out: what to expect of others
+        that are like them.
+    loo_force_error_ : float
+        The same of force components, if there were forces.
+    atomic_energies_ : ndarray, shape (n_elements,) or (n_elements, n_targets)
+        Energies of atoms in the mean environment of their element.
+
+    See Also
+    --------
+    SolidHarmonicScattering : Features of whole molecules.
+    MultilinearRegressor : The regression of the papers, by gradient descent.
+
+    Notes
+    -----
+    Memory: ``8 * n**2`` bytes for ``n`` molecules ("dual"), or ``8 * D**2`` for ``D`` features
+    ("primal"; 17 000 for four elements), and 25 kB a molecule besides.
+
+    The error of a force component of 1 eV/Å weighs by default as much as one of 0.2 eV of an
+    energy, and in the same way for other units of energy.
+
+    References
+    ----------
+    .. [1] Eickenberg, M., Exarchakis, G., Hirn, M., Mallat, S. and Thiry, L., Solid harmonic
+       wavelet scattering for predictions of molecule properties, J. Chem. Phys. 148, 2018.
+    .. [2] Bartók, A. P., Kondor, R. and Csányi, G., On representing chemical environments, Phys.
+       Rev. B 87, 2013.
+    .. [3] Christensen, A. S., Bratholm, L. A., Faber, F. A. and von Lilienfeld, O. A., FCHL
+       revisited: faster and more accurate quantum machine learning, J. Chem. Phys. 152, 2020.
+
+    Examples
+    --------
+    >>> from skwave import EnergyRegressor
+    >>> from skwave.datasets import load_qm7_sample
+    >>> X, y = load_qm7_sample(return_X_y=True)
+    >>> model = EnergyRegressor(degree=1).fit(X[::3], y[::3])
+    >>> bool(model.score(X[1::3], y[1::3]) > 0.999)
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "degree": [Interval(Integral, 1, 2, closed="both")],
+        "alpha": [Interval(Real, 0, None, closed="neither"), None],
+        "n_components": [Interval(Integral, 1, 1000, closed="both")],
+        "features": [object],
+        "L": [Interval(Integral, 0, 16, closed="both")],
+        "sigma": [Interval(Real, 0.01, 100, closed="both")],
+        "J": [Interval(Integral, 0, 16, closed="both")],
+        "scales_per_octave": [Interval(Integral, 1, 16, closed="both")],
+        "decay_radius": [Interval(Real, 0.1, 100, closed="both")],
+        "cutoff": [Interval(Real, 0.5, 100, closed="both")],
+        "extensive": ["boolean"],
+        "solver": [StrOptions({"auto", "dual", "primal"})],
+        "forces_weight": [Interval(Real, 0, None, closed="neither"), None],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        degree=2,
+        *,
+        alpha=None,
+        n_components=80,
+        features=None,
+        L=6,
+        sigma=0.25,
+        J=2,
+        scales_per_octave=3,
+        decay_radius=2.0,
+        cutoff=5.0,
+        extensive=True,
+        solver="auto",
+        forces_weight=None,
+        random_state=0,
+        verbose=0,
+    ):
+        self.degree = degree
+        self.alpha = alpha
+        self.n_components = n_components
+        self.features = features
+        self.L = L
+        self.sigma = sigma
+        self.J = J
+        self.scales_per_octave = scales_per_octave
+        self.decay_radius = decay_radius
+        self.cutoff = cutoff
+        self.extensive = extensive
+        self.solver = solver
+        self.forces_weight = forces_weight
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.target_tags.multi_output = True
+        return tags
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, *, forces=None, sample_weight=None):
+        """Learn energies, and forces if they are given.
+
+        Parameters
+        ----------
+        X : Molecules, or whatever `skwave.molecules.as_molecules` takes
+            Molecules, coordinates in Å.
+        y : array-like, shape (n_molecules,) or (n_molecules, n_targets)
+            Energies or other targets, in any unit.
+        forces : list of array-like, shape (n_atoms, 3), default=None
+            Forces on the atoms of each molecule, in the unit of ``y`` per Å: the negative
+            derivatives of ``y``.
+        sample_weight : array-like, shape (n_molecules,), default=None
+            Weights of the squared errors of the energies.
+
+        Returns
+        -------
+        self : estimator
+            Fitted regressor.
+
+        Raises
+        ------
+        ValueError
+            If there are not as many targets as molecules, or a target or force is not finite;
+            the message says which.
+
+        Warns
+        -----
+        UserWarning
+            If molecules occur twice, or energies seem to be in different units.
+        """
+        molecules = as_molecules(X)
+        y, self._flat = check_energies(y, molecules)
+        if forces is not None:
+            forces = check_forces(forces, molecules, y, self.features, self.extensive)
+        weight = check_sample_weight(sample_weight, np.empty((len(y), 1)), ensure_non_negative=True)
+        warn_of_duplicates(molecules)
+        rng = check_random_state(self.random_state)
+        generator = torch.Generator().manual_seed(int(rng.randint(2**31 - 1)))
+        report = self._reporter()
+        self.elements_ = np.unique(molecules.numbers)
+        features = Features.learn(
+            self._source(), molecules, 2 * self.n_components, self._n_quadratic(), _POWER, rng
+        )
+        encoded = features.encode(molecules, report)
+        scale = torch.from_numpy(np.sqrt(weight))
+        if not self.extensive:
+            scale = scale / encoded.counts.sum(1)
+            y = y * molecules.n_atoms[:, None]
+        self._unit = np.std(y / molecules.n_atoms[:, None], axis=0)
+        self._unit = np.where(self._unit > 0, self._unit, 1.0)
+        rows = None
+        if forces is not None:
+            forces = [f / self._unit[0] for f in forces]
+            weight = _FORCES if self.forces_weight is None else self.forces_weight
+            rows = ForceRows(molecules, forces, float(weight) ** 0.5)
+        problem = Problem(
+            features, encoded, torch.from_numpy(y / self._unit), scale, generator, rows
+        )
+        scales, chosen = choose_scales(problem, report=report)
+        problem.features = features.scaled(scales)
+        dual = self._is_dual(len(molecules), sum(features.widths), rows)
+        noise = chosen.pop("noise") if self.alpha is None else float(np.log(self.alpha))
+        found = solve_problem(problem, noise, dual, self.alpha is None, report)
+        self._store(problem.features, found)
+        self.best_params_ = {
+            "alpha": found.noise,
+            "solver": "dual" if dual else "primal",
+            "log_weights": {k: v for k, v in chosen.items() if k != "noise"},
+        }
+        return self
+
+    def predict(self, X, return_std=False):
+        """Predict targets.
+
+        Parameters
+        ----------
+        X : Molecules, or whatever `skwave.molecules.as_molecules` takes
+            Molecules of the elements that were fitted, coordinates in Å.
+        return_std : bool, default=False
+            Whether to predict the standard deviations of the errors, too.
+
+        Returns
+        -------
+        y : ndarray, shape (n_molecules,) or (n_molecules, n_targets)
+            Predictions.
+        std : ndarray, shape as ``y``
+            Predicted standard deviations of their errors, if ``return_std``.
+        """
+        molecules = self._known(X)
+        model, mean = self._model(), torch.from_numpy(self._axes["mean"])
+        energies = torch.zeros(len(molecules), model.constant.shape[1], dtype=torch.float64)
+        molecule = torch.arange(len(molecules)).repeat_interleave(torch.tensor(molecules.n_atoms))
+        source = self._source()
+        own = source.own(molecules)
+        with torch.no_grad():
+            for first, phi in source.invariants(molecules):
+                atoms = slice(first, first + len(phi))
+                of_atoms = atomic_energies(phi, own[atoms], mean, model)
+                energies.index_add_(0, molecule[atoms], of_atoms)
+        y = self._targets(energies.numpy(), molecules)
+        return (y, self._deviations(molecules)) if return_std else y
+
+    def predict_forces(self, X):
+        """Predict forces on atoms, the negative derivatives of the energies.
+
+        Parameters
+        ----------
+        X : Molecules, or whatever `skwave.molecules.as_molecules` takes
+            Molecules of the elements that were fitted, coordinates in Å.
+
+        Returns
+        -------
+        forces : list of ndarray, shape (n_atoms, 3)
+            For each molecule, in the unit of the energies per Å.
+
+        Raises
+        ------
+        ValueError
+            If the regressor has several targets, means over atoms, or features from outside.
+        """
+        return self.predict_energy_and_forces(X)[1]
+
+    def predict_energy_and_forces(self, X):
+        """Predict energies and forces at once, as dynamics need them.
+
+        Parameters
+        ----------
+        X : Molecules, or whatever `skwave.molecules.as_molecules` takes
+            Molecules of the elements that were fitted, coordinates in Å.
+
+        Returns
+        -------
+        energies : ndarray, shape (n_molecules,)
+            Energies.
+        forces : list of ndarray, shape (n_atoms, 3)
+            For each molecule, in the unit of the energies per Å.
+        """
+        molecules = self._known(X)
+        self._check_differentiable()
+        energies, forces = [], []
+        for i in range(0, len(molecules), _MOLECULES):
+            part = molecules[i : i + _MOLECULES]
+            of_part, slopes = self._energies_and_slopes(part)
+            energies.append(of_part)
+            forces += np.split(-slopes, part.offsets[1:-1])
+        return np.concatenate(energies), forces
+
+    def calculator(self):
+        """Calculator for ASE, to relax molecules and to run their dynamics.
+
+        Returns
+        -------
+        calculator : ase.calculators.calculator.Calculator
+            Gives energies and forces; the fitted energies must be in eV, as ASE's are.
+
+        Raises
+        ------
+        ImportError
+            If ASE is not installed.
+        """
+        check_is_fitted(self)
+        self._check_differentiable()
+        from skwave.molecules._calculator import make_calculator
+
+        return make_calculator(self)
+
+    def _energies_and_slopes(self, molecules):
+        # energies, and their derivatives by all coordinates
+        source = self._source()
+        positions = torch.tensor(molecules.positions).requires_grad_()
+        with torch.enable_grad():
+            own, phi = source.differentiable(molecules, positions)
+            mean = torch.from_numpy(self._axes["mean"])
+            energies = atomic_energies(phi, own, mean, self._model())[:, 0] * self._unit[0]
+            (slopes,) = torch.autograd.grad(energies.sum(), positions)
+        sums = np.add.reduceat(energies.detach().numpy(), molecules.offsets[:-1])
+        return sums, slopes.numpy()
+
+    def _deviations(self, molecules):
+        features = self._features()
+        draws, constants = (torch.from_numpy(self._spread[k]) for k in ("draws", "constants"))
+        found = []
+        for i in range(0, len(molecules), _MOLECULES):
+            encoded = features.encode(molecules[i : i + _MOLECULES])
+            drawn = features.rows(encoded) @ draws.double() + encoded.counts @ constants
+            if not self.extensive:
+                drawn = drawn / encoded.counts.sum(1, keepdim=True)
+            found.append(drawn.square().mean(1))
+        variance = torch.cat(found).numpy()[:, None] + self._spread["noise"]
+        std = np.sqrt(variance) * self._spread["factor"] * self._unit
+        return std[:, 0] if self._flat else std
+
+    def _targets(self, energies, molecules):
+        y = energies * self._unit
+        if not self.extensive:
+            y = y / molecules.n_atoms[:, None]
+        return y[:, 0] if self._flat else y
+
+    def _known(self, X):
+        check_is_fitted(self)
+        molecules = as_molecules(X)
+        check_elements(molecules, self.elements_)
+        return molecules
+
+    def _check_differentiable(self):
+        if self.features is not None or not self.extensive or not self._flat:
+            raise ValueError(
+                "forces are derivatives of one energy, which is a sum over atoms: this regressor "
+                f"has features={self.features!r}, extensive={self.extensive} and "
+                f"{len(self._unit)} targets."
+            )
+
+    def _source(self):
+        if self.features is not None:
+            return TransformerSource(self.elements_, self.features)
+        steps = range(self.J * self.scales_per_octave + 1)
+        widths = tuple(float(self.sigma) * 2 ** (i / self.scales_per_octave) for i in steps)
+        return LocalSource(
+            self.elements_,
+            widths,
+            self.L,
+            cutoff=float(self.cutoff),
+            decay_radius=float(self.decay_radius),
+        )
+
+    def _n_quadratic(self):
+        return self.n_components if self.degree == 2 else 0
+
+    def _is_dual(self, n, width, rows):
+        if rows is not None:
+            if self.solver == "dual":
+                raise ValueError(
+                    'solver="dual" has no forces: leave solver="auto", which is "primal" with them.'
+                )
+            return False
+        return self.solver == "dual" or (self.solver == "auto" and n <= width)
+
+    def _store(self, features, found):
+        # arrays alone, for persistence
+        mean, axes, deviations = features.compression
+        model = features.collapse(found.weights, found.constant)
+        self._axes = {
+            "mean": mean.numpy(),
+            "axes": axes.numpy(),
+            "deviations": deviations.numpy(),
+            "scales": features.scales.numpy(),
+        }
+        self._weights = {k: v.numpy() for k, v in model._asdict().items()}
+        errors, spread = found.errors.numpy(), found.spread.numpy()
+        ratio = np.abs(errors) / spread[:, None]
+        self._spread = {
+            "draws": found.draws.float().numpy(),
+            "constants": found.constant_draws.numpy(),
+            "noise": found.noise,
+            "factor": np.quantile(ratio, _WITHIN_ONE, axis=0),
+        }
+        error = np.abs(errors).mean(0) * self._unit
+        constant = self._weights["constant"] * self._unit
+        self.loo_error_ = float(error[0]) if self._flat else error
+        self.atomic_energies_ = constant[:, 0] if self._flat else constant
+        if found.force_errors is not None:
+            self.loo_force_error_ = float(found.force_errors.abs().mean()) * self._unit[0]
+
+    def _features(self):
+        compression = Compression(
+            *(torch.from_numpy(self._axes[k]) for k in ("mean", "axes", "deviations"))
+        )
+        scales = torch.from_numpy(self._axes["scales"])
+        return Features(self._source(), compression, self._n_quadratic(), _POWER, scales)
+
+    def _model(self):
+        return EnergyModel(**{k: torch.from_numpy(v) for k, v in self._weights.items()})
+
+    def _reporter(self):
+        if not self.verbose:
+            return None
+        begin = time.perf_counter()
+
+        def report(line):
+            print(f"[EnergyRegressor] {line}, {time.perf_counter() - begin:.1f} s", flush=True)
+
+        return report
