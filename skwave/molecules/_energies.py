@@ -16,13 +16,16 @@ from skwave.molecules._energy_checks import (
     check_elements,
     check_energies,
     check_forces,
+    resolve_elements,
     warn_of_duplicates,
 )
 from skwave.molecules._energy_features import Features, LocalSource, TransformerSource
 from skwave.molecules._energy_fit import ForceRows, Problem, choose_scales, solve_problem
 
 _MOLECULES = 64  # predicted at once
-_POWER = 0.5  # of the deviations, by which compressed environments are divided
+# parameters that are None: of molecules that are relaxed, and of those that move
+_RELAXED = {"n_components": 128, "J": 2, "scales_per_octave": 3, "decay_radius": 2.0, "power": 0.5}
+_MOVING = {"n_components": 48, "J": 3, "scales_per_octave": 2, "decay_radius": 3.0, "power": 0.25}
 _WITHIN_ONE = 0.683  # share of errors within one predicted standard deviation
 _FORCES = 0.04  # weight of a squared force component
 
@@ -54,8 +57,8 @@ class EnergyRegressor(RegressorMixin, Estimator):
     alpha : float, default=None
         Regulariser, relative to the mean diagonal of the linear part of the kernel. None: chosen
         by errors left out.
-    n_components : int, default=80
-        Number of principal components of the quadratic part.
+    n_components : int, default=None
+        Number of principal components of the quadratic part; None for 128, or 48 with forces.
     features : object, default=None
         None for the invariants of this package. Else what has ``transform(molecules)`` that gives
         a row for each atom, an array of shape (n_atoms_total, n_features); there are no forces
@@ -64,14 +67,18 @@ class EnergyRegressor(RegressorMixin, Estimator):
         Largest degree of the harmonics of the invariants.
     sigma : float, default=0.25
         Width of the smallest wavelet in Å.
-    J : int, default=2
-        Number of octaves of widths.
-    scales_per_octave : int, default=3
-        Widths in each octave.
-    decay_radius : float, default=2.0
-        Distance in Å at which a neighbour counts half.
+    J : int, default=None
+        Number of octaves of widths; None for 2, or 3 with forces.
+    scales_per_octave : int, default=None
+        Widths in each octave; None for 3, or 2 with forces.
+    decay_radius : float, default=None
+        Distance in Å at which a neighbour counts half; None for 2, or 3 with forces: what is far
+        matters more to one molecule that moves than to many that are relaxed.
     cutoff : float, default=5.0
         Distance in Å from which on atoms do not see each other.
+    elements : list of int or str, default=None
+        Atomic numbers or symbols of all elements that there may be. None for those of the fitted
+        molecules; name them for cross-validation in which a fold may lack one.
     extensive : bool, default=True
         Whether the target is a sum over atoms, as energies are; False for a mean over them, as
         that of orbital energies.
@@ -89,7 +96,7 @@ class EnergyRegressor(RegressorMixin, Estimator):
     Attributes
     ----------
     elements_ : ndarray of int
-        Atomic numbers that occur in the fitted molecules.
+        Atomic numbers of ``elements``, or those that occur in the fitted molecules.
     best_params_ : dict
         What was chosen: ``"alpha"``, ``"solver"``, and logarithms of the weights of the parts of
         the kernel.
@@ -136,14 +143,15 @@ class EnergyRegressor(RegressorMixin, Estimator):
     _parameter_constraints: ClassVar[dict] = {
         "degree": [Interval(Integral, 1, 2, closed="both")],
         "alpha": [Interval(Real, 0, None, closed="neither"), None],
-        "n_components": [Interval(Integral, 1, 1000, closed="both")],
+        "n_components": [Interval(Integral, 1, 1000, closed="both"), None],
         "features": [object],
         "L": [Interval(Integral, 0, 16, closed="both")],
         "sigma": [Interval(Real, 0.01, 100, closed="both")],
-        "J": [Interval(Integral, 0, 16, closed="both")],
-        "scales_per_octave": [Interval(Integral, 1, 16, closed="both")],
-        "decay_radius": [Interval(Real, 0.1, 100, closed="both")],
+        "J": [Interval(Integral, 0, 16, closed="both"), None],
+        "scales_per_octave": [Interval(Integral, 1, 16, closed="both"), None],
+        "decay_radius": [Interval(Real, 0.1, 100, closed="both"), None],
         "cutoff": [Interval(Real, 0.5, 100, closed="both")],
+        "elements": ["array-like", None],
         "extensive": ["boolean"],
         "solver": [StrOptions({"auto", "dual", "primal"})],
         "forces_weight": [Interval(Real, 0, None, closed="neither"), None],
@@ -156,14 +164,15 @@ class EnergyRegressor(RegressorMixin, Estimator):
         degree=2,
         *,
         alpha=None,
-        n_components=80,
+        n_components=None,
         features=None,
         L=6,
         sigma=0.25,
-        J=2,
-        scales_per_octave=3,
-        decay_radius=2.0,
+        J=None,
+        scales_per_octave=None,
+        decay_radius=None,
         cutoff=5.0,
+        elements=None,
         extensive=True,
         solver="auto",
         forces_weight=None,
@@ -180,6 +189,7 @@ class EnergyRegressor(RegressorMixin, Estimator):
         self.scales_per_octave = scales_per_octave
         self.decay_radius = decay_radius
         self.cutoff = cutoff
+        self.elements = elements
         self.extensive = extensive
         self.solver = solver
         self.forces_weight = forces_weight
@@ -233,9 +243,11 @@ class EnergyRegressor(RegressorMixin, Estimator):
         rng = check_random_state(self.random_state)
         generator = torch.Generator().manual_seed(int(rng.randint(2**31 - 1)))
         report = self._reporter()
-        self.elements_ = np.unique(molecules.numbers)
+        self.elements_ = resolve_elements(self.elements, molecules)
+        self._settle(forces is not None)
+        n, n_quadratic = self._settings["n_components"], self._n_quadratic()
         features = Features.learn(
-            self._source(), molecules, 2 * self.n_components, self._n_quadratic(), _POWER, rng
+            self._source(), molecules, 2 * n, n_quadratic, self._settings["power"], rng
         )
         encoded = features.encode(molecules, report)
         scale = torch.from_numpy(np.sqrt(weight))
@@ -252,12 +264,12 @@ class EnergyRegressor(RegressorMixin, Estimator):
         problem = Problem(
             features, encoded, torch.from_numpy(y / self._unit), scale, generator, rows
         )
-        scales, chosen = choose_scales(problem, report=report)
+        scales, chosen = choose_scales(problem, search=forces is None, report=report)
         problem.features = features.scaled(scales)
         dual = self._is_dual(len(molecules), sum(features.widths), rows)
         noise = chosen.pop("noise") if self.alpha is None else float(np.log(self.alpha))
-        found = solve_problem(problem, noise, dual, self.alpha is None, report)
-        self._store(problem.features, found)
+        found, solution = solve_problem(problem, noise, dual, self.alpha is None, report)
+        self._store(problem.features, found, solution)
         self.best_params_ = {
             "alpha": found.noise,
             "solver": "dual" if dual else "primal",
@@ -406,21 +418,30 @@ class EnergyRegressor(RegressorMixin, Estimator):
                 f"{len(self._unit)} targets."
             )
 
+    def _settle(self, moving):
+        # the parameters, those that are None by the kind of data
+        defaults = _MOVING if moving else _RELAXED
+        self._settings = {
+            name: default if getattr(self, name, None) is None else getattr(self, name)
+            for name, default in defaults.items()
+        }
+
     def _source(self):
         if self.features is not None:
             return TransformerSource(self.elements_, self.features)
-        steps = range(self.J * self.scales_per_octave + 1)
-        widths = tuple(float(self.sigma) * 2 ** (i / self.scales_per_octave) for i in steps)
+        octaves, per_octave = self._settings["J"], self._settings["scales_per_octave"]
+        steps = range(octaves * per_octave + 1)
+        widths = tuple(float(self.sigma) * 2 ** (i / per_octave) for i in steps)
         return LocalSource(
             self.elements_,
             widths,
             self.L,
             cutoff=float(self.cutoff),
-            decay_radius=float(self.decay_radius),
+            decay_radius=float(self._settings["decay_radius"]),
         )
 
     def _n_quadratic(self):
-        return self.n_components if self.degree == 2 else 0
+        return self._settings["n_components"] if self.degree == 2 else 0
 
     def _is_dual(self, n, width, rows):
         if rows is not None:
@@ -431,22 +452,22 @@ class EnergyRegressor(RegressorMixin, Estimator):
             return False
         return self.solver == "dual" or (self.solver == "auto" and n <= width)
 
-    def _store(self, features, found):
+    def _store(self, features, found, solution):
         # arrays alone, for persistence
         mean, axes, deviations = features.compression
-        model = features.collapse(found.weights, found.constant)
+        model = features.collapse(solution.weights, solution.constant)
         self._axes = {
             "mean": mean.numpy(),
             "axes": axes.numpy(),
             "deviations": deviations.numpy(),
             "scales": features.scales.numpy(),
         }
-        self._weights = {k: v.numpy() for k, v in model._asdict().items()}
+        self._weights = {k: getattr(model, k).numpy() for k in ("constant", "linear", "quadratic")}
         errors, spread = found.errors.numpy(), found.spread.numpy()
         ratio = np.abs(errors) / spread[:, None]
         self._spread = {
-            "draws": found.draws.float().numpy(),
-            "constants": found.constant_draws.numpy(),
+            "draws": solution.draws.float().numpy(),
+            "constants": solution.constant_draws.numpy(),
             "noise": found.noise,
             "factor": np.quantile(ratio, _WITHIN_ONE, axis=0),
         }
@@ -462,10 +483,12 @@ class EnergyRegressor(RegressorMixin, Estimator):
             *(torch.from_numpy(self._axes[k]) for k in ("mean", "axes", "deviations"))
         )
         scales = torch.from_numpy(self._axes["scales"])
-        return Features(self._source(), compression, self._n_quadratic(), _POWER, scales)
+        power = self._settings["power"]
+        return Features(self._source(), compression, self._n_quadratic(), power, scales)
 
     def _model(self):
-        return EnergyModel(**{k: torch.from_numpy(v) for k, v in self._weights.items()})
+        constant, linear, quadratic = (torch.from_numpy(v) for v in self._weights.values())
+        return EnergyModel(constant, linear, self._features().whitened_axes, quadratic)
 
     def _reporter(self):
         if not self.verbose:

@@ -99,6 +99,36 @@ def check_forces(forces, molecules, y, features, extensive):
     return found
 
 
+def resolve_elements(elements, molecules):
+    """Atomic numbers of the elements that there may be.
+
+    Parameters
+    ----------
+    elements : list of int or str, or None
+        Atomic numbers or symbols; None for those of the molecules.
+    molecules : Molecules
+        Molecules to be fitted.
+
+    Returns
+    -------
+    numbers : ndarray of int
+        Atomic numbers, increasing.
+    """
+    if elements is None:
+        return np.unique(molecules.numbers)
+    numbers = {symbol: z for z, symbol in enumerate(SYMBOLS, 1)}
+    numbers |= {z: z for z in numbers.values()}
+    unknown = [e for e in elements if e not in numbers]
+    if unknown or len(elements) == 0:
+        raise ValueError(
+            f"elements={elements!r} must be atomic numbers from 1 to {len(SYMBOLS)}, or symbols "
+            f"such as 'C'; not {unknown}."
+        )
+    found = np.unique([numbers[e] for e in elements])
+    check_elements(molecules, found)
+    return found
+
+
 def check_elements(molecules, elements):
     """Refuse molecules of elements that were not fitted.
 
@@ -116,7 +146,8 @@ def check_elements(molecules, elements):
         known = " ".join(SYMBOLS[z - 1] for z in elements)
         raise ValueError(
             f"molecule {i} of X holds {SYMBOLS[molecules.numbers[atom] - 1]}, of which nothing is "
-            f"known: the fitted molecules hold {known}. Fit to molecules that hold all elements."
+            f"known: the elements are {known}. Fit to molecules that hold all elements, or name "
+            "them by elements=."
         )
 
 

@@ -302,8 +302,13 @@ class Features:
         n_elements, axes = self.n_elements, self.compression.axes
         by_element = parts[1].unflatten(0, (n_elements, -1))
         linear = parts[0] + axes @ by_element
-        k, factors = self.n_quadratic, self._whitened()
+        k = self.n_quadratic
         quadratic = weights.new_zeros(n_elements, k, k, weights.shape[1])
         for e, half in enumerate(parts[2:]):
             quadratic[e] = symmetric(half, k)
-        return EnergyModel(constant, linear, axes[:, :, :k] * factors[:, None], quadratic)
+        return EnergyModel(constant, linear, self.whitened_axes, quadratic)
+
+    @property
+    def whitened_axes(self):
+        """What the components of the quadratic part are made by, shape (E, F, k)."""
+        return self.compression.axes[:, :, : self.n_quadratic] * self._whitened()[:, None]

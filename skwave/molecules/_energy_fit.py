@@ -19,10 +19,35 @@ _FRAMES = 50  # the same, of molecules with forces
 _SAMPLES = 64  # draws of the weights, by which errors are predicted
 _ROWS = 1024  # of features at once
 _BLOCK = 2048  # of a kernel at once
+_EXACT = 1000  # molecules up to which all of a kernel is in double precision
 _STEP = math.log(4)  # of the regulariser
 # logarithms of weights of groups whose kernels have the mean diagonal 1: where the search starts
-START = {"linear": 0.0, "element": -1.5, "quadratic": -7.5}
-NOISE = -11.0
+_START = {"linear": 0.0, "element": -1.5, "quadratic": -7.0}
+_NOISE = -10.5
+
+
+@dataclass
+class Attempt:
+    """A regularised regression, and its errors on molecules that are left out."""
+
+    noise: float
+    """Regulariser."""
+    unknowns: Tensor
+    """Solution of the linear system; that for targets first, then those for draws."""
+    errors: Tensor
+    """Errors of some molecules that are left out, shape (m, t)."""
+    spread: Tensor
+    """Their predicted deviations but for a factor, shape (m,)."""
+    force_errors: Tensor | None = None
+    """Errors of the force components of molecules that are left out."""
+
+    @property
+    def criterion(self):
+        """What the regulariser is chosen by."""
+        error = float(self.errors.abs().mean())
+        if self.force_errors is None:
+            return error
+        return math.sqrt(error * float(self.force_errors.abs().mean()))
 
 
 @dataclass
@@ -37,14 +62,6 @@ class Solution:
     """Weights drawn from their distribution about the solution, shape (D, samples)."""
     constant_draws: Tensor
     """The same of the energies of the elements, shape (E, samples)."""
-    noise: float
-    """Regulariser."""
-    errors: Tensor
-    """Errors of some molecules that are left out, shape (m, t)."""
-    spread: Tensor
-    """Their predicted deviations but for a factor, shape (m,)."""
-    force_errors: Tensor | None = None
-    """Errors of the force components of molecules that are left out."""
 
 
 class ForceRows:
@@ -111,20 +128,25 @@ class Problem:
         """Rows of one group, times their factors."""
         return self.features.group(encoded, g) * scale
 
-    def constant(self, y, sums, weights):
-        """Energies of the elements that fit best beside given weights of features."""
-        return self._inverse @ (self.basis.T @ y - sums @ weights)
+    def solution(self, weights, draws, sums, noise, epsilon):
+        """Solution from weights of features: the energies of elements that fit best beside."""
+
+        def constant(y, w):
+            return self._inverse @ (self.basis.T @ y - sums @ w)
+
+        shifts = constant(math.sqrt(noise) * epsilon, draws)
+        return Solution(weights, constant(self.y, weights), draws, shifts)
 
 
-def choose_scales(problem, fixed=None, report=None):
+def choose_scales(problem, search=True, report=None):
     """Factors of the groups, by errors left out of some molecules.
 
     Parameters
     ----------
     problem : Problem
         Features without scales.
-    fixed : dict or None, default=None
-        Logarithms of weights that are not searched, by the first word of the group's name.
+    search : bool, default=True
+        Whether to search; else the weights are those from which a search starts.
     report : callable or None, default=None
         Called with a line about the progress.
 
@@ -148,9 +170,9 @@ def choose_scales(problem, fixed=None, report=None):
         sizes.append(kernel.diagonal().mean())
         kernels.append(kernel / sizes[-1] if sizes[-1] > 0 else kernel)
     sizes = torch.stack(sizes)
-    start = [START[name.rstrip("0123456789")] for name in names]
-    start = torch.tensor([*start, NOISE], dtype=torch.float64)
-    if fixed is None and n > 2 * basis.shape[1] + 10:
+    start = [_START[name.rstrip("0123456789")] for name in names]
+    start = torch.tensor([*start, _NOISE], dtype=torch.float64)
+    if search and n > 2 * basis.shape[1] + 10:
         start, error = choose_weights(torch.stack(kernels), problem.y[:n], basis, start)
         if report is not None:
             report(f"weights chosen by {n} molecules, relative error left out {error:.2e}")
@@ -177,41 +199,43 @@ def solve_problem(problem, noise, dual, search=True, report=None):
 
     Returns
     -------
-    solution : Solution
+    attempt : Attempt
         The best.
+    solution : Solution
+        Its weights.
     """
     system = (_Dual if dual else _Primal)(problem, report)
-    best = None
-    for direction in (-1, 1):
-        at = noise if direction < 0 else noise + _STEP
-        while -40 < at < 10:
-            try:
-                found = system.solve(math.exp(at))
-            except torch.linalg.LinAlgError:  # not positive by rounding
-                break
-            criterion = _criterion(found)
-            if report is not None:
-                report(f"regulariser {math.exp(at):.1e}: error left out {criterion:.4g}")
-            if best is not None and criterion >= best[0]:
-                break
-            best, first = (criterion, found), best is None
+    best, at, direction = None, noise, -_STEP
+    while True:
+        found = _attempt(system, at, report)
+        if found is not None and (best is None or found.criterion < best.criterion):
+            best = found
             if not search:
-                return found
-            at += direction * _STEP
-        if best is not None and abs(math.log(best[1].noise) - noise) > 0.1:
+                break
+        elif direction < 0 and abs(math.log(best.noise) - noise) < 0.1 if best else search:
+            at, direction = noise, _STEP  # the first step was the wrong way
+        else:
             break
+        at += direction
     if best is None:
         raise ValueError(
             f"alpha={math.exp(noise):.1e} is so small that the regression cannot be solved in "
             "double precision: increase it, or leave alpha=None."
         )
-    return best[1]
+    return best, system.solution(best)
 
 
-def _criterion(found):
-    if found.force_errors is None:
-        return float(found.errors.abs().mean())
-    return float((found.errors.abs().mean().log() + found.force_errors.abs().mean().log()).exp())
+def _attempt(system, at, report):
+    # None if the matrix is not positive by rounding, or there is nothing left to regularise
+    if not -40 < at < 10:
+        return None
+    try:
+        found = system.attempt(math.exp(at))
+    except torch.linalg.LinAlgError:
+        return None
+    if report is not None:
+        report(f"regulariser {math.exp(at):.1e}: error left out {found.criterion:.4g}")
+    return found
 
 
 class _Dual:
@@ -236,9 +260,11 @@ class _Dual:
             sums.append(problem.basis.T @ phi)
             phi -= problem.basis @ sums[-1]
             self._prior += phi @ theta
+            # the rounding of centred quadratic features is far below the regulariser
+            phi = phi.float() if g > 1 and n > _EXACT else phi
             for i in range(0, n, _BLOCK):
                 j = min(i + _BLOCK, n)
-                self._kernel[i:j, i:].addmm_(phi[i:j], phi[i:].T)
+                self._kernel[i:j, i:] += phi[i:j] @ phi[i:].T
             if report is not None:
                 report(f"kernel: group {g + 1} of {len(thetas)}")
         self._sums = torch.cat(sums, 1)
@@ -255,7 +281,8 @@ class _Dual:
         kernel.diagonal().add_(noise)
         return cholesky_in_place(kernel)
 
-    def solve(self, noise):
+    def attempt(self, noise):
+        """Solve for one regulariser."""
         problem = self._problem
         factor = self._factor(noise)
         y = problem.project(problem.y)
@@ -266,22 +293,18 @@ class _Dual:
         unit[rows, torch.arange(len(rows))] = 1
         diagonal = solve_lower(factor, unit).square().sum(0)
         diagonal -= problem.basis[rows].square().sum(1) / noise
+        return Attempt(noise, alpha, alpha[rows, :t] / diagonal[:, None], diagonal.rsqrt())
+
+    def solution(self, attempt):
+        """Weights of the features."""
+        problem, alpha, t = self._problem, attempt.unknowns, self._problem.y.shape[1]
         found = []
         for g in range(len(problem.features.widths)):
             phi = problem.group(problem.encoded, g, problem.scale)
             found.append(phi.T @ alpha)
         found = torch.cat(found) - self._sums.T @ (problem.basis.T @ alpha)
         weights, draws = found[:, :t], self._theta - found[:, t:]
-        shift = problem.constant(math.sqrt(noise) * self._epsilon, self._sums, draws)
-        return Solution(
-            weights,
-            problem.constant(problem.y, self._sums, weights),
-            draws,
-            shift,
-            noise,
-            alpha[rows, :t] / diagonal[:, None],
-            diagonal.rsqrt(),
-        )
+        return problem.solution(weights, draws, self._sums, attempt.noise, self._epsilon)
 
 
 class _Primal:
@@ -335,24 +358,20 @@ class _Primal:
         gram.diagonal().add_(noise)
         return cholesky_in_place(gram)
 
-    def solve(self, noise):
-        problem, t = self._problem, self._problem.y.shape[1]
+    def attempt(self, noise):
+        """Solve for one regulariser."""
+        t = self._problem.y.shape[1]
         factor = self._factor(noise)
         drawn = math.sqrt(noise) * self._right[:, t:] + noise * self._eta
         found = solve(factor, torch.cat([self._right[:, :t], drawn], 1))
-        weights, draws = found[:, :t], found[:, t:]
-        shift = problem.constant(math.sqrt(noise) * self._epsilon, self._sums, draws)
-        errors, free, force_errors = self._errors(factor, weights)
-        return Solution(
-            weights,
-            problem.constant(problem.y, self._sums, weights),
-            draws,
-            shift,
-            noise,
-            errors,
-            (noise / free).sqrt(),
-            force_errors,
-        )
+        errors, free, force_errors = self._errors(factor, found[:, :t])
+        return Attempt(noise, found, errors, (noise / free).sqrt(), force_errors)
+
+    def solution(self, attempt):
+        """Weights of the features."""
+        t = self._problem.y.shape[1]
+        weights, draws = attempt.unknowns[:, :t], attempt.unknowns[:, t:]
+        return self._problem.solution(weights, draws, self._sums, attempt.noise, self._epsilon)
 
     def _errors(self, factor, weights):
         # each molecule is left out with its forces

@@ -1,0 +1,66 @@
+"""Features of molecules: derivatives, and the model of atoms that they collapse to."""
+
+import numpy as np
+import pytest
+import torch
+
+from skwave.functional._molecules.energies import atomic_energies
+from skwave.molecules import Molecules
+from skwave.molecules._energy_features import Features, LocalSource
+
+MOLECULES = [
+    ([8, 1, 1], [[0, 0, 0.119], [0, 0.763, -0.477], [0, -0.763, -0.477]]),
+    ([8, 1, 1], [[0, 0.1, 0.119], [0.1, 0.763, -0.5], [0, -0.8, -0.477]]),
+    ([8, 8, 1, 1], [[0, 0, 0], [1.4, 0, 0], [-0.3, 0.9, 0], [1.7, 0, 0.9]]),
+    ([1, 1], [[0, 0, 0], [0, 0, 0.74]]),
+]
+
+
+@pytest.fixture(scope="module")
+def features():
+    molecules = Molecules.from_pairs(MOLECULES)
+    source = LocalSource(np.array([1, 8]), (0.3, 0.6), 2, cutoff=5.0, decay_radius=2.0)
+    learnt = Features.learn(source, molecules, 6, 3, 0.5, np.random.RandomState(0))
+    scales = torch.arange(1.0, 1.0 + len(learnt.names), dtype=torch.float64)
+    return learnt.scaled(scales), molecules
+
+
+def test_groups_have_names_and_widths(features):
+    features, molecules = features
+    assert features.names == ["linear", "element", "quadratic1", "quadratic8"]
+    rows = features.rows(features.encode(molecules))
+    assert rows.shape == (4, sum(features.widths))
+    # a part of the molecules has the same rows
+    part = features.encode(molecules).take(1, 3)
+    torch.testing.assert_close(features.rows(part), rows[1:3])
+
+
+def test_slopes_are_the_derivatives_of_rows(features):
+    features, molecules = features
+    numbers, positions = molecules[2]
+
+    def rows(r):
+        source = features.source
+        own, phi = source.differentiable(molecules[2:3], r)
+        weights = torch.eye(sum(features.widths), dtype=torch.float64)
+        constant = torch.zeros(2, len(weights), dtype=torch.float64)
+        model = features.collapse(weights, constant)
+        return atomic_energies(phi, own, features.compression.mean, model).sum(0)
+
+    r = torch.tensor(positions)
+    torch.testing.assert_close(
+        rows(r).float(), features.rows(features.encode(molecules))[2].float(), rtol=1e-4, atol=1e-5
+    )
+    expected = torch.autograd.functional.jacobian(rows, r).flatten(1).T
+    slopes = features.slopes(molecules[2:3])
+    assert slopes.shape == (3 * len(numbers), sum(features.widths))
+    torch.testing.assert_close(slopes, expected, rtol=1e-6, atol=1e-8)
+
+
+def test_axes_are_learnt_from_enough_environments_of_each_element(features):
+    features, _ = features
+    mean, axes, deviations = features.compression
+    assert mean.shape == (2, 2 * 2 * 5 // 2 * 3)
+    assert axes.shape == (2, mean.shape[1], 6)
+    # of three atoms of oxygen there are at most three directions, all in the sample
+    assert (deviations[1] > 0).sum() <= 3
