@@ -9,6 +9,7 @@ from torch import Tensor
 from skwave.functional._molecules.energy_solvers import (
     choose_weights,
     cholesky_in_place,
+    divide_by_free,
     solve,
     solve_lower,
 )
@@ -293,7 +294,9 @@ class _Dual:
         unit[rows, torch.arange(len(rows))] = 1
         diagonal = solve_lower(factor, unit).square().sum(0)
         diagonal -= problem.basis[rows].square().sum(1) / noise
-        return Attempt(noise, alpha, alpha[rows, :t] / diagonal[:, None], diagonal.rsqrt())
+        free = (noise * diagonal).clamp(1e-12, 1)
+        errors = divide_by_free(alpha[rows, :t], free, noise)
+        return Attempt(noise, alpha, errors, (noise / free).sqrt())
 
     def solution(self, attempt):
         """Weights of the features."""
@@ -393,9 +396,10 @@ class _Primal:
         for i, half, residual in zip(problem.left_out, halves, residuals, strict=True):
             kept = torch.eye(half.shape[1], dtype=half.dtype) - half.T @ half
             kept[0, 0] -= problem.basis[i].square().sum()
-            left_out = torch.linalg.solve(kept, residual)
+            inverse = torch.linalg.pinv(kept, rtol=1e-8, hermitian=True)
+            left_out = inverse @ residual
             errors.append(left_out[:1])
-            free.append(1 / torch.linalg.inv(kept)[0, 0])
+            free.append(1 / inverse[0, 0].clamp(1, 1e12))
             force_errors.append(left_out[1:])
         forces = torch.cat(force_errors) / problem.forces.scale if problem.forces else None
         return torch.cat(errors), torch.stack(free), forces
