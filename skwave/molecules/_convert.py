@@ -3,6 +3,7 @@
 import numpy as np
 
 from skwave._core.arrays import native
+from skwave.molecules._cells import read_cells
 from skwave.molecules._container import Molecules
 from skwave.molecules._readers import pack, read_any, read_pair
 
@@ -59,7 +60,8 @@ def _convert(X):
         X = _column(X)
     elif isinstance(X, str | bytes | dict) or not hasattr(X, "__iter__"):
         read_pair(X, 0)
-    return Molecules(*pack(X, read_any))
+    X = list(X)
+    return Molecules(*pack(X, read_any), *read_cells(X))
 
 
 def _column(X):
