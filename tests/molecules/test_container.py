@@ -277,14 +277,6 @@ def test_ase_there_and_back(many, tmp_path):
     np.testing.assert_allclose(read.positions, many.positions, atol=1e-7)
 
 
-def test_periodic_atoms_warn(many):
-    pytest.importorskip("ase")
-    atoms = many.to_ase()
-    atoms[1].cell, atoms[1].pbc = 10 * np.eye(3), True
-    with pytest.warns(UserWarning, match="pbc = False"):
-        assert as_molecules(atoms) == many
-
-
 def test_without_ase_the_extra_is_named(molecules, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "ase", None)
     for call in (molecules.to_ase, lambda: Molecules.read_extxyz(tmp_path / "a.xyz")):

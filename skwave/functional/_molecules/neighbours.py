@@ -133,9 +133,9 @@ def _candidates(
     centres: Tensor, own: Tensor, around: Tensor, molecule: Tensor, size: float
 ) -> tuple[Tensor, Tensor]:
     # rows of centres and of what is around them, of adjacent boxes of the same molecule
-    low = around.amin(0)
+    low = around.amin(0) if len(around) else around.new_zeros(3)
     box = ((around - low) / size).floor().long() + 1
-    sides = box.amax(0) + 2
+    sides = (box.amax(0) if len(around) else box.new_ones(3)) + 2
 
     def key(box: Tensor, molecule: Tensor) -> Tensor:
         x, y, z = box.unbind(-1)
