@@ -20,21 +20,7 @@ class Molecule(NamedTuple):
 
 
 class PeriodicMolecule(Molecule):
-    """Atoms of one molecule or crystal that repeats.
-
-    A pair ``(numbers, positions)`` as others are, and with its cell.
-
-    Parameters
-    ----------
-    numbers : ndarray
-        Atomic numbers, shape (n_atoms,).
-    positions : ndarray
-        Coordinates in Å, shape (n_atoms, 3).
-    cell : ndarray
-        Vectors of the cell as rows in Å, shape (3, 3).
-    pbc : ndarray of bool
-        Along which vectors it repeats, shape (3,).
-    """
+    """Atoms of one crystal, or of what else repeats: a pair with its ``cell`` and ``pbc``."""
 
     def __new__(cls, numbers, positions, cell, pbc):
         self = super().__new__(cls, numbers, positions)

@@ -37,7 +37,7 @@ class LocalBasis:
     """How steeply the weight of a neighbour falls there."""
 
     @property
-    def n_channels(self) -> int:
+    def n_channels(self) -> int:  # numpydoc ignore=RT01
         """Number of fields of a degree: elements times widths."""
         return self.n_elements * len(self.widths)
 

@@ -137,7 +137,7 @@ def _candidates(
     box = ((around - low) / size).floor().long() + 1
     sides = (box.amax(0) if len(around) else box.new_ones(3)) + 2
 
-    def key(box: Tensor, molecule: Tensor) -> Tensor:
+    def key(box: Tensor, molecule: Tensor) -> Tensor:  # numpydoc ignore=GL08
         x, y, z = box.unbind(-1)
         return ((molecule * sides[0] + x) * sides[1] + y) * sides[2] + z
 
