@@ -56,7 +56,7 @@ class SolidHarmonicDisplay:
     >>> from skwave.datasets import load_qm7_sample
     >>> from skwave.plotting import SolidHarmonicDisplay
     >>> X, y = load_qm7_sample(return_X_y=True)
-    >>> scattering = SolidHarmonicScattering(J=2, L=2).fit(X)
+    >>> scattering = SolidHarmonicScattering(J=2, L=2, Q=1).fit(X)
     >>> display = SolidHarmonicDisplay.from_estimator(scattering, X, sample=3, j=1, l=2)
     >>> display.ax_.get_xlabel()
     'x (Å)'

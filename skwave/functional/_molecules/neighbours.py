@@ -3,7 +3,7 @@ r"""Pairs of near atoms, by cells: their number and cost grow linearly with the 
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class Pairs(NamedTuple):
@@ -143,7 +143,7 @@ def _candidates(
 
     keys, order = key(box, molecule).sort()
     steps = torch.cartesian_prod(*2 * [torch.arange(-1, 2, device=keys.device)])
-    steps = torch.nn.functional.pad(steps, (0, 1), value=-1)
+    steps = nn.functional.pad(steps, (0, 1), value=-1)
     # boxes that follow each other along z have consecutive keys: nine rows of three boxes each
     first = key(((centres - low) / size).floor().long()[:, None] + 1 + steps, own[:, None])
     start = torch.searchsorted(keys, first.flatten())
