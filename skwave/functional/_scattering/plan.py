@@ -244,7 +244,7 @@ def scattering_plan(
         Complex values worked on at once: few enough to stay in the cache of a CPU.
     **parameters
         The other parameters of `scattering_layout`: ``max_order``, ``n_phases``,
-        ``averaging``, ``oversampling`` and ``padding``.
+        ``averaging``, ``oversampling`` and ``boundary``.
 
     Returns
     -------
@@ -263,7 +263,7 @@ def scattering_plan(
         for k in (used if layout.averaging == "local" else ())
     }
     index = tuple(
-        extension_index(n, left, size - n - left, layout.padding).to(device)
+        extension_index(n, left, size - n - left, layout.boundary).to(device)
         for n, left, size in zip(geometry.shape, geometry.left, geometry.extended, strict=True)
     )
     return Plan(**vars(layout), index=index, stages=stages, lowpass=lowpass, block=block)
