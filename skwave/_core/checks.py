@@ -218,12 +218,15 @@ def resolve_ndim(ndim, shape, n_axes, name, stacked=None):
     Raises
     ------
     ValueError
-        If neither parameter tells, and the axes of ``X`` do not.
+        If neither parameter tells, and the axes of ``X`` do not; or if ``shape`` is of neither.
     """
     if ndim is not None:
         return ndim
     if shape is not None:
-        return 1 if isinstance(shape, Integral) else len(shape)
+        n_sides = 1 if isinstance(shape, Integral) else len(shape)
+        if n_sides not in (1, 2):
+            raise ValueError(f"shape={shape!r} must be (N,) for signals or (H, W) for images.")
+        return n_sides
     known = {2: 1, 3: stacked, 4: 2}.get(n_axes)
     if known is None:
         meaning = (

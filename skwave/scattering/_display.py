@@ -14,6 +14,7 @@ from skwave._core.drawing import (
     require_matplotlib,
 )
 from skwave.scattering._disks import draw_disks
+from skwave.scattering._plans import cached_layout, layout_parameters
 
 
 class ScatteringDisplay:
@@ -228,7 +229,7 @@ class ScatteringDisplay:
         >>> from skwave import ScatteringTransformer
         >>> from skwave.plotting import ScatteringDisplay
         >>> X, y = load_digits(return_X_y=True)
-        >>> scattering = ScatteringTransformer(J=2, ndim=2, shape=(8, 8)).fit(X)
+        >>> scattering = ScatteringTransformer(J=2, shape=(8, 8)).fit(X)
         >>> display = ScatteringDisplay.from_estimator(scattering, X, sample=3)
         >>> len(display.sectors_.get_array())  # 2 scales, 8 orientations, twice each
         32
@@ -236,7 +237,7 @@ class ScatteringDisplay:
         caller = f"{cls.__name__}.from_estimator"
         require_matplotlib(caller, ax=ax)
         check_estimator(estimator, caller)
-        check_sampling_rate(sampling_rate, estimator.ndim)
+        check_sampling_rate(sampling_rate, estimator.ndim_)
         coefficients, paths, positions = sample_coefficients(estimator, X, sample, channel)
         display = cls(
             coefficients,
@@ -384,7 +385,8 @@ def _mean_over_phases(S, paths):
 def _positions(estimator):
     if estimator.averaging == "global":
         return ()
-    geometry = estimator._layout()[0].geometry
+    shape = estimator.signal_shape_
+    geometry = cached_layout(shape, **layout_parameters(estimator, shape))[0].geometry
     axes = list(zip(geometry.first, geometry.count, geometry.left, strict=True))
     return tuple(
         geometry.step * (first + np.arange(count)) - left
