@@ -27,7 +27,7 @@ __all__ = [
 
 
 class Estimator(BaseEstimator):
-    """Estimator whose picture in a notebook has a link to its page here."""
+    """Base of the estimators; their diagram in a notebook links to skwave's documentation."""
 
     _doc_link_module = "skwave"
     _doc_link_template = (
@@ -39,7 +39,7 @@ class Estimator(BaseEstimator):
 
 
 class Interval(_Interval):
-    """Interval of scikit-learn, for numbers alone: True is not 1."""
+    """Constraint of scikit-learn: a number of an interval. True is not 1."""
 
     def is_satisfied_by(self, val):  # numpydoc ignore=GL08
         return not isinstance(val, bool | np.bool_) and super().is_satisfied_by(val)

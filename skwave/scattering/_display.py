@@ -1,4 +1,4 @@
-"""Scattering coefficients of one sample: scalograms of signals, disks of images."""
+"""Display of scattering coefficients: scalograms of signals, disks of images."""
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from skwave._core.drawing import (
 )
 from skwave.scattering._disks import draw_disks
 from skwave.scattering._plans import cached_layout, layout_parameters
+from skwave.scattering._transformer import ScatteringTransformer
 
 
 class ScatteringDisplay:
@@ -236,7 +237,7 @@ class ScatteringDisplay:
         """
         caller = f"{cls.__name__}.from_estimator"
         require_matplotlib(caller, ax=ax)
-        check_estimator(estimator, caller)
+        check_estimator(estimator, caller, ScatteringTransformer)
         check_sampling_rate(sampling_rate, estimator.ndim_)
         coefficients, paths, positions = sample_coefficients(estimator, X, sample, channel)
         display = cls(
@@ -327,7 +328,7 @@ def cell_edges(xi, t, n):
 
 
 def sample_coefficients(estimator, X, sample, channel):
-    """Transform one sample.
+    """Scattering coefficients of one channel of one sample, with their paths and positions.
 
     Parameters
     ----------

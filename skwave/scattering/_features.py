@@ -1,4 +1,4 @@
-"""Scattering coefficients of images as maps: what they are standardised by, and their views."""
+"""Scattering coefficients of images for networks: scales of channels, moved and mirrored views."""
 
 from itertools import product
 
@@ -40,7 +40,7 @@ def channel_scales(S, n_channels):
 
 
 def feature_views(scattering, mirror, shift):
-    """Columns that the coefficients of an image, mirrored or moved, are found in.
+    """Columns of the features that hold the coefficients of an image, mirrored or moved.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ _OF_SCATTERING = ("J", "L", "nonlinearity", "shape", "device", "dtype")
 
 
 def fit_scattering(estimator, X, **others):
-    """Scattering of images with the parameters of an estimator.
+    """Fitted scattering transformer of images, with the parameters of an estimator.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def fit_scattering(estimator, X, **others):
 
 
 def transform(scattering, X):
-    """Coefficients in memory, as numpy has them.
+    """Scattering coefficients of images, as a numpy array.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def transform(scattering, X):
 
 
 def cached_transform(estimator, X):
-    """Coefficients that the memory of an estimator keeps.
+    """Scattering coefficients of images, computed once for the ``memory`` of an estimator.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Filters of a bank in the Fourier domain, and their Littlewood-Paley sum."""
+"""Display of a filter bank in the Fourier domain, and of its Littlewood-Paley sum."""
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from skwave._core.drawing import (
 )
 from skwave.functional import Bank, littlewood_paley, morlet_1d, morlet_2d
 from skwave.scattering._plans import cached_layout, layout_parameters
+from skwave.scattering._transformer import ScatteringTransformer
 
 _KINDS = ("both", "supports", "littlewood_paley")
 # bins that resolve the narrowest filter of a drawing: per support of the low-pass, per axis
@@ -201,7 +202,7 @@ class FilterBankDisplay:
         """
         caller = f"{cls.__name__}.from_estimator"
         require_matplotlib(caller, ax=ax)
-        check_estimator(estimator, caller)
+        check_estimator(estimator, caller, ScatteringTransformer)
         check_choice("order", order, (1, 2))
         bank = _bank(estimator, order)
         return cls(bank, sampling_rate=sampling_rate).plot(ax, **kwargs)

@@ -18,7 +18,7 @@ _CONSTRAINTS = {
 
 
 def check_minimisation(max_iter, tol, caller):
-    """Refuse a number of steps or a tolerance that no minimisation has.
+    """Raise an error if the number of steps or the tolerance of a minimisation is out of range.
 
     Parameters
     ----------

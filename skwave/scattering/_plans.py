@@ -43,7 +43,9 @@ def _plan(shape, dtype, device, **parameters):
 
 
 def cached_plan(shape, dtype, device, **parameters) -> Plan:
-    """Plan of a scattering transform; threads that ask for the same wait for one to make it.
+    """Plan of a scattering transform, kept for the next call.
+
+    Threads that ask for the same plan wait for one of them to make it.
 
     Parameters
     ----------
@@ -59,7 +61,7 @@ def cached_plan(shape, dtype, device, **parameters) -> Plan:
     Returns
     -------
     plan : Plan
-        Kept for the next call.
+        Layout and filters.
     """
     # filters made in inference mode could not be used for training later
     with _lock, torch.inference_mode(False):
@@ -68,7 +70,7 @@ def cached_plan(shape, dtype, device, **parameters) -> Plan:
 
 @lru_cache(maxsize=64)
 def cached_layout(shape, **parameters) -> tuple[Layout, tuple[Path, ...]]:
-    """Layout of a scattering transform, and its paths.
+    """Layout of a scattering transform and its paths, kept for the next call.
 
     Parameters
     ----------
@@ -80,7 +82,7 @@ def cached_layout(shape, **parameters) -> tuple[Layout, tuple[Path, ...]]:
     Returns
     -------
     layout : Layout
-        Kept for the next call.
+        Grids, wavelets and scales.
     paths : tuple of Path
         In the order of the coefficients.
     """
@@ -89,7 +91,7 @@ def cached_layout(shape, **parameters) -> tuple[Layout, tuple[Path, ...]]:
 
 
 def layout_parameters(model, shape) -> dict:
-    """Parameters of `scattering_layout` that the estimator or the layer stands for.
+    """Parameters of `scattering_layout` for the estimator or the layer.
 
     Parameters
     ----------
@@ -123,7 +125,7 @@ _NUMBERS = ("j", "xi", "sigma")
 
 
 def path_table(layout, paths):
-    """Tabulate the wavelets of each path.
+    """Table of the wavelets of each path.
 
     Parameters
     ----------
@@ -155,7 +157,7 @@ def path_table(layout, paths):
 
 
 def path_names(layout, paths):
-    """Name the coefficients: order, wavelets, position.
+    """Names of the coefficients: order, wavelets, position.
 
     Parameters
     ----------

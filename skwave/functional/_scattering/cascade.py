@@ -1,4 +1,4 @@
-r"""The scattering cascade: wavelets, a nonlinearity, wavelets again, an average.
+r"""Scattering cascade and its gradient: wavelets, a nonlinearity, wavelets again, an average.
 
 .. math:: S_J x = \big( x\star\phi_J,\; \rho(x\star\psi_\lambda)\star\phi_J,\;
    \rho(\rho(x\star\psi_\lambda)\star\psi_{\lambda'})\star\phi_J \big),
@@ -8,6 +8,10 @@ What depends on the shape and the parameters alone is computed once, by
 `scattering_plan`; `scattering` then is a short loop over scales. A map at scale
 :math:`2^j` is computed on the grid of step :math:`2^j` from the start: its spectrum is
 folded by `filter_fold`, and the average :math:`\star\phi_J` is a small matrix product.
+
+The gradient is written out, `cascade_adjoint`, in place of autograd's graph: of a forward pass
+only the signals and the wavelet coefficients of the second order are kept, which a `Shelf`
+holds in the order in which they are made, and used.
 """
 
 import math
@@ -34,7 +38,7 @@ _DIVIDE_BACK = 4
 
 
 class Shelf:
-    """Tensors that lie one after the other in one block of memory.
+    """Tensors stored one after the other in one block of memory.
 
     Parameters
     ----------
@@ -63,7 +67,8 @@ class Shelf:
 
 
 def _order_2(u_hat: Tensor, stage: Stage, plan: Plan, kept: Shelf | None) -> Tensor:
-    # spectra of maps (B, H, W) -> coefficients (B, n); what rho acts on is put into kept
+    # spectra of maps of order 1, (B, H, W), -> coefficients (B, n) of the second wavelets of a
+    # stage; their coefficients before rho, (b, n_filters, h, w) of each block, go into kept
     blocks = []
     for block in split(u_hat, stage, plan, 1 if kept is None else _DIVIDE):
         z = filter_maps(block, stage, plan)
@@ -74,7 +79,9 @@ def _order_2(u_hat: Tensor, stage: Stage, plan: Plan, kept: Shelf | None) -> Ten
 
 
 def _average(u: Tensor, plan: Plan, k: int) -> Tensor:
-    # maps (..., h, w) on the grid of step 2**k -> (..., *plan grid of the coefficients)
+    # maps (..., h, w) of the extended signal, sampled every 2**k samples, -> their averages
+    # (..., *map_shape(plan, k)): the low-pass at the positions of the coefficients, which in 2-D
+    # is a product with a matrix on each side; the mean over the signal; or the maps on it
     geometry = plan.geometry
     if plan.averaging != "local":
         u = u[(..., *geometry.inside(k))]
@@ -82,6 +89,8 @@ def _average(u: Tensor, plan: Plan, k: int) -> Tensor:
     if geometry.ndim == 2:
         rows, columns = plan.lowpass[k]
         return rows @ (u @ columns.mT)
+    # in 1-D the spectrum is cut to the n positions of the extended signal: irfft divides by n,
+    # not by the h samples of the map
     (phi_hat,) = plan.lowpass[k]
     n = geometry.extended[0] // geometry.step
     s_hat = torch.fft.rfft(u, dim=-2)[..., : len(phi_hat), :] * phi_hat
@@ -97,7 +106,9 @@ def _rectify(z: Tensor, plan: Plan) -> Tensor:
 
 
 def _cascade(x: Tensor, plan: Plan, kept: Shelf | None = None) -> Tensor:
-    # (B, H, W) -> (B, coefficients), path after path
+    # signals (B, H, W) -> coefficients (B, n), path after path: order 0, the paths of each first
+    # stage, then the paths of order 2 of each first stage. u1 is (B, paths, h, w); order 2 takes
+    # its maps as a batch (B * paths, h, w), and gives (B * paths, n), (B, paths * n) reshaped
     axes = plan.geometry.axes
     x = extend(x, plan.index, plan.boundary)
     orders = [[_average(x, plan, 0).flatten(1)], [], []]
@@ -119,7 +130,7 @@ def _blocks(x: Tensor, plan: Plan, divide: int = 1) -> tuple[Tensor, ...]:
 
 
 def average_adjoint(s: Tensor, plan: Plan, k: int) -> Tensor:
-    """Adjoint of the average of maps.
+    """Adjoint of the average: gradient by maps, from the gradient by their averages.
 
     Parameters
     ----------
@@ -156,7 +167,8 @@ def average_adjoint(s: Tensor, plan: Plan, k: int) -> Tensor:
 
 
 def _propagate_adjoint(u: Tensor, z: Tensor, stage: Stage, plan: Plan, out: Tensor) -> None:
-    # gradient by rho(z), z = x * psi -> gradient by the spectrum of x, added to out
+    # gradient u (B, paths, h, w) by rho(z), z = x * psi -> gradient by the spectrum of x, added
+    # to out (B, H, W)
     if plan.n_phases is None:
         z = modulus_adjoint(u, z)
     else:
@@ -171,7 +183,8 @@ def _inverse(x_hat: Tensor, plan: Plan) -> Tensor:
 
 
 def _order_2_adjoint(u: Tensor, s: Tensor, first: Stage, kept: Shelf, plan: Plan) -> Tensor:
-    # gradient by the maps u of the first order of what they give rise to
+    # gradient by the maps of order 1, of the shape of u, from the gradient s (B, paths * n) by
+    # the coefficients of order 2 that they give; z comes from kept in the order of _order_2
     u_hat = torch.zeros_like(u.flatten(0, 1), dtype=u.dtype.to_complex())
     sizes = [prod(stage_shape(stage, plan)) for stage in first.following]
     parts = s.reshape(len(u_hat), -1).split(sizes, -1)
@@ -208,6 +221,7 @@ def cascade_adjoint(x: Tensor, s: Tensor, kept: Shelf, plan: Plan) -> Tensor:
     gradient : Tensor, shape (B, H, W)
         Gradient by the signals.
     """
+    # s is order 0, order 1 of each first stage, order 2 of each first stage: see _cascade
     shapes = [stage_shape(first, plan) for first in plan.stages]
     sizes = [prod(shape) for shape in shapes]
     sizes_2 = [
@@ -229,6 +243,7 @@ def cascade_adjoint(x: Tensor, s: Tensor, kept: Shelf, plan: Plan) -> Tensor:
 
 
 def _all(x: Tensor, plan: Plan, kept: Shelf | None = None) -> Tensor:
+    # coefficients (B, n) of signals (B, H, W), block after block
     blocks = _blocks(x, plan, 1 if kept is None else _DIVIDE)
     return torch.cat([_cascade(block, plan, kept) for block in blocks])
 
@@ -264,7 +279,7 @@ class _Scattering(torch.autograd.Function):
 
 
 def scattering(x: Tensor, plan: Plan) -> Tensor:
-    r"""Scattering coefficients of signals, all in one call.
+    r"""Scattering coefficients of signals.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-r"""A scattering transform made ready: its filters, cut and placed."""
+r"""Plan of a scattering transform: its layout, and its filters cut for the grids of the maps."""
 
 import math
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ _TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-14}
 
 
 def even_size(n: int, largest: int) -> int:
-    """Size of the parts when ``n`` things are cut into few parts of about one size.
+    """Size of equal parts that ``n`` things are cut into, as few parts as the limit allows.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class Stage(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan(Layout):
-    """All that `scattering` needs beside the signal; made by `scattering_plan`.
+    """Layout and filters that `scattering` needs; made by `scattering_plan`.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ class Plan(Layout):
 
 
 def stage_shape(stage: Stage, plan: Plan) -> tuple[int, int, int]:
-    """Shape of the coefficients that a stage gives for each map that it acts on.
+    """Shape of the averages that a stage gives of each map that it acts on.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def stage_shape(stage: Stage, plan: Plan) -> tuple[int, int, int]:
 
 
 def n_kept(plan: Plan) -> int:
-    """Number of wavelet coefficients of the second order, before the nonlinearity.
+    """Number of wavelet coefficients of the second order that a gradient needs to be kept.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def filter_maps(u_hat: Tensor, stage: Stage, plan: Plan) -> Tensor:
 
 
 def split(u: Tensor, stage: Stage, plan: Plan, divide: int = 1) -> tuple[Tensor, ...]:
-    """Cut maps into blocks so few that what a stage makes of one stays in the cache.
+    """Blocks of maps, so small that what a stage makes of one stays in the cache.
 
     Parameters
     ----------
@@ -169,7 +169,9 @@ def split(u: Tensor, stage: Stage, plan: Plan, divide: int = 1) -> tuple[Tensor,
 
 
 def _lowpass_rows(phi_hat: Tensor, k: int, step: int, first: int, count: int) -> Tensor:
-    # matrix (count, n >> k): low-pass the samples of step 2**k, at `count` positions
+    # matrix (count, n >> k) that takes a map sampled every 2**k samples to its low-pass at the
+    # positions first * step, (first + 1) * step, ... of the extended signal; row i holds phi
+    # around position i, periodic
     n = len(phi_hat) >> k
     phi = torch.fft.ifft(resize_spectrum(phi_hat[:, None], (n, 1))[:, 0]).real
     position = (first + torch.arange(count)) * (step >> k)
@@ -227,7 +229,7 @@ def scattering_plan(
     block: int = 2**19,
     **parameters: Any,
 ) -> Plan:
-    r"""Prepare `scattering` for signals of one shape.
+    r"""Plan of the scattering transform of signals of one shape.
 
     Parameters
     ----------
