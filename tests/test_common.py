@@ -93,7 +93,7 @@ def test_sklearn_generator(estimator, check):
 
 @pytest.mark.filterwarnings("ignore:X has flat samples")
 @parametrize_with_checks(
-    [ScatteringTransformer(J=1, ndim=2)], expected_failed_checks=lambda estimator: EXPECTED
+    [ScatteringTransformer(ndim=2)], expected_failed_checks=lambda estimator: EXPECTED
 )
 def test_sklearn_flat_images(estimator, check):
     check(estimator)

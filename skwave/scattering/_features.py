@@ -7,10 +7,9 @@ from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_memory
 
 from skwave._core.arrays import to_numpy
+from skwave._core.batches import batch_rows
 from skwave.scattering._mirror import mirror_features
 from skwave.scattering._transformer import ScatteringTransformer
-
-_ROWS = 1000  # whose double precision is held at once
 
 
 def channel_scales(S, n_channels):
@@ -29,7 +28,8 @@ def channel_scales(S, n_channels):
         The scale of a constant channel is 1.
     """
     total, squares = np.zeros((2, n_channels))
-    for rows in gen_batches(len(S), _ROWS):
+    # in double precision, with its square
+    for rows in gen_batches(len(S), batch_rows("auto", 16 * S.shape[1], len(S))):
         part = S[rows].reshape(rows.stop - rows.start, n_channels, -1).astype(np.float64)
         total += part.sum((0, 2))
         squares += (part**2).sum((0, 2))
