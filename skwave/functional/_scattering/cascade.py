@@ -14,7 +14,6 @@ only the signals and the wavelet coefficients of the second order are kept, whic
 holds in the order in which they are made, and used.
 """
 
-import math
 from math import prod
 from typing import Any
 
@@ -22,8 +21,8 @@ import torch
 from torch import Tensor
 
 from skwave.functional._scattering.layout import map_shape, scattering_paths
-from skwave.functional._scattering.plan import Plan, Stage, filter_maps, n_kept, split, stage_shape
-from skwave.functional._wavelets.fourier import extend, extend_adjoint, unfold_filter
+from skwave.functional._scattering.plan import Plan, Stage, even_size, n_kept, stage_shape
+from skwave.functional._wavelets.fourier import extend, extend_adjoint, filter_fold, unfold_filter
 from skwave.functional._wavelets.nonlinearity import (
     modulus,
     modulus_adjoint,
@@ -66,12 +65,26 @@ class Shelf:
         return x.view(shape)
 
 
+def _filter_maps(u_hat: Tensor, stage: Stage, plan: Plan) -> Tensor:
+    # spectra of maps (B, H, W) -> wavelet coefficients u * psi of a stage, (B, n_filters, h, w)
+    # on the grid of the stage
+    z_hat = filter_fold(u_hat, stage.tiles, stage.n_filters, plan.geometry.grid(stage.k))
+    return torch.fft.ifftn(z_hat, dim=plan.geometry.axes)
+
+
+def _split(u: Tensor, stage: Stage, plan: Plan, divide: int = 1) -> tuple[Tensor, ...]:
+    # blocks of maps that the stage acts on, or of their coefficients, (B, ...) along axis 0: so
+    # small that what the stage makes of one stays in the cache, and `divide` times smaller
+    size = stage.n_filters * prod(plan.geometry.grid(stage.k))
+    return u.split(even_size(len(u), plan.block // (divide * size)))
+
+
 def _order_2(u_hat: Tensor, stage: Stage, plan: Plan, kept: Shelf | None) -> Tensor:
     # spectra of maps of order 1, (B, H, W), -> coefficients (B, n) of the second wavelets of a
     # stage; their coefficients before rho, (b, n_filters, h, w) of each block, go into kept
     blocks = []
-    for block in split(u_hat, stage, plan, 1 if kept is None else _DIVIDE):
-        z = filter_maps(block, stage, plan)
+    for block in _split(u_hat, stage, plan, 1 if kept is None else _DIVIDE):
+        z = _filter_maps(block, stage, plan)
         if kept is not None:
             kept.take(z.shape).copy_(z)
         blocks.append(_average(_rectify(z, plan), plan, stage.k).flatten(1))
@@ -114,7 +127,7 @@ def _cascade(x: Tensor, plan: Plan, kept: Shelf | None = None) -> Tensor:
     orders = [[_average(x, plan, 0).flatten(1)], [], []]
     x_hat = torch.fft.fftn(x, dim=axes)
     for first in plan.stages:
-        u1 = _rectify(filter_maps(x_hat, first, plan), plan)
+        u1 = _rectify(_filter_maps(x_hat, first, plan), plan)
         orders[1].append(_average(u1, plan, first.k).flatten(1))
         if first.following:
             u1_hat = torch.fft.fftn(u1, dim=axes).flatten(0, 1)
@@ -126,7 +139,7 @@ def _cascade(x: Tensor, plan: Plan, kept: Shelf | None = None) -> Tensor:
 
 def _blocks(x: Tensor, plan: Plan, divide: int = 1) -> tuple[Tensor, ...]:
     # signals, or their coefficients, so few that their maps stay in the cache
-    return split(x, plan.stages[0], plan, divide) if plan.stages else (x,)
+    return _split(x, plan.stages[0], plan, divide) if plan.stages else (x,)
 
 
 def average_adjoint(s: Tensor, plan: Plan, k: int) -> Tensor:
@@ -191,8 +204,8 @@ def _order_2_adjoint(u: Tensor, s: Tensor, first: Stage, kept: Shelf, plan: Plan
     for stage, part in zip(first.following, parts, strict=True):
         part = part.unflatten(-1, stage_shape(stage, plan))
         for s_block, out in zip(
-            split(part, stage, plan, _DIVIDE_BACK),
-            split(u_hat, stage, plan, _DIVIDE_BACK),
+            _split(part, stage, plan, _DIVIDE_BACK),
+            _split(u_hat, stage, plan, _DIVIDE_BACK),
             strict=True,
         ):
             z = kept.take((len(out), stage.n_filters, *plan.geometry.grid(stage.k)))
@@ -237,7 +250,7 @@ def cascade_adjoint(x: Tensor, s: Tensor, kept: Shelf, plan: Plan) -> Tensor:
         u = average_adjoint(s1.unflatten(-1, shape), plan, first.k)
         if first.following:
             u += _order_2_adjoint(u, s2, first, kept, plan)
-        _propagate_adjoint(u, filter_maps(x_hat, first, plan), first, plan, gradient_hat)
+        _propagate_adjoint(u, _filter_maps(x_hat, first, plan), first, plan, gradient_hat)
     gradient = average_adjoint(s0.unflatten(-1, grid), plan, 0) + _inverse(gradient_hat, plan)
     return extend_adjoint(gradient, plan.index, plan.geometry.shape)
 
@@ -307,7 +320,7 @@ def scattering(x: Tensor, plan: Plan) -> Tensor:
     x = x.reshape(-1, *geometry.shape)
     with torch.autocast(x.device.type, enabled=False):
         if len(x) == 0:
-            s = x.new_zeros(0, sum(math.prod(path.grid) for path in scattering_paths(plan)))
+            s = x.new_zeros(0, sum(prod(path.grid) for path in scattering_paths(plan)))
         elif x.requires_grad and torch.is_grad_enabled():
             s, _ = _Scattering.apply(x, plan)
         else:
@@ -315,4 +328,4 @@ def scattering(x: Tensor, plan: Plan) -> Tensor:
     if plan.averaging is None:
         return s.reshape(*batch, s.shape[-1])
     grid = geometry.count if plan.averaging == "local" else (1, 1)
-    return s.reshape(*batch, s.shape[-1] // math.prod(grid), *grid[: geometry.ndim])
+    return s.reshape(*batch, s.shape[-1] // prod(grid), *grid[: geometry.ndim])

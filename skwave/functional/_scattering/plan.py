@@ -20,7 +20,6 @@ from skwave.functional._wavelets.fourier import (
     Tile,
     cut_filters,
     extension_index,
-    filter_fold,
     resize_spectrum,
 )
 from skwave.functional._wavelets.morlet import morlet_1d, morlet_2d
@@ -122,50 +121,6 @@ def n_kept(plan: Plan) -> int:
         for first in plan.stages
         for s in first.following
     )
-
-
-def filter_maps(u_hat: Tensor, stage: Stage, plan: Plan) -> Tensor:
-    r"""Wavelet coefficients :math:`u \star \psi` of a scale, on its grid.
-
-    Parameters
-    ----------
-    u_hat : Tensor, shape (B, H, W)
-        Spectra of maps.
-    stage : Stage
-        One of ``plan.stages``, or of those that follow.
-    plan : Plan
-        Made by `scattering_plan`.
-
-    Returns
-    -------
-    z : Tensor, shape (B, n_filters, h, w)
-        Complex coefficients.
-    """
-    z_hat = filter_fold(u_hat, stage.tiles, stage.n_filters, plan.geometry.grid(stage.k))
-    return torch.fft.ifftn(z_hat, dim=plan.geometry.axes)
-
-
-def split(u: Tensor, stage: Stage, plan: Plan, divide: int = 1) -> tuple[Tensor, ...]:
-    """Blocks of maps, so small that what a stage makes of one stays in the cache.
-
-    Parameters
-    ----------
-    u : Tensor, shape (B, ...)
-        Maps that the stage acts on, or coefficients that it gives.
-    stage : Stage
-        One of ``plan.stages``, or of those that follow.
-    plan : Plan
-        Made by `scattering_plan`.
-    divide : int, default=1
-        Cut into blocks smaller by this factor.
-
-    Returns
-    -------
-    blocks : tuple of Tensor
-        Views of ``u`` along axis 0.
-    """
-    size = stage.n_filters * math.prod(plan.geometry.grid(stage.k))
-    return u.split(even_size(len(u), plan.block // (divide * size)))
 
 
 def _lowpass_rows(phi_hat: Tensor, k: int, step: int, first: int, count: int) -> Tensor:
