@@ -73,7 +73,7 @@ def invert(s, x, plan, *, scale, max_iter, tol, device, on_step=None, **batches)
     shape, size, n_coefficients = x.shape[1:], prod(x.shape[1:]), prod(s.shape[1:])
     interrupted = False
 
-    def of_rows(rows):
+    def of_rows(rows):  # numpydoc ignore=GL08
         nonlocal interrupted
         s_rows, x_rows = rows.split([n_coefficients, size], 1)
         s_rows, x_rows = s_rows.reshape(-1, *s.shape[1:]), x_rows.reshape(-1, *shape)
