@@ -47,7 +47,7 @@ class Scattering(nn.Module):
     oversampling : int, default=0
         Compute every map on a grid finer by ``2**oversampling``.
     boundary : {"reflect", "periodic", "zero"}, default="reflect"
-        Extension of the signals.
+        What lies beyond the border of a signal: its mirror image, its repetition, or zeros.
 
     Raises
     ------

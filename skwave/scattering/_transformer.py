@@ -84,8 +84,8 @@ class ScatteringTransformer(TorchTransformer):
         nearer to those without any subsampling, their number stays the same unless
         ``averaging=None``.
     boundary : {"reflect", "periodic", "zero"}, default="reflect"
-        Extension of the signals. Periodic signals whose sides ``2**J`` divides are not
-        extended at all.
+        What lies beyond the border of a signal: its mirror image, its repetition, or zeros.
+        Periodic signals whose sides ``2**J`` divides are not extended at all.
     log : bool or float, default=False
         Give :math:`\log(|S| + \epsilon)`, with :math:`\epsilon = 10^{-6}` or the value
         itself, in units of ``X``.
