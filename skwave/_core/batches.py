@@ -78,8 +78,8 @@ _all_threads = 0  # torch's threads before the first of them
 
 @contextmanager
 def _share_of_threads(n_jobs):
-    # the number of torch's threads is one for the process: of calls that overlap, the last to
-    # leave sets it back
+    # torch's number of threads is that of the thread which sets it and of all threads to come:
+    # each call sets back what was before the first of those that overlap
     global _n_sharing, _all_threads
     with _sharing:
         if _n_sharing == 0:
@@ -91,8 +91,7 @@ def _share_of_threads(n_jobs):
     finally:
         with _sharing:
             _n_sharing -= 1
-            if _n_sharing == 0:
-                torch.set_num_threads(_all_threads)
+            torch.set_num_threads(_all_threads)
 
 
 def _in_threads(f, arguments, n_jobs):

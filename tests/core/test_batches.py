@@ -102,6 +102,7 @@ def test_calls_that_overlap_leave_the_threads_as_they_were():
 
     def call(f):
         map_batches(f, np.ones((2, 2)), n_out=2, row_bytes=1, batch_size=1, n_jobs=2, **CPU)
+        return torch.get_num_threads()
 
     threads = torch.get_num_threads()
     torch.set_num_threads(4)
@@ -110,10 +111,13 @@ def test_calls_that_overlap_leave_the_threads_as_they_were():
             one = pool.submit(call, first)
             assert begun.wait(timeout=30)
             other = pool.submit(call, second)
-            one.result(timeout=30)
+            found = [one.result(timeout=30)]
             ended.set()
-            other.result(timeout=30)
-        assert torch.get_num_threads() == 4
+            found.append(other.result(timeout=30))
+        # that of the callers, and of any thread to come
+        with ThreadPoolExecutor(1) as pool:
+            found.append(pool.submit(torch.get_num_threads).result())
+        assert found == [4, 4, 4]
     finally:
         torch.set_num_threads(threads)
 
