@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skwave._core.arrays import resolve_device, resolve_dtype
 from skwave._core.batches import map_batches
-from skwave._core.checks import validate_array
+from skwave._core.checks import default_scale, resolve_ndim, validate_array
 from skwave._core.compat import Estimator, Interval, StrOptions, fit_context
 
 
@@ -20,9 +20,13 @@ class TorchTransformer(TransformerMixin, Estimator):
 
     Axis 0 of ``X`` is samples, the last ``ndim`` axes are the signal, axes between are
     channels; rows of a 2-D array are folded to ``shape``. A subclass has the parameters
-    ``ndim, shape, device, dtype, batch_size, n_jobs, verbose`` and writes
-    ``_check_signal()``, ``_n_out()``, ``_row_bytes(dtype)`` and ``_forward(x)``.
+    ``J, ndim, shape, device, dtype, batch_size, n_jobs, verbose`` and writes
+    ``_check_signal()``, ``_n_out()``, ``_row_bytes(dtype)`` and ``_forward(x)``. ``fit`` resolves
+    ``J`` and ``ndim`` to ``J_`` and ``ndim_``; ``_stacked_ndim`` is the second of these for samples
+    of two axes each, and None if the user has to say it.
     """
+
+    _stacked_ndim: ClassVar[int | None] = None
 
     _parameter_constraints: ClassVar[dict] = {
         "shape": ["array-like", Integral, None],
@@ -49,16 +53,24 @@ class TorchTransformer(TransformerMixin, Estimator):
         self : estimator
             Fitted transformer.
         """
+        self._fit_signals(X)
+        return self
+
+    def _fit_signals(self, X):
+        # learn the shape of the signals; the validated samples
         X = validate_array(self, X, reset=True)
         resolve_device(self.device, X)
         resolve_dtype(self.dtype, X)
+        name = type(self).__name__
+        self.ndim_ = resolve_ndim(self.ndim, self.shape, X.ndim, name, self._stacked_ndim)
         sample_shape = tuple(X.shape[1:])
         signal_shape = self._signal_shape(sample_shape)
+        self.J_ = default_scale(signal_shape) if self.J is None else self.J
         self._check_signal(signal_shape)
         self.sample_shape_ = sample_shape
         self.signal_shape_ = signal_shape
         self.n_channels_ = prod(sample_shape) // prod(signal_shape)
-        return self
+        return X
 
     def transform(self, X):
         """Compute the coefficients of signals.
@@ -108,10 +120,10 @@ class TorchTransformer(TransformerMixin, Estimator):
         if self.shape is None:
             return self._unfolded(sample_shape)
         shape = (self.shape,) if isinstance(self.shape, Integral) else tuple(self.shape)
-        if len(shape) != self.ndim or not all(isinstance(n, Integral) for n in shape):
+        if len(shape) != self.ndim_ or not all(isinstance(n, Integral) for n in shape):
             raise ValueError(
-                f"shape={self.shape!r} must be a tuple of {self.ndim} integers for "
-                f"ndim={self.ndim}; one of them may be -1, to be inferred."
+                f"shape={self.shape!r} must be a tuple of {self.ndim_} integers for "
+                f"ndim={self.ndim_}; one of them may be -1, to be inferred."
             )
         size = prod(sample_shape)
         if shape.count(-1) == 1:
@@ -119,7 +131,7 @@ class TorchTransformer(TransformerMixin, Estimator):
             shape = tuple(size // known if n == -1 else n for n in shape)
         if len(sample_shape) == 1 and min(shape) > 0 and size % prod(shape) == 0:
             return tuple(int(n) for n in shape)
-        if sample_shape[-self.ndim :] != shape:
+        if sample_shape[-self.ndim_ :] != shape:
             raise ValueError(
                 f"shape={self.shape!r} does not fit samples of shape {sample_shape}: rows must "
                 "be a multiple of its product, and unfolded samples must end with it."
@@ -127,12 +139,12 @@ class TorchTransformer(TransformerMixin, Estimator):
         return shape
 
     def _unfolded(self, sample_shape):
-        if len(sample_shape) >= self.ndim:
-            return sample_shape[-self.ndim :]
+        if len(sample_shape) >= self.ndim_:
+            return sample_shape[-self.ndim_ :]
         warnings.warn(
             f"X has flat samples of {sample_shape[0]} values, taken as images one pixel high. "
             "Give shape=(H, W) to fold them to images, or shape=(1, -1) if that is meant.",
-            stacklevel=6,
+            stacklevel=7,
         )
         return (1, *sample_shape)
 
