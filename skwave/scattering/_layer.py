@@ -14,7 +14,7 @@ _CHOICES = {
     "max_order": (0, 1, 2),
     "nonlinearity": ("modulus", "rectifier"),
     "averaging": ("local", "global", None),
-    "padding": ("reflect", "periodic", "zero"),
+    "boundary": ("reflect", "periodic", "zero"),
 }
 
 
@@ -61,7 +61,7 @@ class Scattering(nn.Module):
         Low-pass and subsampling, mean over the signal, or the maps themselves.
     oversampling : int, default=0
         Compute every map on a grid finer by ``2**oversampling``.
-    padding : {"reflect", "periodic", "zero"}, default="reflect"
+    boundary : {"reflect", "periodic", "zero"}, default="reflect"
         Extension of the signals.
 
     Raises
@@ -118,7 +118,7 @@ class Scattering(nn.Module):
         n_phases: int = 4,
         averaging: str | None = "local",
         oversampling: int = 0,
-        padding: str = "reflect",
+        boundary: str = "reflect",
     ):
         super().__init__()
         parameters = {k: v for k, v in locals().items() if k not in ("self", "__class__")}

@@ -82,7 +82,7 @@ def layout_parameters(model) -> dict:
         Keywords.
     """
     Q = model.Q if isinstance(model.Q, tuple) else (model.Q, model.Q if model.ndim == 2 else 1)
-    names = ("J", "L", "max_order", "averaging", "oversampling", "padding")
+    names = ("J", "L", "max_order", "averaging", "oversampling", "boundary")
     n_phases = model.n_phases if model.nonlinearity == "rectifier" else None
     T = model.T if model.averaging == "local" else None  # no other average has a low-pass
     return {**{n: getattr(model, n) for n in names}, "Q": Q, "T": T, "n_phases": n_phases}

@@ -80,7 +80,7 @@ class ScatteringTransformer(TorchTransformer):
         Compute every map on a grid finer by ``2**oversampling``; the coefficients come
         nearer to those without any subsampling, their number stays the same unless
         ``averaging=None``.
-    padding : {"reflect", "periodic", "zero"}, default="reflect"
+    boundary : {"reflect", "periodic", "zero"}, default="reflect"
         Extension of the signals. Periodic signals whose sides ``2**J`` divides are not
         extended at all.
     log : bool or float, default=False
@@ -161,7 +161,7 @@ class ScatteringTransformer(TorchTransformer):
         "n_phases": [Interval(Integral, 1, 1024, closed="both")],
         "averaging": [StrOptions({"local", "global"}), None],
         "oversampling": [Interval(Integral, 0, None, closed="left")],
-        "padding": [StrOptions({"reflect", "periodic", "zero"})],
+        "boundary": [StrOptions({"reflect", "periodic", "zero"})],
         "log": ["boolean", Interval(Real, 0, None, closed="neither")],
     }
 
@@ -179,7 +179,7 @@ class ScatteringTransformer(TorchTransformer):
         n_phases=4,
         averaging="local",
         oversampling=0,
-        padding="reflect",
+        boundary="reflect",
         log=False,
         device=None,
         dtype=None,
@@ -198,7 +198,7 @@ class ScatteringTransformer(TorchTransformer):
         self.n_phases = n_phases
         self.averaging = averaging
         self.oversampling = oversampling
-        self.padding = padding
+        self.boundary = boundary
         self.log = log
         self.device = device
         self.dtype = dtype

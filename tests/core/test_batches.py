@@ -1,9 +1,12 @@
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
 import numpy as np
 import pytest
 import torch
 from sklearn import config_context
 
-from skwave._core.batches import batch_rows, map_batches, predict_batches
+from skwave._core.batches import batch_rows, map_batches, predict_batches, run_batches
 
 CPU = {"dtype": torch.float64, "device": torch.device("cpu")}
 
@@ -48,8 +51,29 @@ def test_one_sample_too_large():
     def f(x):
         raise torch.OutOfMemoryError("too large")
 
-    with pytest.raises(torch.OutOfMemoryError, match=r"one sample of shape \(2,\).*float32"):
+    with pytest.raises(torch.OutOfMemoryError, match=r"one sample alone does not fit.*float32"):
         map_batches(f, np.ones((3, 2)), n_out=2, row_bytes=1, **CPU)
+    with pytest.raises(torch.OutOfMemoryError, match="one sample alone does not fit"):
+        list(run_batches(f, [np.arange(3)], n_samples=3))
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_batches_of_any_rows_are_halved_without_memory(capsys, n_jobs):
+    rows, seen = np.random.default_rng(0).permutation(10), []
+
+    def compute(batch):
+        seen.append(len(batch))
+        if len(batch) > 2:
+            raise torch.OutOfMemoryError("too large")
+        return batch, 3 * batch
+
+    found = list(
+        run_batches(compute, np.split(rows, [4]), n_samples=10, n_jobs=n_jobs, verbose=1, name="T")
+    )
+    assert sorted(seen) == [1, 1, 2, 2, 2, 2, 3, 3, 4, 6]
+    np.testing.assert_array_equal(np.sort(np.concatenate([b for b, _ in found])), np.arange(10))
+    assert all((y == 3 * batch).all() for batch, y in found)
+    assert "[T] 10/10 samples" in capsys.readouterr().out
 
 
 def test_an_error_in_a_thread_is_raised_and_threads_are_restored():
@@ -60,6 +84,28 @@ def test_an_error_in_a_thread_is_raised_and_threads_are_restored():
     with pytest.raises(ZeroDivisionError):
         map_batches(f, np.ones((4, 2)), n_out=2, row_bytes=1, batch_size=1, n_jobs=2, **CPU)
     assert torch.get_num_threads() == threads
+
+
+def test_calls_that_overlap_leave_the_threads_as_they_were():
+    threads, together = torch.get_num_threads(), Barrier(4)
+    torch.set_num_threads(4)
+
+    def f(x):
+        together.wait(
+            timeout=30
+        )  # both calls are in their batches, then one leaves before the other
+        return x
+
+    def call(n_rounds):
+        for _ in range(n_rounds):
+            map_batches(f, np.ones((2, 2)), n_out=2, row_bytes=1, batch_size=1, n_jobs=2, **CPU)
+
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(call, [20, 20]))
+        assert torch.get_num_threads() == 4
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_progress(capsys):

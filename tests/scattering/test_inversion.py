@@ -65,7 +65,7 @@ def test_log_of_a_signal_that_changes_sign():
         ((64,), {"J": 3}),
         ((2, 48), {"J": 3, "Q": 2}),
         ((20, 16), {"J": 2, "L": 4, "ndim": 2}),
-        ((2, 3, 12, 12), {"J": 1, "L": 2, "ndim": 2, "padding": "periodic"}),
+        ((2, 3, 12, 12), {"J": 1, "L": 2, "ndim": 2, "boundary": "periodic"}),
         ((240,), {"J": 1, "L": 2, "ndim": 2, "shape": (10, 12)}),
         ((120,), {"J": 2, "shape": (60,)}),
     ],

@@ -14,12 +14,12 @@ from skwave.testing import assert_close
 
 PARAMETERS = [
     ((64,), {"J": 3}),
-    ((50,), {"J": 3, "Q": (4, 2), "T": 12.0, "padding": "zero"}),
+    ((50,), {"J": 3, "Q": (4, 2), "T": 12.0, "boundary": "zero"}),
     ((64,), {"J": 3, "averaging": None, "oversampling": 1}),
     ((16, 20), {"J": 2, "L": 3, "ndim": 2}),
     ((16, 20), {"J": 2, "L": 3, "ndim": 2, "Q": 2, "averaging": "global", "max_order": 1}),
     ((16, 16), {"J": 2, "L": 2, "ndim": 2, "nonlinearity": "rectifier", "n_phases": 3}),
-    ((16, 16), {"J": 1, "ndim": 2, "averaging": None, "padding": "periodic"}),
+    ((16, 16), {"J": 1, "ndim": 2, "averaging": None, "boundary": "periodic"}),
 ]
 
 
@@ -242,7 +242,7 @@ def test_compiled_network(randn):
         ({"J": 2, "n_phases": 0}, "n_phases=0"),
         ({"J": 2, "averaging": "mean"}, "averaging='mean' must be one of"),
         ({"J": 2, "oversampling": -1}, "oversampling=-1 must be an integer from 0"),
-        ({"J": 2, "padding": "same"}, "padding='same' must be one of"),
+        ({"J": 2, "boundary": "same"}, "boundary='same' must be one of"),
     ],
 )
 def test_bad_parameters_are_named(parameters, message):

@@ -186,7 +186,7 @@ def test_torch_keeps_the_graph():
         ({"J": 2, "max_order": 3}, (64,), "'max_order' parameter"),
         ({"J": 2, "nonlinearity": "relu"}, (64,), "'nonlinearity' parameter"),
         ({"J": 2, "averaging": "mean"}, (64,), "'averaging' parameter"),
-        ({"J": 2, "padding": "symmetric"}, (64,), "'padding' parameter"),
+        ({"J": 2, "boundary": "symmetric"}, (64,), "'boundary' parameter"),
         ({"J": 2, "oversampling": -1}, (64,), "'oversampling' parameter"),
         ({"J": 2, "log": -1.0}, (64,), "'log' parameter"),
         ({"J": 2, "batch_size": 0}, (64,), "'batch_size' parameter"),

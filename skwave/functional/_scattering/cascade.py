@@ -99,7 +99,7 @@ def _rectify(z: Tensor, plan: Plan) -> Tensor:
 def _cascade(x: Tensor, plan: Plan, kept: Shelf | None = None) -> Tensor:
     # (B, H, W) -> (B, coefficients), path after path
     axes = plan.geometry.axes
-    x = extend(x, plan.index, plan.padding)
+    x = extend(x, plan.index, plan.boundary)
     orders = [[_average(x, plan, 0).flatten(1)], [], []]
     x_hat = torch.fft.fftn(x, dim=axes)
     for first in plan.stages:
@@ -216,7 +216,7 @@ def cascade_adjoint(x: Tensor, s: Tensor, kept: Shelf, plan: Plan) -> Tensor:
     ]
     grid = map_shape(plan, 0)
     s0, *blocks = s.split([prod(grid), *sizes, *sizes_2], -1)
-    x_hat = torch.fft.fftn(extend(x, plan.index, plan.padding), dim=plan.geometry.axes)
+    x_hat = torch.fft.fftn(extend(x, plan.index, plan.boundary), dim=plan.geometry.axes)
     gradient_hat = torch.zeros_like(x_hat)
     orders = zip(plan.stages, shapes, blocks[: len(sizes)], blocks[len(sizes) :], strict=True)
     for first, shape, s1, s2 in orders:

@@ -114,10 +114,10 @@ def next_fast_length(n: int) -> int:
         n += 1
 
 
-def _axis(n: int, support: float, step: int, ndim: int, padding: str) -> tuple[int, ...]:
+def _axis(n: int, support: float, step: int, ndim: int, boundary: str) -> tuple[int, ...]:
     # extended size, left, first, count of one axis
     scale = 2 ** math.floor(math.log2(support))  # the largest sampling step
-    if padding == "periodic" and n % scale == 0:
+    if boundary == "periodic" and n % scale == 0:
         return n, 0, 0, max(1, n // step)
     if ndim == 2:
         # the sizes of kymatio, one scale added on each side
@@ -130,7 +130,7 @@ def _axis(n: int, support: float, step: int, ndim: int, padding: str) -> tuple[i
 
 
 def scattering_geometry(
-    shape: tuple[int, ...], J: int, T: float | None = None, padding: str = "reflect"
+    shape: tuple[int, ...], J: int, T: float | None = None, boundary: str = "reflect"
 ) -> Geometry:
     r"""Extension of a signal, and the positions of its scattering coefficients.
 
@@ -146,7 +146,7 @@ def scattering_geometry(
         Log2 of the largest scale.
     T : float, default=None
         Support of the low-pass, ``2**J`` by default.
-    padding : {"reflect", "periodic", "zero"}
+    boundary : {"reflect", "periodic", "zero"}
         A periodic signal is not extended if ``2**J`` divides its sizes.
 
     Returns
@@ -161,7 +161,7 @@ def scattering_geometry(
     """
     T = 2**J if T is None else T
     step, ndim = 2 ** math.floor(math.log2(T)), len(shape)
-    rows = [_axis(n, max(2**J, T), step, ndim, padding) for n in shape]
+    rows = [_axis(n, max(2**J, T), step, ndim, boundary) for n in shape]
     if ndim == 1:
         shape, rows = (*shape, 1), [*rows, (1, 0, 0, 1)]
     height, width = shape
@@ -198,7 +198,7 @@ class Layout:
         First order, and what follows.
     averaging : {"local", "global", None}
         Kind of average.
-    padding : str
+    boundary : str
         Kind of extension.
     n_phases : int or None
         Phases of the rectifier; None for the modulus.
@@ -208,7 +208,7 @@ class Layout:
     wavelets: tuple[tuple[Wavelet, ...], tuple[Wavelet, ...]]
     scales: tuple[Scale, ...]
     averaging: str | None
-    padding: str
+    boundary: str
     n_phases: int | None
 
 
@@ -248,7 +248,7 @@ def scattering_layout(
     n_phases: int | None = None,
     averaging: str | None = "local",
     oversampling: int = 0,
-    padding: str = "reflect",
+    boundary: str = "reflect",
 ) -> Layout:
     r"""Lay out a scattering transform of signals of one shape.
 
@@ -273,7 +273,7 @@ def scattering_layout(
     oversampling : int, default=0
         Every map is computed on a grid finer by ``2**oversampling``: nearer to the
         definition without subsampling. The grid of the coefficients stays.
-    padding : {"reflect", "periodic", "zero"}, default="reflect"
+    boundary : {"reflect", "periodic", "zero"}, default="reflect"
         Extension of the signal.
 
     Returns
@@ -281,7 +281,7 @@ def scattering_layout(
     layout : Layout
         Grids, wavelets and scales.
     """
-    geometry = scattering_geometry(shape, J, T, padding)
+    geometry = scattering_geometry(shape, J, T, boundary)
     ndim = geometry.ndim
     first, second = (wavelet_grid_1d(J, q) if ndim == 1 else wavelet_grid_2d(J, L, q) for q in Q)
     wavelets = first, second
@@ -294,7 +294,7 @@ def scattering_layout(
             steps = [max(k, _step(w, following)) for k, w in zip(steps, wavelets[i], strict=True)]
         orders.append((wavelets[i], [max(min(k, largest) - oversampling, 0) for k in steps]))
     scales = _scales(orders, -1.0, 0)
-    return Layout(geometry, wavelets, scales, averaging, padding, n_phases)
+    return Layout(geometry, wavelets, scales, averaging, boundary, n_phases)
 
 
 class Path(NamedTuple):

@@ -18,10 +18,10 @@ from skwave.functional._scattering.layout import (
 from skwave.functional._wavelets.bank import Bank
 from skwave.functional._wavelets.fourier import (
     Tile,
-    crop_spectrum,
     cut_filters,
     extension_index,
     filter_fold,
+    resize_spectrum,
 )
 from skwave.functional._wavelets.morlet import morlet_1d, morlet_2d
 
@@ -171,7 +171,7 @@ def split(u: Tensor, stage: Stage, plan: Plan, divide: int = 1) -> tuple[Tensor,
 def _lowpass_rows(phi_hat: Tensor, k: int, step: int, first: int, count: int) -> Tensor:
     # matrix (count, n >> k): low-pass the samples of step 2**k, at `count` positions
     n = len(phi_hat) >> k
-    phi = torch.fft.ifft(crop_spectrum(phi_hat, (n,))).real
+    phi = torch.fft.ifft(resize_spectrum(phi_hat[:, None], (n, 1))[:, 0]).real
     position = (first + torch.arange(count)) * (step >> k)
     return phi[(position[:, None] - torch.arange(n)) % n]
 
@@ -192,7 +192,7 @@ def _lowpass(phi_hat: Tensor, geometry: Geometry, k: int) -> tuple[Tensor, ...]:
 
 def _cut(bank: Bank, n: tuple[int, ...], source: Pair, target: Pair) -> list[Tile]:
     psi_hat = bank.psi_hat[n[0] : n[-1] + 1].reshape(len(n), bank.shape[0], -1)
-    return cut_filters(crop_spectrum(psi_hat, source), target, _TOLERANCE[psi_hat.dtype])
+    return cut_filters(resize_spectrum(psi_hat, source), target, _TOLERANCE[psi_hat.dtype])
 
 
 def _stages(
@@ -244,7 +244,7 @@ def scattering_plan(
         Complex values worked on at once: few enough to stay in the cache of a CPU.
     **parameters
         The other parameters of `scattering_layout`: ``max_order``, ``n_phases``,
-        ``averaging``, ``oversampling`` and ``padding``.
+        ``averaging``, ``oversampling`` and ``boundary``.
 
     Returns
     -------
@@ -263,7 +263,7 @@ def scattering_plan(
         for k in (used if layout.averaging == "local" else ())
     }
     index = tuple(
-        extension_index(n, left, size - n - left, layout.padding).to(device)
+        extension_index(n, left, size - n - left, layout.boundary).to(device)
         for n, left, size in zip(geometry.shape, geometry.left, geometry.extended, strict=True)
     )
     return Plan(**vars(layout), index=index, stages=stages, lowpass=lowpass, block=block)

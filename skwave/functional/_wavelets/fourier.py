@@ -92,28 +92,35 @@ def extend_adjoint(y: Tensor, index: tuple[Tensor, ...], shape: tuple[int, ...])
     return y
 
 
-def crop_spectrum(x_hat: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Keep the lowest frequencies: the spectrum restricted to a coarser grid.
+def wavenumbers(n: int, *, half: bool = False, device: torch.device | None = None) -> Tensor:
+    r"""Frequencies of the bins of a Fourier transform, in whole cycles over the grid.
+
+    Every grid of frequencies is made from them: :math:`2\pi k / n` in radians per sample,
+    :math:`k / n` in cycles per sample.
 
     Parameters
     ----------
-    x_hat : Tensor, shape (..., H, W)
-        Spectrum in FFT order.
-    shape : tuple of int
-        Sizes to keep of the last axes. At even sizes the Nyquist bin is the negative one.
+    n : int
+        Number of samples.
+    half : bool, default=False
+        Only the frequencies :math:`k \ge 0` that the transform of a real signal keeps.
+    device : torch.device, default=None
+        Device of the result.
 
     Returns
     -------
-    y_hat : Tensor, shape ``(..., *shape)``
-        Cropped spectrum.
+    k : Tensor of int64, shape (n,) or (n // 2 + 1,)
+        In FFT order; at even sizes the Nyquist frequency is negative, but positive if ``half``.
+
+    Examples
+    --------
+    >>> wavenumbers(6).tolist(), wavenumbers(6, half=True).tolist()
+    ([0, 1, 2, -3, -2, -1], [0, 1, 2, 3])
     """
-    for axis, n in zip(range(-len(shape), 0), shape, strict=True):
-        size = x_hat.shape[axis]
-        if n < size:
-            half = n // 2
-            low = x_hat.narrow(axis, 0, n - half)
-            x_hat = torch.cat((low, x_hat.narrow(axis, size - half, half)), axis)
-    return x_hat
+    if half:
+        return torch.arange(n // 2 + 1, device=device)
+    k = torch.arange(n, device=device)
+    return torch.where(k < (n + 1) // 2, k, k - n)
 
 
 class Tile(NamedTuple):
@@ -413,8 +420,8 @@ def half_plane(shape: Grid) -> tuple[Tensor, Tensor]:
     ky, kx : Tensor of int64, shape (n_frequencies,)
         Whole cycles over the grid.
     """
-    ky, kx = (torch.fft.fftfreq(n, 1 / n).round().long() for n in shape)
-    ky, kx = (k.flatten() for k in torch.meshgrid(ky, kx, indexing="ij"))
+    grid = torch.meshgrid(*(wavenumbers(n) for n in shape), indexing="ij")
+    ky, kx = (k.flatten() for k in grid)
     here, there = (k[0] % shape[0] * shape[1] + k[1] % shape[1] for k in ((ky, kx), (-ky, -kx)))
     half = (here <= there) & (here > 0)
     return ky[half], kx[half]
