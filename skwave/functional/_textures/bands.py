@@ -6,7 +6,7 @@ from itertools import combinations_with_replacement
 import torch
 from torch import Tensor
 
-from skwave.functional._textures.fields import FieldPlan, Fields, Reference, deviation, divisor
+from skwave.functional._textures.fields import FieldPlan, Fields, Reference, divisor
 from skwave.functional._textures.moments import (
     Batch,
     Moment,
@@ -14,7 +14,8 @@ from skwave.functional._textures.moments import (
     MomentLayout,
     shift_scales,
 )
-from skwave.functional._wavelets.fourier import ifft, opposite, resize_spectrum
+from skwave.functional._wavelets.fourier import ifft, opposite, resize_spectrum, wavenumbers
+from skwave.functional._wavelets.nonlinearity import safe_sqrt
 
 _CENTRE = 0.85 * math.pi  # frequency of the wavelets of scale 0
 
@@ -76,7 +77,7 @@ def band_filters(plan: FieldPlan) -> tuple[Tensor, ...]:
         f_hat = filters.sum(0)[..., 0]
         even = (f_hat + opposite(f_hat)) / 2  # the field of an even filter is real
         y, x = (
-            2 * math.pi / size * n * torch.fft.fftfreq(n, dtype=torch.float64, device=even.device)
+            2 * math.pi / size * wavenumbers(n, device=even.device).to(torch.float64)
             for n, size in zip(grid, plan.shape, strict=True)
         )
         upper = torch.hypot(y[:, None], x) >= _CENTRE / 2 ** (j if j < plan.J else j + 0.5)
@@ -119,7 +120,7 @@ def band_moments(fields: Fields, bands: tuple[Tensor, ...], ref: Reference | Non
         # sigma^2 of both halves is the power of the real field of the octave: half that of the
         # complex wavelet fields, and all of that of the low-pass, which is real
         power = [w.square().sum(-1) / (2 if j < J else 1) for j, w in enumerate(ref.waves)]
-        by = [divisor(deviation(p))[..., None, None] for p in power]
+        by = [divisor(safe_sqrt(p))[..., None, None] for p in power]
         octaves = [u / s for u, s in zip(octaves, by, strict=True)]
     triples = _triples(J)
     for j, grid in enumerate(grids):

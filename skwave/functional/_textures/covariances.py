@@ -7,11 +7,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from skwave.functional._textures.fields import FieldPlan, Fields, Reference, deviation, divisor
+from skwave.functional._textures.fields import FieldPlan, Fields, Reference, divisor
 from skwave.functional._textures.moments import Batch, Moment, MomentGroup, MomentLayout
 from skwave.functional._textures.offsets import Shift, Shifts
-from skwave.functional._wavelets.fourier import opposite
-from skwave.functional._wavelets.nonlinearity import squared_modulus
+from skwave.functional._wavelets.fourier import opposite, wavenumbers
+from skwave.functional._wavelets.nonlinearity import safe_sqrt, squared_modulus
 
 Pairs = tuple[tuple[int, int], ...]
 
@@ -211,8 +211,8 @@ def waves(
         Complex; kept for the next call.
     """
     with torch.inference_mode(False):  # it is kept for others
-        omega = 2 * math.pi / n * torch.fft.fftfreq(size, 1 / size, dtype=torch.float64)
-        angle = omega[:, None] * torch.tensor(offsets, dtype=torch.float64)
+        turns = wavenumbers(size)[:, None] * torch.tensor(offsets)
+        angle = 2 * math.pi / n * turns.to(torch.float64)
         return torch.complex(angle.cos().to(device, dtype), angle.sin().to(device, dtype))
 
 
@@ -370,7 +370,7 @@ def inverse_deviations(
             for j, k in ((block.j1, block.k1), (block.j2, block.k2))
         )
     if block.angular:  # frequencies of a Fourier series along the orientations share one
-        a, b = (deviation(s.square().mean(-1, keepdim=True)) for s in (a, b))
+        a, b = (safe_sqrt(s.square().mean(-1, keepdim=True)) for s in (a, b))
     L = a.shape[-1]
     l1, l2 = ([l % L for l in side] for side in zip(*block.pairs, strict=True))
     a, b = (1 / divisor(s)[..., None] for s in (a, b))

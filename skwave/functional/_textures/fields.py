@@ -16,6 +16,7 @@ from skwave.functional._wavelets.nonlinearity import (
     modulus,
     phase_harmonic,
     rectifier,
+    safe_sqrt,
     squared_modulus,
 )
 
@@ -167,23 +168,6 @@ def _eroded(valid: Tensor, radius: int, periodic: bool) -> Tensor:
             moved = torch.nn.functional.max_pool1d(padded, 2 * radius + 1, 1)
             bad = moved[:, 0].movedim(-1, axis)
     return 1.0 - bad
-
-
-def deviation(variance: Tensor) -> Tensor:
-    """Standard deviation, with gradient 0 where it is 0.
-
-    Parameters
-    ----------
-    variance : Tensor, shape (...)
-        Not negative.
-
-    Returns
-    -------
-    deviation : Tensor, shape (...)
-        Its root.
-    """
-    positive = variance > 0
-    return torch.where(positive, torch.where(positive, variance, 1.0).sqrt(), 0.0)
 
 
 def divisor(deviation: Tensor) -> Tensor:
@@ -442,10 +426,10 @@ def reference(x: Tensor, plan: FieldPlan) -> Reference:
         u = fields.envelope(w)
         mean = fields.average(u, j).mean(0)
         means.append(mean)
-        moduli.append(deviation(fields.average((u - mean[..., None, None]).square(), j).mean(0)))
-        waves.append(deviation(fields.average(squared_modulus(w), j).mean(0)))
+        moduli.append(safe_sqrt(fields.average((u - mean[..., None, None]).square(), j).mean(0)))
+        waves.append(safe_sqrt(fields.average(squared_modulus(w), j).mean(0)))
     mean = x.mean((0, -2, -1))
-    std = deviation((x - mean[:, None, None]).square().mean((0, -2, -1)))
+    std = safe_sqrt((x - mean[:, None, None]).square().mean((0, -2, -1)))
     return Reference(mean, std, means, moduli, waves)
 
 
@@ -467,8 +451,8 @@ def own_reference(x: Tensor, fields: Fields) -> Reference:
     moduli, waves = [], []
     for j, grid in enumerate(fields.plan.grids):
         w, u = fields.harmonic(j, 1, grid), fields.harmonic(j, 0, grid)
-        moduli.append(deviation(fields.average(u.square(), j)))
-        waves.append(deviation(fields.average(squared_modulus(w), j)))
+        moduli.append(safe_sqrt(fields.average(u.square(), j)))
+        waves.append(safe_sqrt(fields.average(squared_modulus(w), j)))
     mean = x.mean((-2, -1))
-    std = deviation((x - mean[..., None, None]).square().mean((-2, -1)))
+    std = safe_sqrt((x - mean[..., None, None]).square().mean((-2, -1)))
     return Reference(mean, std, None, moduli, waves)

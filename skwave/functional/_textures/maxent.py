@@ -8,7 +8,7 @@ from torch import Tensor
 
 from skwave.functional._textures.fields import FieldPlan
 from skwave.functional._textures.statistics import windowed
-from skwave.functional._wavelets.fourier import fft, ifft, opposite, resize_spectrum
+from skwave.functional._wavelets.fourier import fft, ifft, opposite, resize_spectrum, wavenumbers
 
 Shape = tuple[int, int]
 _FLOOR = 1e-6  # of the mean of what a conditioner weighs waves with
@@ -17,7 +17,7 @@ _FLOOR = 1e-6  # of the mean of what a conditioner weighs waves with
 def _radii(shape: Shape) -> Tensor:
     # distances from frequency 0, in the step of the longest side, rounded
     longest = max(shape)
-    y, x = (torch.fft.fftfreq(n, dtype=torch.float64) * longest for n in shape)
+    y, x = (wavenumbers(n).to(torch.float64) * longest / n for n in shape)
     return torch.hypot(y[:, None], x).round().long()
 
 
@@ -84,7 +84,7 @@ def resample_spectrum(P: Tensor, shape: Shape) -> Tensor:
     for axis, n in zip((-2, -1), shape, strict=True):
         size = P.shape[axis]
         if size != n:
-            k = torch.fft.fftfreq(n, dtype=torch.float64, device=P.device) * size
+            k = wavenumbers(n, device=P.device).to(torch.float64) * size / n
             low = k.floor()
             share = (k - low).to(P).view([-1] + [1] * (-1 - axis))
             low = low.long()
@@ -138,7 +138,7 @@ def conditioner(
         Tensor (B, C, H, W) -> Tensor (B, C, H, W): :math:`w \mapsto x`, and its inverse.
     """
     shape = P.shape[-2:]
-    y, x = (torch.fft.fftfreq(n, dtype=P.dtype, device=P.device) for n in shape)
+    y, x = (wavenumbers(n, device=P.device).to(P.dtype) / n for n in shape)
     radius = torch.hypot(y[:, None], x)
     radius[0, 0] = 1 / max(shape)
     square = P * radius**ndim

@@ -3,9 +3,9 @@ r"""Scattering covariances, also called scattering spectra: moduli seen by a sec
 import torch
 from torch import Tensor
 
-from skwave.functional._textures.fields import FieldPlan, Fields, deviation, divisor
+from skwave.functional._textures.fields import FieldPlan, Fields, divisor
 from skwave.functional._textures.moments import Batch, Moment, MomentGroup, MomentLayout
-from skwave.functional._wavelets.nonlinearity import squared_modulus
+from skwave.functional._wavelets.nonlinearity import safe_sqrt, squared_modulus
 
 
 class ScatteringCovariance(MomentGroup):
@@ -93,8 +93,8 @@ def scattering_covariance(
         means.append(fields.average(fields.envelope(w), j))
     sigma = over = None  # what S1, S3 and S4 are divided by, and S2
     if normalize and waves is None:
-        sigma = torch.stack([divisor(deviation(p)) for p in powers], -2)
-        total = deviation((x - x.mean((-2, -1), keepdim=True)).square().mean((-2, -1)))
+        sigma = torch.stack([divisor(safe_sqrt(p)) for p in powers], -2)
+        total = safe_sqrt((x - x.mean((-2, -1), keepdim=True)).square().mean((-2, -1)))
         over = divisor(total)[..., None, None]
     elif normalize and waves is not None:
         sigma = over = torch.stack([divisor(s) for s in waves[:J]], -2)

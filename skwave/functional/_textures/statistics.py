@@ -10,6 +10,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from skwave.functional._wavelets.fourier import wavenumbers
+
 ORDERS = (1, 2, 3, 4, 5)
 
 
@@ -216,12 +218,15 @@ def _pair(
     return reduce(x.narrow(axis, 0, n - 1), x.narrow(axis, 1, n - 1))
 
 
-def _wavenumbers(x: Tensor) -> Tensor:
+def _radii(x: Tensor) -> Tensor:
     # radii of the frequencies of a real transform, in radians per pixel
     height, width = x.shape[-2:]
-    kwargs = {"dtype": x.dtype, "device": x.device}
-    y = torch.fft.fftfreq(height, **kwargs)[:, None]
-    return 2 * math.pi * torch.hypot(y, torch.fft.rfftfreq(width, **kwargs)[None])
+    y = wavenumbers(height, device=x.device)[:, None].to(x.dtype) / height
+    return (
+        2
+        * math.pi
+        * torch.hypot(y, wavenumbers(width, half=True, device=x.device).to(x.dtype) / width)
+    )
 
 
 def hann_window(x: Tensor) -> Tensor:
@@ -301,7 +306,7 @@ def power_spectrum(
     >>> round(float(omega[power.argmax()]) * 8 / (2 * math.pi), 1)  # one period is 8 pixels
     1.0
     """
-    omega = _wavenumbers(x)
+    omega = _radii(x)
     lowest = omega[omega > 0].min()
     ring = torch.round(bins_per_octave * torch.log2(omega / lowest)).clamp(min=-1).long() + 1
     # columns that stand for themselves and for their conjugates
@@ -395,7 +400,7 @@ def bispectrum(
     if not triangles:
         return x.new_zeros(*x.shape[:-2], 0)
     n = _n_rings(shape)
-    omega, x_hat = _wavenumbers(x), torch.fft.rfft2(windowed(x, periodic))
+    omega, x_hat = _radii(x), torch.fft.rfft2(windowed(x, periodic))
     ring = n + torch.floor(2 * torch.log2(omega / (2 * math.pi / 3)))
     used = sorted({i for triangle in triangles for i in triangle})
     parts = {i: torch.fft.irfft2(x_hat * (ring == i), s=shape) for i in used}
