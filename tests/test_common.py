@@ -31,11 +31,16 @@ def few_steps(monkeypatch):
         ScatteringTransformer(J=1),
         ScatteringTransformer(J=1, nonlinearity="rectifier", averaging=None),
         ScatteringTransformer(J=1, L=2, ndim=2, shape=(1, -1)),
-        PhaseHarmonicTransformer(J=1, ndim=1),
+        PhaseHarmonicTransformer(),
     ],
     expected_failed_checks=lambda estimator: EXPECTED,
 )
 def test_sklearn(estimator, check):
+    check(estimator)
+
+
+@parametrize_with_checks([MaxEntTextureModel()])
+def test_sklearn_textures(estimator, check):
     check(estimator)
 
 

@@ -451,6 +451,11 @@ class MaxEntTextureModel(TorchTransformer):
             return np.array([f"m{i}" for i in range(self.n_moments_)], dtype=object)
         return SignalMoments.of(self, self.signal_shape_).names(self.n_channels_)
 
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.array_api_support = False  # fitted arrays are numpy's, wherever X lives
+        return tags
+
     def _moments(self):
         return FieldMoments(
             SignalMoments.of(self, self.signal_shape_),

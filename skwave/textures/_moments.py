@@ -74,14 +74,28 @@ class SignalMoments:
     Layouts and filters are kept for the next call, in the process: an estimator makes this
     object whenever it needs it.
 
-    Parameters
+    Attributes
     ----------
     shape : tuple of int
         Signal, ``(N,)`` or ``(H, W)``.
     J, L : int
-        Numbers of scales and of orientations; signals have one orientation, whatever ``L`` is.
-    moments, shifts, harmonics, n_phases, wavelet, boundary, mask, oversampling
-        Parameters of `skwave.PhaseHarmonicTransformer`; ``moments`` may be a callable.
+        Numbers of scales and of orientations; signals have one orientation.
+    moments : str, tuple of str or callable
+        Family, groups, or a function of the user's.
+    shifts : int
+        Number of lengths of the offsets.
+    harmonics : int or None
+        Largest harmonic; None for all.
+    n_phases : int
+        Phases of the rectifier.
+    wavelet : {"bump", "morlet"}
+        Wavelets.
+    boundary : {"periodic", "crop"}
+        Whether samples continue at the opposite side.
+    mask : array-like of bool, shape of a signal, or None
+        True for the samples that count.
+    oversampling : int
+        Log2 of the factor by which grids are finer.
     """
 
     shape: tuple
@@ -461,7 +475,7 @@ class FieldMoments:
     with the mean :math:`\mu` and the deviation :math:`\sigma` of the fitted field in each channel,
     whose wavelet deviations divide the moments :math:`\phi`.
 
-    Parameters
+    Attributes
     ----------
     signals : SignalMoments
         Chosen moments.
@@ -670,7 +684,7 @@ def _as_arrays(ref):
 
 
 def _as_tensors(ref, like):
-    def convert(a):
+    def convert(a):  # numpydoc ignore=GL08
         return [convert(b) for b in a] if isinstance(a, list) else torch.from_numpy(a).to(like)
 
     return Reference(*map(convert, ref))

@@ -9,8 +9,10 @@ from skwave.functional._wavelets.nonlinearity import squared_modulus
 
 
 class Kurtosis(MomentGroup):
-    r"""Group of :math:`\langle(\mathrm{Re}\,w)^3\rangle, \langle(\mathrm{Re}\,w)^4\rangle` and
-    :math:`\langle|w|^4\rangle` of the wavelet coefficients :math:`w = x\star\psi_\lambda`.
+    r"""Group of the third and fourth moments of wavelet coefficients.
+
+    They are :math:`\langle(\mathrm{Re}\,w)^3\rangle, \langle(\mathrm{Re}\,w)^4\rangle` and
+    :math:`\langle|w|^4\rangle` of :math:`w = x\star\psi_\lambda`, without offsets.
     """
 
     name = "K"
