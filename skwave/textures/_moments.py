@@ -208,6 +208,11 @@ class SignalMoments:
         layout = self.layout
         if self.ndim == 1 and any(group.images_only for group in layout.groups):
             raise ValueError(f"moments={self.moments!r} are of images: use ndim=2.")
+        if not self.rows(1):
+            raise ValueError(
+                f"moments={self.moments!r} has none for J={self.J}: its groups compare scales. Use "
+                "a larger J, or other groups."
+            )
 
     def check_reduction(self, reduce):
         """Refuse a reduction that the moments or the signals do not have.

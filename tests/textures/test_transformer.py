@@ -270,3 +270,20 @@ def test_the_unit_of_layers_and_of_tiny_fields_does_not_matter(moments):
     np.testing.assert_allclose(transform(np.float32(1e-15) * noise), expected, atol=2e-3)
     for unit in (1e-18, 3e-19, 1e-20):
         assert np.isfinite(transform(np.float32(unit) * noise)).all()
+
+
+def test_defaults_fit_the_shape(X):
+    for x, J, ndim in (
+        (np.tile(X, (1, 2, 2)), 3, 2),
+        (X[:, None], 2, 2),
+        (X.reshape(3, 256), 6, 1),
+        (X[:, :4, :4], 1, 2),
+    ):
+        fitted = PhaseHarmonicTransformer().fit(x)
+        assert (fitted.J_, fitted.ndim_) == (J, ndim)
+        expected = PhaseHarmonicTransformer(J=J, ndim=ndim).fit_transform(x)
+        np.testing.assert_array_equal(fitted.transform(x), expected)
+    assert PhaseHarmonicTransformer(shape=(16, -1)).fit(X.reshape(3, 256)).ndim_ == 2
+    assert PhaseHarmonicTransformer(ndim=1).fit(X).n_channels_ == 16
+    with pytest.raises(ValueError, match="give PhaseHarmonicTransformer ndim=2 for images"):
+        PhaseHarmonicTransformer().fit(X[:, None, None])
