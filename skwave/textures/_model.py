@@ -29,7 +29,7 @@ from skwave.textures._synthesis import (
 
 
 class MaxEntTextureModel(TorchTransformer):
-    r"""Maximum-entropy model of a stationary field, from one realisation.
+    r"""Maximum-entropy model of a stationary field, fitted to one realisation.
 
     ``fit`` computes moments :math:`\phi(x)` of the field, an average if there are several
     realisations; ``sample`` gives fields that have them and are as random as can be otherwise:
@@ -129,7 +129,7 @@ class MaxEntTextureModel(TorchTransformer):
     See Also
     --------
     PhaseHarmonicTransformer : The moments alone.
-    skwave.validation.texture_report : What samples are worth.
+    skwave.validation.texture_report : Distances of samples to real maps.
 
     References
     ----------
@@ -211,7 +211,7 @@ class MaxEntTextureModel(TorchTransformer):
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
-        """Compute the moments of the field, and what sampling starts from.
+        """Compute the moments of the field, and the spectrum of the noise to start from.
 
         Parameters
         ----------
@@ -245,7 +245,7 @@ class MaxEntTextureModel(TorchTransformer):
         return self
 
     def sample(self, n_samples=1, *, shape=None, init=None):
-        """Make fields that have the moments.
+        """Make fields that have the moments of the fitted field.
 
         All of a batch are moved at the same time, each as if it were alone.
 
@@ -291,7 +291,7 @@ class MaxEntTextureModel(TorchTransformer):
         return found.reshape(len(found), *self._channels(), *shape)
 
     def inpaint(self, X, mask):
-        """Keep known samples of fields, and make the others so that all have the moments.
+        """Fill unknown samples of fields so that the whole fields have the moments.
 
         Parameters
         ----------
@@ -328,7 +328,7 @@ class MaxEntTextureModel(TorchTransformer):
         return np.where(known, fields, found).reshape(X.shape)
 
     def denoise(self, X, noise, *, n_draws=8):
-        r"""Fields that, with noise added, have the moments of noisy ones.
+        r"""Remove noise from fields: with noise added they have the moments of the noisy fields.
 
         .. math:: \min_x \Big\| \frac1D\sum_d \phi(x + n_d) - \phi(y) \Big\|^2
 
@@ -377,7 +377,7 @@ class MaxEntTextureModel(TorchTransformer):
         return self._synthesise(moments, fields, objective, n_draws).reshape(X.shape)
 
     def energy(self, X, *, return_gradient=False):
-        """Energy of fields, the relative squared distance of their moments.
+        """Energy of fields: relative squared distance of their moments to those of the model.
 
         Parameters
         ----------
@@ -391,7 +391,7 @@ class MaxEntTextureModel(TorchTransformer):
         energy : ndarray, shape (n_samples,)
             0 for fields that have the moments.
         gradient : ndarray, shape (n_samples, ...)
-            By the samples of ``X``; if it is asked for.
+            Gradient with respect to the samples of ``X``, with ``return_gradient``.
         """
         X = to_numpy(self._validate(X))
         moments, fields = self._moments(), X.reshape(self._batch_shape())
@@ -412,7 +412,7 @@ class MaxEntTextureModel(TorchTransformer):
         return values, np.concatenate([gradient for _, gradient in found]).reshape(X.shape)
 
     def score_samples(self, X):
-        """Minus the energy of fields: 0 for those that have the moments.
+        """Score of fields: minus their energy, 0 for fields that have the moments.
 
         Parameters
         ----------
@@ -433,7 +433,7 @@ class MaxEntTextureModel(TorchTransformer):
         return SignalMoments.of(self, self.signal_shape_).table(self.n_channels_)
 
     def get_feature_names_out(self, input_features=None):
-        """Names of the moments, as those of `PhaseHarmonicTransformer`; of a callable, numbers.
+        """Names of the moments, as `PhaseHarmonicTransformer` has them; numbers for a callable.
 
         Parameters
         ----------

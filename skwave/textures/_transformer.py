@@ -11,7 +11,7 @@ from skwave.textures._moments import MOMENT_CONSTRAINTS, SignalMoments
 
 
 class PhaseHarmonicTransformer(TorchTransformer):
-    r"""Covariances of wavelet phase harmonics: what describes a non-Gaussian field.
+    r"""Covariances of wavelet phase harmonics: a vector that describes a non-Gaussian field.
 
     A stationary field is seen through wavelets of :math:`J` octaves and :math:`L` orientations.
     Covariances of their coefficients say no more than a power spectrum; those of their phase
@@ -203,7 +203,7 @@ class PhaseHarmonicTransformer(TorchTransformer):
         return self._moments().table(self.n_channels_, self.reduce)
 
     def get_feature_names_out(self, input_features=None):
-        """Names of the features: group, scales and orientations, offset, part.
+        """Names of the moments, from group, scales, orientations, offset and part.
 
         ``C01_j0_l1_j2_l1_t2a3_re`` is the real part of the covariance of the modulus at scale 0
         and orientation 1 with the wavelet coefficients at scale 2 and orientation 1, at the

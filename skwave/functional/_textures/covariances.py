@@ -17,7 +17,7 @@ Pairs = tuple[tuple[int, int], ...]
 
 
 class Block(NamedTuple):
-    r"""Covariances of one harmonic at one scale with another at another.
+    r"""Block of covariances: a harmonic at one scale with a harmonic at another scale.
 
     .. math:: C(\tau) = \big\langle [x\star\psi_{j_1,\ell_1}]^{k_1}(u)\;
        [x\star\psi_{j_2,\ell_2}]^{k_2}(u - \tau)^* \big\rangle_u
@@ -29,16 +29,16 @@ class Block(NamedTuple):
     j1, k1, j2, k2 : int
         Scales, ``j1 <= j2``, and harmonics. The scale ``J`` is the low-pass.
     pairs : tuple of (int, int)
-        Orientations :math:`(\ell_1, \ell_2)`. Those from ``L`` on are the opposite ones, whose
+        Orientations :math:`(\ell_1, \ell_2)`. Orientations from ``L`` on are opposite ones, whose
         coefficients are conjugate.
     shifts : tuple of Shift
         Offsets :math:`\tau`.
     chosen : tuple of tuple of int, or None
-        Which of the offsets each pair has; None for all.
+        Offsets of each pair, by their places in ``shifts``; None for all.
     real : bool
-        Whether all of it is real: covariances of moduli.
+        Whether the covariances are real: those of moduli.
     own : bool
-        Whether these are variances: real between a channel and itself.
+        Whether they are variances, which are real between a channel and itself.
     angular : bool
         Whether orientations stand for frequencies of a Fourier series along all ``2 * L`` of
         them.
@@ -140,7 +140,7 @@ def at_offsets(
 
 
 def channel_pairs(block: Block, n_channels: int) -> Pairs:
-    """Pairs of channels whose fields are multiplied; each pair once where the order is all one.
+    """Pairs of channels whose fields are multiplied; variances have each pair in one order.
 
     Parameters
     ----------
@@ -223,7 +223,7 @@ def _wide(h_hat: Tensor) -> Tensor:
 
 
 def block_covariances(block: Block, fields: Fields) -> Tensor:
-    r"""Covariances of a block.
+    r"""Covariances of the fields of a block, at all of its offsets.
 
     .. math:: C(\tau) = \langle a(u)\, b(u - \tau)^* \rangle_u
        = \sum_\omega \hat a(\omega)\, \hat b(\omega)^*\, e^{i\omega\tau}
@@ -303,7 +303,7 @@ def _chosen(c: Tensor, block: Block) -> Tensor:
 
 
 def real_parts(c: Tensor, block: Block, n_channels: int) -> Tensor:
-    """Covariances as one real vector, in the order of `block_rows`.
+    """Real vector of the covariances of a block, in the order of `block_rows`.
 
     Parameters
     ----------
@@ -334,7 +334,7 @@ def real_parts(c: Tensor, block: Block, n_channels: int) -> Tensor:
 def inverse_deviations(
     block: Block, ref: Reference, own: bool, n_channels: int
 ) -> tuple[Tensor, Tensor]:
-    r"""Factors by which the covariances of a block are normalised, one for each side.
+    r"""Inverse deviations that normalise the covariances of a block, for both factors.
 
     A covariance is divided by the deviations :math:`\sigma_{\lambda,k}` of both its factors. If
     they are those of the signal itself, a variance would become 1: variances of wavelet

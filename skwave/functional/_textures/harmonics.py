@@ -1,4 +1,4 @@
-r"""Vector of the moments of signals: what describes a stationary field."""
+r"""Vector of moments that describes a stationary field: all groups of a plan."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-r"""Microcanonical maximum-entropy fields: noise, moved until its moments are those given."""
+r"""Microcanonical maximum-entropy fields: start, coordinates and objective of the descent."""
 
 import math
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from skwave.functional._textures.statistics import windowed
 from skwave.functional._wavelets.fourier import fft, ifft, opposite, resize_spectrum, wavenumbers
 
 Shape = tuple[int, int]
-_FLOOR = 1e-6  # of the mean of what a conditioner weighs waves with
+_FLOOR = 1e-6  # of the squared gain of a conditioner, relative to its mean
 
 
 def _radii(shape: Shape) -> Tensor:
@@ -22,7 +22,7 @@ def _radii(shape: Shape) -> Tensor:
 
 
 def smoothed_spectrum(x: Tensor, plan: FieldPlan, *, periodic: bool = True) -> Tensor:
-    r"""Power spectrum that keeps what scale and orientation say, and nothing of single waves.
+    r"""Power spectrum of a field, smoothed to the resolution of wavelets in scale and orientation.
 
     .. math:: P(\omega) = R(|\omega|)\, \frac{\sum_\lambda r_\lambda |\hat\psi_\lambda(\omega)|^2}
        {\sum_\lambda |\hat\psi_\lambda(\omega)|^2}, \qquad
@@ -67,7 +67,7 @@ def smoothed_spectrum(x: Tensor, plan: FieldPlan, *, periodic: bool = True) -> T
 
 
 def resample_spectrum(P: Tensor, shape: Shape) -> Tensor:
-    """Smooth power spectrum at the frequencies of another grid.
+    """Smooth power spectrum interpolated to the frequencies of another grid.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def resample_spectrum(P: Tensor, shape: Shape) -> Tensor:
 
 
 def gaussian_field(noise: Tensor, P: Tensor) -> Tensor:
-    r"""Gaussian field of a power spectrum.
+    r"""Gaussian field that has a given power spectrum.
 
     Parameters
     ----------
@@ -159,7 +159,7 @@ def conditioner(
 def moment_distance(
     moments: Callable[[Tensor], Tensor], target: Tensor
 ) -> Callable[[Tensor], Tensor]:
-    r"""Relative squared distance :math:`E(x) = \|\phi(x) - t\|^2 / \|t\|^2` of moments.
+    r"""Relative squared distance of moments to a target, :math:`\|\phi(x) - t\|^2 / \|t\|^2`.
 
     Parameters
     ----------

@@ -6,7 +6,7 @@ from skwave.functional._textures.offsets import Shift
 
 
 class PublishedModel(CovarianceGroup):
-    """Group of the covariances of one of the models.
+    """Group of the covariances of one of the published models.
 
     Parameters
     ----------

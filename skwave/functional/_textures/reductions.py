@@ -123,7 +123,7 @@ def moment_reduction(rows: list[Moment], reduce: str, *, n_directions: int = 4) 
 
 
 def reduce_moments(m: Tensor, reduction: Reduction) -> Tensor:
-    """Reduced moments of a batch.
+    """Reduced moments of a batch of vectors of moments.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-r"""Moments of increments of stationary fields, and the shapes of their excursion sets.
+r"""Statistics of stationary fields: increments, excursion sets, spectra and bispectra.
 
-Fields are real, ``(..., H, W)``, and float64 is best. They are periodic unless told: else no pair
-of pixels goes across the edges.
+Fields are real, ``(..., H, W)``, and float64 is best. They are periodic by default; if not, no
+pair of pixels goes across the edges.
 """
 
 import math
@@ -16,7 +16,7 @@ ORDERS = (1, 2, 3, 4, 5)
 
 
 def increments(x: Tensor, distance: int, *, periodic: bool = True) -> tuple[Tensor, ...]:
-    r"""Increments :math:`x(u + \tau) - x(u)` along the axes and the diagonals.
+    r"""Increments :math:`x(u + \tau) - x(u)` of fields along the axes and the diagonals.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def structure_functions(
     orders: tuple[float, ...] = ORDERS,
     periodic: bool = True,
 ) -> Tensor:
-    r"""Moments of increments.
+    r"""Structure functions: absolute moments of the increments of fields.
 
     .. math:: S_q(\tau) = \operatorname{mean}_u |x(u + \tau) - x(u)|^q
 
@@ -105,7 +105,7 @@ def _mean_power(modulus: Tensor, q: float) -> Tensor:
 
 
 def increment_kurtosis(x: Tensor, distances: tuple[int, ...], *, periodic: bool = True) -> Tensor:
-    r"""Kurtosis of increments, 3 for Gaussian fields.
+    r"""Kurtosis of the increments of fields, 3 for Gaussian fields.
 
     .. math:: K(\tau) = S_4(\tau) / S_2(\tau)^2
 
@@ -137,7 +137,7 @@ def increment_kurtosis(x: Tensor, distances: tuple[int, ...], *, periodic: bool 
 
 
 def kurtosis(second: Tensor, fourth: Tensor) -> Tensor:
-    """Kurtosis of what has mean 0.
+    """Kurtosis from second and fourth moments about a mean of 0.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ def kurtosis(second: Tensor, fourth: Tensor) -> Tensor:
 
 
 def minkowski_functionals(x: Tensor, thresholds: Tensor, *, periodic: bool = True) -> Tensor:
-    r"""Area, perimeter and Euler characteristic of the sets where a field is above thresholds.
+    r"""Area, perimeter and Euler characteristic of the sets where fields exceed thresholds.
 
     Pixels are closed squares, so that those that touch at a corner are connected. With the numbers
     :math:`F, E, V` of squares, edges and vertices of a set, its Euler characteristic, the
@@ -251,7 +251,7 @@ def hann_window(x: Tensor) -> Tensor:
 
 
 def windowed(x: Tensor, periodic: bool) -> Tensor:
-    """Field less its mean, times a Hann window if it is not periodic.
+    """Fields less their means, times a Hann window if they are not periodic.
 
     Parameters
     ----------
@@ -275,7 +275,7 @@ def windowed(x: Tensor, periodic: bool) -> Tensor:
 def power_spectrum(
     x: Tensor, *, bins_per_octave: int = 4, periodic: bool = True
 ) -> tuple[Tensor, Tensor]:
-    r"""Power spectrum, averaged over rings of frequencies.
+    r"""Power spectrum of fields, averaged over rings of frequencies.
 
     .. math:: P(k) = \frac{1}{H W} \operatorname{mean}_{|\omega| \in \text{ring } k}
        |\hat x(\omega)|^2
@@ -331,7 +331,7 @@ def _n_rings(shape: tuple[int, int]) -> int:
 
 
 def bispectrum_triangles(shape: tuple[int, int]) -> list[tuple[int, int, int]]:
-    r"""Triangles of rings of frequencies, by the numbers of the rings of `bispectrum`.
+    r"""Triangles of the rings of frequencies of `bispectrum`, by their numbers.
 
     Parameters
     ----------
@@ -358,7 +358,7 @@ def bispectrum_triangles(shape: tuple[int, int]) -> list[tuple[int, int, int]]:
 def bispectrum(
     x: Tensor, *, triangles: list[tuple[int, int, int]] | None = None, periodic: bool = True
 ) -> Tensor:
-    r"""Bispectrum of rings of frequencies, without dimension.
+    r"""Bispectrum of fields over triangles of rings of frequencies, normalised.
 
     .. math:: b(i, j, k) = \frac{\langle x_i x_j x_k \rangle}
        {\sqrt{\langle x_i^2 \rangle \langle x_j^2 \rangle \langle x_k^2 \rangle}}
