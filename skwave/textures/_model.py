@@ -160,7 +160,7 @@ class MaxEntTextureModel(TorchTransformer):
         "random_state": ["random_state"],
     }
 
-    _stacked_ndim = 2
+    _stacked = 2
 
     def __init__(
         self,
@@ -270,7 +270,7 @@ class MaxEntTextureModel(TorchTransformer):
         ConvergenceWarning
             If the energy of a field is above ``tol``.
         """
-        check_is_fitted(self)
+        self._check_since_fit()
         moments, shape = self._moments(), self._sample_shape(shape)
         generator = check_random_state(self.random_state)
         if init is not None:
@@ -425,6 +425,11 @@ class MaxEntTextureModel(TorchTransformer):
             Higher is closer.
         """
         return -self.energy(X)
+
+    @property
+    def J_(self):  # numpydoc ignore=RT01
+        """Number of scales."""
+        return SignalMoments.of(self, self.signal_shape_).J
 
     @property
     def moment_table_(self):  # numpydoc ignore=RT01

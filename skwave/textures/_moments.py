@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from skwave._core.arrays import resolve_device, resolve_dtype, to_numpy, to_tensor
-from skwave._core.checks import check_scales
+from skwave._core.checks import check_scales, default_scale
 from skwave._core.compat import Interval, StrOptions
 from skwave.functional._textures.families import Family, moment_family, moment_layout
 from skwave.functional._textures.fields import Reference, averaging_masks, reference
@@ -28,7 +28,6 @@ from skwave.functional._textures.registry import FAMILIES
 MOMENT_CONSTRAINTS: dict = {
     "J": [Interval(Integral, 1, None, closed="left"), None],
     "L": [Interval(Integral, 1, 1024, closed="both")],
-    "ndim": [Interval(Integral, 1, 2, closed="both"), None],
     "moments": [str, tuple, list],
     "shifts": [Interval(Integral, 0, 32, closed="both")],
     "harmonics": [Interval(Integral, 0, None, closed="left"), None],
@@ -122,7 +121,7 @@ class SignalMoments:
         Parameters
         ----------
         estimator : estimator
-            With the attribute ``J_``.
+            Estimator with the parameters.
         shape : tuple of int
             Signal.
 
@@ -132,8 +131,9 @@ class SignalMoments:
             Moments; those of a function if ``moments`` is a callable.
         """
         kind = CalledMoments if callable(estimator.moments) else cls
+        J = default_scale(shape) if estimator.J is None else estimator.J
         L = estimator.L if len(shape) == 2 else 1
-        return kind(shape, estimator.J_, L, **{n: getattr(estimator, n) for n in cls.PARAMETERS})
+        return kind(shape, J, L, **{n: getattr(estimator, n) for n in cls.PARAMETERS})
 
     @property
     def ndim(self):  # numpydoc ignore=RT01

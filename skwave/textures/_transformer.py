@@ -146,7 +146,7 @@ class PhaseHarmonicTransformer(TorchTransformer):
         "reduce": [StrOptions(set(REDUCTIONS)), None],
     }
 
-    _stacked_ndim = 2
+    _stacked = 2
 
     def __init__(
         self,
@@ -190,6 +190,11 @@ class PhaseHarmonicTransformer(TorchTransformer):
         self.batch_size = batch_size
         self.n_jobs = n_jobs
         self.verbose = verbose
+
+    @property
+    def J_(self):  # numpydoc ignore=RT01
+        """Number of scales."""
+        return SignalMoments.of(self, self.signal_shape_).J
 
     @property
     def moment_table_(self):  # numpydoc ignore=RT01,SS06

@@ -9,7 +9,7 @@ from skwave.functional import moment_family, moment_layout, moment_reduction, re
 from skwave.textures._moments import FieldMoments, SignalMoments
 
 DEFAULTS = {
-    "J_": 2, "L": 3, "moments": "phase_harmonic", "shifts": 1, "harmonics": None, "n_phases": 2,
+    "J": 2, "L": 3, "moments": "phase_harmonic", "shifts": 1, "harmonics": None, "n_phases": 2,
     "wavelet": "bump", "boundary": "periodic", "mask": None, "oversampling": 0,
 }  # fmt: skip
 
@@ -85,7 +85,7 @@ def test_standardised_fields(x):
 def test_what_is_masked_is_the_mean(x):
     mask = np.ones((16, 20), bool)
     mask[:, :6] = False
-    moments = FieldMoments.fitted(signals(mask=mask, J_=1), x)
+    moments = FieldMoments.fitted(signals(mask=mask, J=1), x)
     z = moments.counted(x)
     assert not z[..., :6].any()
     torch.testing.assert_close(z[..., 6:], moments.standardised(x)[..., 6:])
@@ -134,6 +134,6 @@ def test_moments_that_do_not_exist():
     with pytest.raises(ValueError, match="are of images: use ndim=2"):
         signals((40,), moments="model_a").check()
     with pytest.raises(ValueError, match=r"J=5 is too large.*\(16, 20\) here"):
-        signals(J_=5).check(" here")
+        signals(J=5).check(" here")
     with pytest.raises(ValueError, match=r"moments=\('C01',\) has none for J=1"):
-        signals(moments=("C01",), J_=1).check()
+        signals(moments=("C01",), J=1).check()
