@@ -183,6 +183,11 @@ class SignalMoments:
         """
         self.check_moments()
         check_scales(self.shape, self.J, None, None, note)
+        if self.J == 1 and not self.rows(1):  # with more scales no group is empty
+            raise ValueError(
+                f"moments={self.moments!r} has none for J={self.J}: its groups compare scales. Use "
+                "a larger J, or other groups."
+            )
         if self.mask is not None:
             mask = np.asarray(to_numpy(self.mask))
             if mask.shape != tuple(self.shape) or not mask.astype(bool).any():
@@ -208,11 +213,6 @@ class SignalMoments:
         layout = self.layout
         if self.ndim == 1 and any(group.images_only for group in layout.groups):
             raise ValueError(f"moments={self.moments!r} are of images: use ndim=2.")
-        if not self.rows(1):
-            raise ValueError(
-                f"moments={self.moments!r} has none for J={self.J}: its groups compare scales. Use "
-                "a larger J, or other groups."
-            )
 
     def check_reduction(self, reduce):
         """Refuse a reduction that the moments or the signals do not have.
