@@ -33,9 +33,14 @@ from skwave.functional._sparse.prox import (
     soft_threshold,
 )
 from skwave.functional._textures.covariances import Block, block_covariances, block_rows
-from skwave.functional._textures.families import Family, moment_family, moment_layout
+from skwave.functional._textures.families import (
+    Family,
+    HarmonicPlan,
+    harmonic_moments,
+    moment_family,
+    moment_layout,
+)
 from skwave.functional._textures.fields import FieldPlan, Fields, Reference, field_plan, reference
-from skwave.functional._textures.harmonics import HarmonicPlan, harmonic_moments
 from skwave.functional._textures.maxent import (
     conditioner,
     gaussian_field,
