@@ -7,7 +7,7 @@ import numpy as np
 from skwave._core.drawing import check_estimator, figure_of_panels, require_matplotlib
 from skwave.functional import increment_kurtosis, power_spectrum
 from skwave.textures._model import MaxEntTextureModel
-from skwave.validation import TextureReport, as_maps, texture_report
+from skwave.textures._report import TextureReport, as_maps, texture_report
 
 _REAL, _SYNTHETIC, _TARGET = "0.75", "C0", "black"
 
