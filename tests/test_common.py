@@ -31,11 +31,16 @@ def few_steps(monkeypatch):
         ScatteringTransformer(),
         ScatteringTransformer(J=1, nonlinearity="rectifier", averaging=None),
         ScatteringTransformer(L=2, shape=(1, -1)),
-        PhaseHarmonicTransformer(J=1, ndim=1),
+        PhaseHarmonicTransformer(),
     ],
     expected_failed_checks=lambda estimator: EXPECTED,
 )
 def test_sklearn(estimator, check):
+    check(estimator)
+
+
+@parametrize_with_checks([MaxEntTextureModel()])
+def test_sklearn_textures(estimator, check):
     check(estimator)
 
 
@@ -111,7 +116,8 @@ def test_sklearn_flat_images(estimator, check):
         (ScatteringTransformer(J=2, L=3, ndim=2, boundary="periodic", oversampling=1), (2, 9, 14)),
         (ScatteringTransformer(J=2, L=2, Q=2, ndim=2, averaging=None, boundary="zero"), (12, 8)),
         (ScatteringTransformer(L=4, shape=(6, 8), max_order=1), (144,)),
-        (PhaseHarmonicTransformer(J=2), (16, 12)),
+        (PhaseHarmonicTransformer(), (16, 12)),
+        (PhaseHarmonicTransformer(), (40,)),
         (PhaseHarmonicTransformer(J=2, moments="rectifier", n_phases=3, shape=(8, 9)), (72,)),
         (
             PhaseHarmonicTransformer(J=2, moments="scattering_covariance", boundary="crop"),
@@ -119,7 +125,7 @@ def test_sklearn_flat_images(estimator, check):
         ),
         (PhaseHarmonicTransformer(J=2, L=2, moments="model_c", normalize=False), (16, 16)),
         (PhaseHarmonicTransformer(J=3, ndim=1, moments=("S11", "Cphase", "K")), (2, 40)),
-        (MaxEntTextureModel(J=2), (16, 12)),
+        (MaxEntTextureModel(), (16, 12)),
         (MaxEntTextureModel(J=2, moments="gaussian", shape=(8, 9)), (72,)),
     ],
     ids=lambda value: "",

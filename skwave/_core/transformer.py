@@ -63,6 +63,11 @@ class TorchTransformer(TransformerMixin, Estimator):
         self : estimator
             Fitted transformer.
         """
+        self._fit_signals(X)
+        return self
+
+    def _fit_signals(self, X):
+        # learn the shape of the signals, and give back the validated samples
         X = validate_array(self, X, reset=True)
         resolve_device(self.device, X)
         resolve_dtype(self.dtype, X)
@@ -74,7 +79,7 @@ class TorchTransformer(TransformerMixin, Estimator):
         self.sample_shape_ = sample_shape
         self.signal_shape_ = signal_shape
         self.n_channels_ = prod(sample_shape) // prod(signal_shape)
-        return self
+        return X
 
     def transform(self, X):
         """Compute the coefficients of signals.
@@ -156,7 +161,7 @@ class TorchTransformer(TransformerMixin, Estimator):
         warnings.warn(
             f"X has flat samples of {sample_shape[0]} values, taken as images one pixel high. "
             "Give shape=(H, W) to fold them to images, or shape=(1, -1) if that is meant.",
-            stacklevel=6,
+            stacklevel=7,
         )
         return (1, *sample_shape)
 
