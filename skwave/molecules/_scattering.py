@@ -73,11 +73,12 @@ class SolidHarmonicScattering(TransformerMixin, Estimator):
         integrals alone.
     accuracy : float, default=1e-3
         Relative error of the integrals, about, from 1e-6 to 0.1. It sets the step and the reach
-        of the grids.
+        of the grids, whose fields are in single precision from 1e-4 on unless ``dtype`` is given.
     device : str or torch.device, default=None
         Where to compute: ``"cpu"`` (None), ``"cuda"`` or ``"auto"``.
     dtype : {"float32", "float64"}, default=None
-        Type to compute in and to give; None for float64, as positions are.
+        Type to compute in and to give; None for float64, as positions are, but where ``accuracy``
+        allows single precision.
     batch_size : int or "auto", default="auto"
         Molecules at once.
     n_jobs : int, default=None
@@ -350,6 +351,9 @@ class SolidHarmonicScattering(TransformerMixin, Estimator):
 
     def _integrals(self, numbers, positions):
         found, channels = {}, self._channels()
+        sampling = quadrature(self.accuracy)
+        if self.dtype is not None:
+            sampling = sampling._replace(dtype=positions.dtype)
         for sigma in (float(self.sigma), 0.0):
             names = [c for c in channels if (c == "dirac") == (sigma == 0)]
             if names:
@@ -362,7 +366,7 @@ class SolidHarmonicScattering(TransformerMixin, Estimator):
                     powers=tuple(float(q) for q in self.integral_powers),
                     max_order=self.max_order,
                     cross_degrees=self.cross_degrees,
-                    quadrature=quadrature(self.accuracy),
+                    quadrature=sampling,
                 )
                 found |= dict(zip(names, s.unbind(1), strict=True))
         return torch.stack([found[c] for c in channels], 1)
