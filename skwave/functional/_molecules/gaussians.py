@@ -31,8 +31,7 @@ def _profiles(distance: Tensor, l: int) -> list[Tensor]:
     return profiles
 
 
-# how much of the frame `far_axes` weighs in a tensor of moments whose largest is 1: enough to
-# decide between equal moments, too little to turn the axes of unequal ones
+# moments that differ by less than this part of their sum count as equal
 _TIE = 1e-3
 
 
@@ -77,8 +76,11 @@ def align(positions: Tensor, occupied: Tensor) -> Tensor:
             positions - (positions * mask).sum(1, keepdim=True) / mask.sum(1)[:, None]
         ) * mask
         moments = centred.mT @ centred
-        size = _TIE * moments.diagonal(dim1=1, dim2=2).sum(-1)[:, None, None]
-        rotation = torch.linalg.eigh(moments + size * _far_axes(centred))[1].flip(-1)
+        values, axes = torch.linalg.eigh(moments)
+        size = _TIE * values.sum(-1)[:, None, None]
+        tied = (values[:, :, None] - values[:, None, :]).abs() <= size
+        far = torch.where(tied, axes.mT @ _far_axes(centred) @ axes, 0.0)
+        rotation = (axes @ torch.linalg.eigh(values.diag_embed() + size * far)[1]).flip(-1)
         turned = positions @ rotation
         inf = torch.where(occupied, 0.0, math.inf)[..., None]
         middle = ((turned + inf).amin(1, keepdim=True) + (turned - inf).amax(1, keepdim=True)) / 2
