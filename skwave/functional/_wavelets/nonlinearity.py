@@ -8,24 +8,8 @@ import torch
 from torch import Tensor
 
 
-class _SafeSqrt(torch.autograd.Function):
-    @staticmethod
-    def forward(x: Tensor) -> Tensor:
-        return x.sqrt()
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        ctx.save_for_backward(output)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        (y,) = ctx.saved_tensors
-        positive = y > 0
-        return torch.where(positive, grad / (2 * torch.where(positive, y, 1.0)), 0.0)
-
-
 def safe_sqrt(x: Tensor) -> Tensor:
-    r"""Square root whose gradient is 0 where :math:`x = 0`.
+    r"""Square root whose derivatives, of any order, are 0 where :math:`x = 0`.
 
     Parameters
     ----------
@@ -44,7 +28,8 @@ def safe_sqrt(x: Tensor) -> Tensor:
     >>> x.grad
     tensor([0.0000, 0.2500])
     """
-    return _SafeSqrt.apply(x) if x.requires_grad else x.sqrt()
+    zero = x == 0
+    return torch.where(zero, 0.0, torch.where(zero, 1.0, x).sqrt())
 
 
 def _norm(squares: Tensor) -> Tensor:
