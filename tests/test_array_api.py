@@ -34,7 +34,7 @@ rng = np.random.default_rng(0)
 IMAGES, TARGETS = rng.normal(size=(24, 8, 8)), rng.normal(size=24)
 LABELS = np.arange(24) % 2
 ROWS, WEIGHTS = IMAGES.reshape(24, 64), 1.0 + LABELS
-NETWORK = {"J": 1, "L": 2, "n_iter": 2, "max_epochs": 2, "dtype": "float64", "random_state": 0}
+NETWORK = {"J": 1, "L": 2, "n_iter": 2, "max_iter": 2, "dtype": "float64", "random_state": 0}
 
 TRANSFORMERS = {
     "scattering": (ScatteringTransformer(J=1, L=2, ndim=2), IMAGES),
@@ -44,7 +44,7 @@ TRANSFORMERS = {
     "codes, istc": (SparseCoder(4, 0.1, algorithm="istc", max_iter=2, random_state=0), ROWS),
     "generator": (CASEGenerator(**NETWORK, n_components=3, channels=2, n_atoms=(6, 4)), IMAGES),
 }
-CLASSIFIER = ScatteringDictionaryClassifier(**NETWORK, n_components=4, projection=3)
+CLASSIFIER = ScatteringDictionaryClassifier(**NETWORK, n_atoms=4, projection=3)
 REGRESSOR = MultilinearRegressor(n_terms=3, max_iter=3, random_state=0)
 
 

@@ -52,8 +52,8 @@ def test_sklearn_regressor(estimator, check):
 @parametrize_with_checks(
     [
         ScatteringDictionaryClassifier(
-            J=1, L=2, n_components=8, n_iter=2, projection=4, nonlinearity="rectifier",
-            shape=(1, -1), dropout=0.0, lr=0.05, batch_size=32, max_epochs=10,
+            J=1, L=2, n_atoms=8, n_iter=2, projection=4, nonlinearity="rectifier",
+            shape=(1, -1), dropout=0.0, learning_rate_init=0.05, batch_size=32, max_iter=10,
             early_stopping=False, dtype="float64", random_state=0,
         )
     ],
@@ -81,7 +81,7 @@ def test_sklearn_codes(estimator, check):
 @parametrize_with_checks(
     [
         CASEGenerator(
-            J=1, n_components=1, L=1, n_atoms=(4, 2), channels=1, n_iter=2, max_epochs=2,
+            J=1, n_components=1, L=1, n_atoms=(4, 2), channels=1, n_iter=2, max_iter=2,
             shape=(1, -1), dtype="float64", random_state=0, decoder=decoder,
         )
         for decoder in ("linear", "dictionary")

@@ -3,6 +3,7 @@
 import time
 from math import ceil
 
+import numpy as np
 import torch
 from joblib import Parallel, delayed, effective_n_jobs
 from sklearn import get_config
@@ -174,6 +175,13 @@ def map_batches(
     return like_kind(out, X)
 
 
+def _as_tensor(rows):
+    # torch has no read-only tensors, nor negative strides
+    return torch.as_tensor(
+        np.require(rows, requirements=["C", "W"]) if isinstance(rows, np.ndarray) else rows
+    )
+
+
 def predict_batches(f, *arrays, row_bytes, device=None):
     """Apply a function to the same rows of several arrays, within scikit-learn's working memory.
 
@@ -199,7 +207,7 @@ def predict_batches(f, *arrays, row_bytes, device=None):
 
     def of_rows(rows):
         part = slice(int(rows[0]), int(rows[-1]) + 1)
-        return f(*(torch.as_tensor(a[part]).to(device) for a in arrays))
+        return f(*(_as_tensor(a[part]).to(device) for a in arrays))
 
     return torch.cat(
         [_split_on_memory_error(of_rows, rows) for rows in torch.arange(n).split(size)]

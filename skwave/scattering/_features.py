@@ -1,12 +1,15 @@
 """Scattering coefficients of images as maps: what they are standardised by, and their views."""
 
 from itertools import product
+from math import prod
 
 import numpy as np
 from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_memory
 
-from skwave._core.arrays import to_numpy
+from skwave._core.arrays import resolve_dtype, to_numpy
+from skwave._core.batches import predict_batches
+from skwave._core.checks import default_scale
 from skwave.scattering._mirror import mirror_features
 from skwave.scattering._transformer import ScatteringTransformer
 
@@ -69,18 +72,20 @@ def feature_views(scattering, mirror, shift):
     return np.stack([image[move] for move in moves for image in images])
 
 
-_OF_SCATTERING = ("J", "L", "nonlinearity", "shape", "device", "dtype")
+_OF_SCATTERING = ("L", "nonlinearity", "shape", "device", "dtype")
 
 
-def fit_scattering(estimator, X, **others):
+def fit_scattering(estimator, X, *, boundary="reflect", **others):
     """Scattering of images with the parameters of an estimator.
 
     Parameters
     ----------
     estimator : estimator
-        With the parameters ``J, L, nonlinearity, shape, device, dtype``.
+        Estimator with the parameters ``J, L, nonlinearity, shape, device, dtype``.
     X : array, shape (n_samples, ...)
         Images.
+    boundary : {"reflect", "periodic", "zero"}, default="reflect"
+        What lies beyond the border.
     **others : object
         Other parameters of `skwave.ScatteringTransformer`.
 
@@ -90,7 +95,9 @@ def fit_scattering(estimator, X, **others):
         Fitted.
     """
     parameters = {name: getattr(estimator, name) for name in _OF_SCATTERING}
-    return ScatteringTransformer(ndim=2, **parameters, **others).fit(X)
+    scattering = ScatteringTransformer(1, ndim=2, padding=boundary, **parameters, **others)
+    J = default_scale(scattering.fit(X).signal_shape_) if estimator.J is None else estimator.J
+    return scattering.set_params(J=J).fit(X)
 
 
 def transform(scattering, X):
@@ -127,3 +134,27 @@ def cached_transform(estimator, X):
         Coefficients, in memory or on disk.
     """
     return check_memory(estimator.memory).cache(transform)(estimator.scattering_, X)
+
+
+def map_coefficients(estimator, f, X):
+    """Apply a function of scattering coefficients to images, within the working memory.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Estimator with ``memory`` and ``scattering_``.
+    f : callable
+        Coefficients, ndarray of shape (n, n_features) -> Tensor of shape (n, ...).
+    X : ndarray or Tensor, shape (n_samples, ...)
+        Images.
+
+    Returns
+    -------
+    y : Tensor, shape (n_samples, ...)
+        Results. With ``memory`` the coefficients of all images are kept there.
+    """
+    if estimator.memory is not None:
+        return f(cached_transform(estimator, X))
+    scattering = estimator.scattering_
+    n_bytes = prod(scattering.output_shape_) * resolve_dtype(scattering.dtype, X).itemsize
+    return predict_batches(lambda x: f(transform(scattering, x)), X, row_bytes=3 * n_bytes)

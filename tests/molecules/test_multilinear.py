@@ -114,8 +114,8 @@ def test_dtype_pickle_and_search(data):
     X, y = data
     model = MultilinearRegressor(**{**QUICK, "max_iter": 5})
     small = clone(model).fit(X.astype(np.float32), y)
-    assert small.net_.module_.v.dtype == torch.float32
-    assert model.fit(X, y).net_.module_.v.dtype == torch.float64
+    assert small.network_.v.dtype == torch.float32
+    assert model.fit(X, y).network_.v.dtype == torch.float64
     assert np.array_equal(pickle.loads(pickle.dumps(model)).predict(X), model.predict(X))
     pipeline = make_pipeline(StandardScaler(), model)
     search = GridSearchCV(pipeline, {"multilinearregressor__degree": [1, 2]}, cv=2)
