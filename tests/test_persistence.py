@@ -68,6 +68,12 @@ CASES = {
 }  # fmt: skip
 
 
+def _fit(est, X, y):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of few steps
+        return est.fit(X, y)
+
+
 def outputs(est, X):
     """All that it computes from what it has learnt."""
     with warnings.catch_warnings():
@@ -84,9 +90,7 @@ def outputs(est, X):
 def fitted(request):
     """Its name, a fitted estimator, samples, and what it gives for them."""
     est, X, y = CASES[request.param]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        est.fit(X, y)
+    _fit(est, X, y)
     return request.param, est, X, outputs(est, X)
 
 
@@ -178,7 +182,7 @@ def test_reading_draws_nothing():
     """It builds networks, but torch's global generator is left as it was."""
     for name in ("regressor", "classifier, istc", "generator"):
         est, X, y = CASES[name]
-        data = pickle.dumps(est.fit(X, y))
+        data = pickle.dumps(_fit(est, X, y))
         state = torch.get_rng_state()
         pickle.loads(data)
         assert torch.equal(torch.get_rng_state(), state)
@@ -192,7 +196,7 @@ def test_what_the_parameters_are_now_does_not_matter():
         ("generator", {"channels": 9, "n_atoms": (9, 9)}),
     ):
         est, X, y = CASES[name]
-        est = clone(est).fit(X, y)
+        est = _fit(clone(est), X, y)
         again = pickle.loads(pickle.dumps(est.set_params(**changed)))
         for a, b in zip(outputs(again, X), outputs(est, X), strict=True):
             np.testing.assert_array_equal(a, b)
@@ -207,9 +211,7 @@ def test_networks_are_stored_as_arrays():
         ("generator", "decoder_"),
     ):
         est, X, y = CASES[name]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of few steps
-            est = clone(est).fit(X, y)
+        est = _fit(clone(est), X, y)
         assert isinstance(est.network_, torch.nn.Module) and not est.network_.training
         state = (getattr(est, holder) if holder else est).__getstate__()
         weights = state["network" if holder else "network_"]

@@ -7,10 +7,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 from sklearn.base import RegressorMixin
-from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import (
     check_consistent_length,
     check_is_fitted,
@@ -215,7 +212,7 @@ class MultilinearRegressor(RegressorMixin, Estimator):
         rows = None
         if self.early_stopping:
             rows = split_groups(len(X), None, self.validation_fraction, seed)
-        self._scaler = _fit_scaler(X, weight) if self.standardize else None
+        self._axes = principal_axes(X, weight) if self.standardize else None
         Z = self._scaled(X)
         self._design = {
             "n_features": Z.shape[1], "n_terms": self.n_terms, "degree": self.degree
@@ -245,10 +242,10 @@ class MultilinearRegressor(RegressorMixin, Estimator):
         return self
 
     def _scaled(self, X):
-        if self._scaler is None:
+        if self._axes is None:
             return X
-        first = self._scaler[-1].explained_variance_[0] ** 0.5 or 1.0
-        return self._scaler.transform(X) / X.dtype.type(first)
+        mean, axes = self._axes
+        return (X - mean) @ axes
 
     def _warn_if_falling(self):
         losses = self.validation_loss_curve_ or self.loss_curve_
@@ -316,14 +313,38 @@ class MultilinearRegressor(RegressorMixin, Estimator):
         return super().score(X, to_numpy(y), to_numpy(sample_weight))
 
 
-def _fit_scaler(X, weight):
-    # standard deviations, then principal axes of the samples that count
-    solver = "covariance_eigh" if len(X) >= X.shape[1] else "full"
-    scaler = make_pipeline(StandardScaler(), PCA(svd_solver=solver))
-    scaler[0].fit(X, sample_weight=weight)
-    counts = weight > 0
-    scaler[1].fit(scaler[0].transform(X[counts] if counts.sum() > 1 else X))
-    return scaler
+def principal_axes(X, weight):
+    """Mean of features, and the principal axes of the standardised ones.
+
+    Parameters
+    ----------
+    X : ndarray, shape (n_samples, n_features)
+        Features.
+    weight : ndarray, shape (n_samples,)
+        Weights of the samples, of mean 1.
+
+    Returns
+    -------
+    mean : ndarray, shape (n_features,)
+        Weighted means.
+    axes : ndarray, shape (n_features, n_axes)
+        Columns that turn centred features to coordinates without correlations, of deviation 1
+        for the first and less for the others. Constant features count as centred alone.
+    """
+    weight = weight.astype(X.dtype)[:, None]
+    mean = np.average(X, axis=0, weights=weight[:, 0])
+    Y = X - mean
+    scale = np.sqrt(np.mean(weight * Y**2, axis=0))
+    scale = np.where(scale > 10 * np.finfo(X.dtype).eps * np.abs(mean), scale, 1)
+    Y *= np.sqrt(weight) / scale
+    if len(Y) >= Y.shape[1]:
+        variance, V = np.linalg.eigh(Y.T @ Y / len(Y))
+        variance, V = variance[::-1], V[:, ::-1]
+    else:
+        _, s, V = np.linalg.svd(Y, full_matrices=False)
+        variance, V = s**2 / len(Y), V.T
+    V = V * np.sign(V[np.abs(V).argmax(0), range(V.shape[1])])  # the same on every machine
+    return mean, V / (scale[:, None] * (np.sqrt(variance[0]) or 1))
 
 
 class Multilinear(nn.Module):
