@@ -105,5 +105,5 @@ def test_description(decoder):
 def test_numbers_of_atoms():
     check_atoms((3, 4))
     for bad in ((3,), (3, 0), (3, 2.5), (3, 4, 5), (True, 2)):
-        with pytest.raises(ValueError, match="n_atoms=.* must be two integers from 1"):
+        with pytest.raises(ValueError, match=r"n_atoms=.* must be two integers from 1"):
             check_atoms(bad)

@@ -149,24 +149,24 @@ def test_warns_if_it_has_not_converged(data, early_stopping):
     assert min(clone(model).set_params(tol=0.01).fit(X, y).loss_curve_) < 0.01
 
 
-@FEW_STEPS
-def test_molecules_are_learned_by_the_defaults():
-    """Raw features, of all sizes: no worse than twice the error of a tuned ridge regression."""
+def test_molecules_are_learned():
+    """Raw features, of all sizes, with an error like that of a tuned ridge regression."""
     molecules = load_qm7_sample()
-    scattering = SolidHarmonicScattering(J=2, L=2, densities=("full",), integral_powers=(1, 2))
-    X, y = scattering.fit_transform(molecules.data), molecules.target
-    test = np.arange(len(y)) % 5 == 0
+    X = SolidHarmonicScattering(J=2, L=2, pooling="atoms").fit_transform(molecules.data)
+    y, test = molecules.target, molecules.fold == 0
+    counts, X = X[:, :5], X[:, 5:]
+    y = y - LinearRegression().fit(counts[~test], y[~test]).predict(counts)
     ridge = make_pipeline(StandardScaler(), RidgeCV(10.0 ** np.arange(-5, 3)))
+    model = MultilinearRegressor(n_terms=32, loss="absolute_error", random_state=0)
     error, smallest = (
-        np.abs(model.fit(X[~test], y[~test]).predict(X[test]) - y[test]).mean()
-        for model in (MultilinearRegressor(random_state=0), ridge)
+        np.abs(m.fit(X[~test], y[~test]).predict(X[test]) - y[test]).mean() for m in (model, ridge)
     )
-    assert error < 2 * smallest
+    assert error < 1.3 * smallest
 
 
 def test_threads_agree(data):
     X, y = data
-    model = MultilinearRegressor(**QUICK, early_stopping=False, tol=1.0)
+    model = MultilinearRegressor(**{**QUICK, "max_iter": 8}, early_stopping=False, tol=1.0)
     expected = clone(model).fit(X, y).predict(X)
     with ThreadPoolExecutor(4) as pool:
         for fitted in pool.map(lambda _: clone(model).fit(X, y), range(8)):
