@@ -448,7 +448,7 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
             image.
         """
 
-        def probability(x):
+        def probability(x):  # numpydoc ignore=GL08
             views = range(self._n_views)
             return torch.stack([self.network_(x, view).softmax(1) for view in views]).mean(0)
 

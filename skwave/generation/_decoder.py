@@ -95,7 +95,8 @@ class Decoder:
         C, *shape = self.image_shape
         shapes = [(C, *halved(shape, j)) for j in scales]
 
-        def decode(z):  # the images of all scales in one row
+        def decode(z):  # numpydoc ignore=GL08
+            # the images of all scales in one row
             return torch.cat([x.flatten(1) for x in self._decode(z, scales)], 1)
 
         rows = predict_batches(decode, Z, row_bytes=self._row_bytes())
@@ -155,7 +156,7 @@ class Decoder:
             return [], [], []
         network, stages = self.network, range(len(self.network.stages) - 1, -1, -1)
 
-        def positive(z):
+        def positive(z):  # numpydoc ignore=GL08
             codes = network.chain(z)[1]
             return torch.stack([(codes[s] > 0).flatten(1).float().mean(1) for s in stages], 1)
 

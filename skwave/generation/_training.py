@@ -200,7 +200,7 @@ def _design(model, regression):
 @torch.no_grad()
 def _loss_of(regression, loss, Z, X, rows):
     # mean over the rows: each has the loss of its batch
-    def of_batch(batch):
+    def of_batch(batch):  # numpydoc ignore=GL08
         batch = batch.numpy()
         y = regression.regression(torch.from_numpy(Z[batch]))
         return loss(y, torch.from_numpy(X[batch])).expand(len(batch))

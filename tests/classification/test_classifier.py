@@ -2,11 +2,13 @@
 
 import pickle
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
 from joblib import Memory
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
@@ -302,6 +304,39 @@ def test_parameters_of_scattering_and_training(digits):
     ):  # fmt: skip
         other = clone(model).set_params(**parameters).fit(X, y)
         assert other.validation_loss_curve_ != model.validation_loss_curve_, parameters
+
+
+def test_defaults(digits):
+    """The scale leaves four positions a side."""
+    rng = np.random.default_rng(0)
+    for side, J in ((5, 1), (8, 1), (16, 2), (40, 3)):
+        X, y = rng.uniform(size=(8, side, side)), np.arange(8) % 2
+        model = ScatteringDictionaryClassifier(n_atoms=4, projection=3, max_iter=1)
+        assert model.fit(X, y).J_ == J and model.codes(X).shape[1] == 4
+    model = ScatteringDictionaryClassifier()
+    assert repr(model) == repr(clone(model)) == "ScatteringDictionaryClassifier()"
+    X, y, X_test, y_test = digits
+    model.set_params(random_state=0).fit(X[:150], y[:150])
+    assert model.J_ == 1 and model.score(X_test, y_test) > 0.5
+
+
+def test_working_memory_does_not_matter(digits, model):
+    X = digits[2]
+    probability, codes = model.predict_proba(X), model.codes(X)
+    with config_context(working_memory=0.1):  # 100 kB
+        assert np.allclose(model.predict_proba(X), probability, atol=1e-6)
+        assert np.allclose(model.codes(X), codes, atol=1e-5)
+
+
+def test_threads_agree(digits):
+    """Weights, order, views and dropout come from generators of each fit."""
+    X, y = digits[0][:200], digits[1][:200]
+    model = ScatteringDictionaryClassifier(**{**TINY, "max_iter": 2}, mirror=True, shift=1)
+    expected = clone(model).fit(X, y)
+    with ThreadPoolExecutor(4) as pool:
+        for fitted in pool.map(lambda _: clone(model).fit(X, y), range(4)):
+            assert fitted.loss_curve_ == expected.loss_curve_
+            assert np.array_equal(fitted.dictionary_, expected.dictionary_)
 
 
 def test_randomness(digits, model):
