@@ -8,11 +8,13 @@ import torch
 from joblib import Parallel, delayed, effective_n_jobs
 from sklearn import get_config
 
-from skwave._core.arrays import empty_like_kind, like_kind, to_tensor, write
+from skwave._core.arrays import empty_like_kind, like_kind, resolve_device, to_tensor, write
 
 # glibc hands freed blocks back to the kernel above a threshold which follows the largest
 # block freed so far, up to 32 MiB; fetching the pages anew costs as much as an FFT of them
 _SETTLING_BYTES = 2**25 - 2**16
+# larger blocks of predictions, which leave the caches and are fetched anew, take twice the time
+_QUICK_BYTES = 2**26
 _settled = False
 
 
@@ -204,6 +206,8 @@ def predict_batches(f, *arrays, row_bytes, device=None):
     """
     n = len(arrays[0])
     size = batch_rows("auto", row_bytes, n)
+    if resolve_device(device, arrays[0]).type == "cpu":
+        size = min(size, max(1, _QUICK_BYTES // row_bytes))
 
     def of_rows(rows):
         part = slice(int(rows[0]), int(rows[-1]) + 1)

@@ -57,8 +57,8 @@ class Decoder:
         return network_to_arrays(vars(self), "network")
 
     def __setstate__(self, state):
-        make_module = lambda: make_decoder(**state["design"])  # noqa: E731
-        vars(self).update(network_from_arrays(state, make_module, "network"))
+        state = network_from_arrays(state, lambda: make_decoder(**state["design"]), "network")
+        vars(self).update(state)
 
     def regression(self, Z):
         """Images that the regression gives.
