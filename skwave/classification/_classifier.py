@@ -32,7 +32,7 @@ from skwave.scattering._features import (
 from skwave.scattering._transformer import ScatteringTransformer
 
 _N_DESCRIBED = 1000  # images whose codes the sparsity is measured on
-_OF_SCATTERING = ("L", "max_order", "nonlinearity", "log", "shape")
+_OF_SCATTERING = ("L", "max_order", "nonlinearity", "boundary", "log", "shape")
 _OF_NETWORK = (
     *("block", "n_iter", "alpha", "learn_dictionary", "projection", "n_atoms"),
     *("kernel_size", "stride", "pooling", "classifier", "n_hidden", "dropout"),
@@ -205,7 +205,6 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
     _parameter_constraints: ClassVar[dict] = {
         **{name: ScatteringTransformer._parameter_constraints[name] for name in _OF_SCATTERING},
         "J": [Interval(Integral, 1, None, closed="left"), None],
-        "boundary": [StrOptions({"reflect", "periodic", "zero"})],
         "n_atoms": [Interval(Integral, 1, 2**20, closed="both")],
         "block": [
             StrOptions({"istc", "istc_free", "tight_frame", "relu", "phase_collapse"}),
@@ -344,7 +343,7 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
         self.scattering_ = fit_scattering(
             self, X, max_order=self.max_order, boundary=self.boundary, log=self.log
         )
-        self.J_ = self.scattering_.J
+        self.J_ = self.scattering_.J_
         self._check_grid()
         S = cached_transform(self, X)
         target = np.stack([labels, weight], 1).astype(S.dtype)

@@ -338,7 +338,7 @@ class CASEGenerator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
         check_consistent_length(X, groups)
         seed = draw_seed(self)
         self.scattering_ = fit_scattering(self, X, max_order=1)
-        self.J_ = self.scattering_.J
+        self.J_ = self.scattering_.J_
         self._check_channels()
         rows = None
         if self.early_stopping and self.decoder != "linear":

@@ -1,4 +1,4 @@
-"""Scattering coefficients of images as maps: what they are standardised by, and their views."""
+"""Scattering coefficients of images for networks: scales of channels, moved and mirrored views."""
 
 from itertools import product
 from math import prod
@@ -8,12 +8,9 @@ from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_memory
 
 from skwave._core.arrays import resolve_dtype, to_numpy
-from skwave._core.batches import predict_batches
-from skwave._core.checks import default_scale
+from skwave._core.batches import batch_rows, predict_batches
 from skwave.scattering._mirror import mirror_features
 from skwave.scattering._transformer import ScatteringTransformer
-
-_ROWS = 1000  # whose double precision is held at once
 
 
 def channel_scales(S, n_channels):
@@ -32,7 +29,8 @@ def channel_scales(S, n_channels):
         The scale of a constant channel is 1.
     """
     total, squares = np.zeros((2, n_channels))
-    for rows in gen_batches(len(S), _ROWS):
+    # in double precision, with its square
+    for rows in gen_batches(len(S), batch_rows("auto", 16 * S.shape[1], len(S))):
         part = S[rows].reshape(rows.stop - rows.start, n_channels, -1).astype(np.float64)
         total += part.sum((0, 2))
         squares += (part**2).sum((0, 2))
@@ -43,7 +41,7 @@ def channel_scales(S, n_channels):
 
 
 def feature_views(scattering, mirror, shift):
-    """Columns that the coefficients of an image, mirrored or moved, are found in.
+    """Columns of the features that hold the coefficients of an image, mirrored or moved.
 
     Parameters
     ----------
@@ -72,11 +70,11 @@ def feature_views(scattering, mirror, shift):
     return np.stack([image[move] for move in moves for image in images])
 
 
-_OF_SCATTERING = ("L", "nonlinearity", "shape", "device", "dtype")
+_OF_SCATTERING = ("J", "L", "nonlinearity", "shape", "device", "dtype")
 
 
-def fit_scattering(estimator, X, *, boundary="reflect", **others):
-    """Scattering of images with the parameters of an estimator.
+def fit_scattering(estimator, X, **others):
+    """Fitted scattering transformer of images, with the parameters of an estimator.
 
     Parameters
     ----------
@@ -84,8 +82,6 @@ def fit_scattering(estimator, X, *, boundary="reflect", **others):
         Estimator with the parameters ``J, L, nonlinearity, shape, device, dtype``.
     X : array, shape (n_samples, ...)
         Images.
-    boundary : {"reflect", "periodic", "zero"}, default="reflect"
-        What lies beyond the border.
     **others : object
         Other parameters of `skwave.ScatteringTransformer`.
 
@@ -95,13 +91,11 @@ def fit_scattering(estimator, X, *, boundary="reflect", **others):
         Fitted.
     """
     parameters = {name: getattr(estimator, name) for name in _OF_SCATTERING}
-    scattering = ScatteringTransformer(1, ndim=2, padding=boundary, **parameters, **others)
-    J = default_scale(scattering.fit(X).signal_shape_) if estimator.J is None else estimator.J
-    return scattering.set_params(J=J).fit(X)
+    return ScatteringTransformer(ndim=2, **parameters, **others).fit(X)
 
 
 def transform(scattering, X):
-    """Coefficients in memory, as numpy has them.
+    """Scattering coefficients of images, as a numpy array.
 
     Parameters
     ----------
@@ -119,7 +113,7 @@ def transform(scattering, X):
 
 
 def cached_transform(estimator, X):
-    """Coefficients that the memory of an estimator keeps.
+    """Scattering coefficients of images, computed once for the ``memory`` of an estimator.
 
     Parameters
     ----------
