@@ -5,16 +5,19 @@ from functools import partial
 from math import ceil
 from threading import Lock
 
+import numpy as np
 import torch
 from joblib import Parallel, delayed, effective_n_jobs
 from sklearn import get_config
 
-from skwave._core.arrays import empty_like_kind, like_kind, to_tensor, write
+from skwave._core.arrays import empty_like_kind, like_kind, resolve_device, to_tensor, write
 from skwave._core.progress import report_batches
 
 # glibc hands freed blocks back to the kernel above a threshold which follows the largest
 # block freed so far, up to 32 MiB; fetching the pages anew costs as much as an FFT of them
 _SETTLING_BYTES = 2**25 - 2**16
+# larger blocks of predictions, which leave the caches and are fetched anew, take twice the time
+_QUICK_BYTES = 2**26
 _settled = False
 
 
@@ -192,6 +195,13 @@ def map_batches(
     return like_kind(out, X)
 
 
+def _as_tensor(rows):
+    # torch has no read-only tensors, nor negative strides
+    return torch.as_tensor(
+        np.require(rows, requirements=["C", "W"]) if isinstance(rows, np.ndarray) else rows
+    )
+
+
 def predict_batches(f, *arrays, row_bytes, device=None):
     """Apply a function to several arrays, the same rows of each in a batch.
 
@@ -214,10 +224,13 @@ def predict_batches(f, *arrays, row_bytes, device=None):
         memory of the device is halved.
     """
     n = len(arrays[0])
+    size = batch_rows("auto", row_bytes, n)
+    if resolve_device(device, arrays[0]).type == "cpu":
+        size = min(size, max(1, _QUICK_BYTES // row_bytes))
 
-    def compute(batch):
+    def compute(batch):  # numpydoc ignore=GL08
         rows = slice(batch.start, batch.stop)
-        return batch, f(*(torch.as_tensor(a[rows]).to(device) for a in arrays))
+        return batch, f(*(_as_tensor(a[rows]).to(device) for a in arrays))
 
-    batches = _ranges(n, batch_rows("auto", row_bytes, n))
+    batches = _ranges(n, size)
     return torch.cat([y for _, y in run_batches(compute, batches, n_samples=n, n_jobs=1)])

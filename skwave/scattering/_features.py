@@ -1,13 +1,14 @@
 """Scattering coefficients of images for networks: scales of channels, moved and mirrored views."""
 
 from itertools import product
+from math import prod
 
 import numpy as np
 from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_memory
 
-from skwave._core.arrays import to_numpy
-from skwave._core.batches import batch_rows
+from skwave._core.arrays import resolve_dtype, to_numpy
+from skwave._core.batches import batch_rows, predict_batches
 from skwave.scattering._mirror import mirror_features
 from skwave.scattering._transformer import ScatteringTransformer
 
@@ -78,7 +79,7 @@ def fit_scattering(estimator, X, **others):
     Parameters
     ----------
     estimator : estimator
-        With the parameters ``J, L, nonlinearity, shape, device, dtype``.
+        Estimator with the parameters ``J, L, nonlinearity, shape, device, dtype``.
     X : array, shape (n_samples, ...)
         Images.
     **others : object
@@ -127,3 +128,27 @@ def cached_transform(estimator, X):
         Coefficients, in memory or on disk.
     """
     return check_memory(estimator.memory).cache(transform)(estimator.scattering_, X)
+
+
+def map_coefficients(estimator, f, X):
+    """Apply a function of scattering coefficients to images, within the working memory.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Estimator with ``memory`` and ``scattering_``.
+    f : callable
+        Coefficients, ndarray of shape (n, n_features) -> Tensor of shape (n, ...).
+    X : ndarray or Tensor, shape (n_samples, ...)
+        Images.
+
+    Returns
+    -------
+    y : Tensor, shape (n_samples, ...)
+        Results. With ``memory`` the coefficients of all images are kept there.
+    """
+    if estimator.memory is not None:
+        return f(cached_transform(estimator, X))
+    scattering = estimator.scattering_
+    n_bytes = prod(scattering.output_shape_) * resolve_dtype(scattering.dtype, X).itemsize
+    return predict_batches(lambda x: f(transform(scattering, x)), X, row_bytes=3 * n_bytes)

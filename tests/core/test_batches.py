@@ -142,3 +142,17 @@ def test_predictions_keep_within_working_memory_and_halve_without_memory():
         y = predict_batches(f, X, w, row_bytes=2**18)
     torch.testing.assert_close(y, torch.from_numpy(X.sum(1)) * w, check_dtype=False)
     assert seen == [4, 2, 2, 4, 2, 2, 2]
+
+
+def test_predictions_from_any_layout():
+    """Arrays that may not be written to, or run backwards; on the CPU in blocks of 64 MiB."""
+    X, sizes = np.arange(20.0).reshape(10, 2), []
+    X.flags.writeable = False
+
+    def f(x):
+        sizes.append(len(x))
+        return x.sum(1)
+
+    for Y in (X, X[::-1], X[:, ::-1], np.asfortranarray(X)):
+        assert np.array_equal(predict_batches(f, Y, row_bytes=2**23), Y.sum(1))
+    assert sizes == [8, 2] * 4
