@@ -67,10 +67,10 @@ def test_sklearn_classifier(estimator, check):
 
 @parametrize_with_checks(
     [
-        SparseCoder(5, 0.01, max_iter=2, random_state=0),
-        SparseCoder(5, 0.01, algorithm="fista", positive=True, max_iter=2, random_state=0),
-        SparseCoder(5, 0.01, algorithm="istc", max_iter=2, random_state=0),
-        SparseCoder(5, 0.01, algorithm="omp", max_iter=2, random_state=0),
+        SparseCoder(5, alpha=0.01, max_iter=2, random_state=0),
+        SparseCoder(5, alpha=0.01, algorithm="fista", positive=True, max_iter=2, random_state=0),
+        SparseCoder(5, alpha=0.01, algorithm="istc", max_iter=2, random_state=0),
+        SparseCoder(5, alpha=0.01, algorithm="omp", max_iter=2, random_state=0),
     ]
 )
 @pytest.mark.filterwarnings("ignore:alpha=")  # some checks have samples of zeros

@@ -1,8 +1,29 @@
-"""What a minimisation says of its progress."""
+"""Lines that tell the progress of a computation."""
 
 import time
 
 _EVERY = 10
+
+
+def progress_line(name):
+    """Function that prints a line of progress, with the seconds since it was made.
+
+    Parameters
+    ----------
+    name : str
+        Name of the estimator or function.
+
+    Returns
+    -------
+    line : callable
+        ``line(text)`` prints ``[name] text, 1.2 s``.
+    """
+    begin = time.perf_counter()
+
+    def line(text):
+        print(f"[{name}] {text}, {time.perf_counter() - begin:.1f} s", flush=True)
+
+    return line
 
 
 def step_reporter(name, max_iter):
@@ -20,15 +41,14 @@ def step_reporter(name, max_iter):
     report : callable
         ``on_step`` of `skwave.functional.lbfgs`, for squared relative errors.
     """
-    begin = time.perf_counter()
+    line = progress_line(name)
 
     def report(n, x, f):
         if n % _EVERY == 0 or n == max_iter:
             error = f.sqrt()
-            print(
-                f"[{name}] step {n}/{max_iter}: relative error {error.mean():.2e} on average, "
-                f"at most {error.max():.2e}, {time.perf_counter() - begin:.1f} s",
-                flush=True,
+            line(
+                f"step {n}/{max_iter}: relative error {error.mean():.2e} on average, at most "
+                f"{error.max():.2e}"
             )
 
     return report

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from skwave._networks.layers import BatchNorm
 from skwave.functional._sparse.dictionaries import coherence
-from skwave.functional._sparse.prox import normalise_atoms
+from skwave.functional._sparse.prox import normalize_atoms
 from skwave.sparse._layers import ISTC, PhaseCollapse, Rectifier, TightFrame
 
 
@@ -195,7 +195,7 @@ def describe(network, S):
     """
     block = network.block
     D = block.atoms()
-    unit = normalise_atoms(D)
+    unit = normalize_atoms(D)
     W = block.auxiliary() if hasattr(block, "auxiliary") else unit.conj()
     z = network.codes(torch.as_tensor(np.array(S)).to(network.gain))
     return D.detach().cpu().numpy(), float(coherence(unit, W)), float((z > 0).double().mean())

@@ -38,7 +38,7 @@ def data():
 
 @pytest.fixture(scope="module")
 def fitted(data):
-    return SparseCoder(24, 0.05, max_iter=5, random_state=0).fit(data[0])
+    return SparseCoder(24, alpha=0.05, max_iter=5, random_state=0).fit(data[0])
 
 
 @pytest.mark.parametrize("positive", [False, True])
@@ -79,7 +79,7 @@ def test_inexact_algorithms_come_close(data, algorithm):
 
 def test_learns_the_planted_atoms(data):
     X, D = data
-    coder = SparseCoder(24, 0.05, max_iter=30, random_state=0).fit(X)
+    coder = SparseCoder(24, alpha=0.05, max_iter=30, random_state=0).fit(X)
     found = np.abs(coder.components_ @ D.T).max(0)
     assert np.mean(found) > 0.85 and np.max(found) > 0.98
     np.testing.assert_allclose(np.linalg.norm(coder.components_, axis=1), 1)
@@ -113,7 +113,7 @@ def test_first_atoms_and_order(data):
     assert np.abs((coder.components_ * D).sum(1)).min() > 0.95
     again = SparseCoder(alpha=0.05, dict_init=2 * D, max_iter=2, shuffle=False).fit(X)
     np.testing.assert_allclose(again.components_, coder.components_, atol=1e-7)
-    few = SparseCoder(40, 0.05, max_iter=1, random_state=0).fit(X[:10])
+    few = SparseCoder(40, alpha=0.05, max_iter=1, random_state=0).fit(X[:10])
     assert few.components_.shape == (40, 12) and np.isfinite(few.components_).all()
     assert SparseCoder(alpha=0.05, max_iter=1).fit(X[:50]).components_.shape == (12, 12)
 
@@ -149,7 +149,7 @@ def test_atoms_that_no_code_has(data):
 def test_random_state(data):
     state = torch.get_rng_state()
     a, b, c = (
-        SparseCoder(8, 0.05, max_iter=1, random_state=seed).fit(data[0]).components_
+        SparseCoder(8, alpha=0.05, max_iter=1, random_state=seed).fit(data[0]).components_
         for seed in (0, 0, 1)
     )
     assert np.array_equal(a, b) and not np.allclose(a, c)
@@ -160,15 +160,15 @@ def test_partial_fit_from_a_memory_map(data, tmp_path):
     X, _ = data
     np.save(tmp_path / "X.npy", X.astype(np.float32))
     blocks = np.load(tmp_path / "X.npy", mmap_mode="r")
-    coder = SparseCoder(24, 0.05, random_state=0)
+    coder = SparseCoder(24, alpha=0.05, random_state=0)
     for _ in range(3):
         for start in range(0, len(blocks), 200):
             coder.partial_fit(blocks[start : start + 200])
     assert coder.components_.dtype == np.float32
     assert coder.n_steps_ == 3 * 4 == len(coder.loss_curve_)
     assert coder.loss_curve_[-1] < coder.loss_curve_[0]
-    whole = SparseCoder(24, 0.05, max_iter=1, shuffle=False, random_state=0).fit(X)
-    once = SparseCoder(24, 0.05, shuffle=False, random_state=0).partial_fit(X)
+    whole = SparseCoder(24, alpha=0.05, max_iter=1, shuffle=False, random_state=0).fit(X)
+    once = SparseCoder(24, alpha=0.05, shuffle=False, random_state=0).partial_fit(X)
     np.testing.assert_allclose(once.components_, whole.components_)
     given = SparseCoder(dictionary=whole.components_).partial_fit(0.1 + 10 * X[:5])
     assert np.array_equal(given.components_, whole.components_)
@@ -194,8 +194,8 @@ def test_maps(data, algorithm):
 def test_learns_from_maps(data):
     X, _ = data
     maps = X.reshape(7, 10, 10, 12).transpose(0, 3, 1, 2)
-    coder = SparseCoder(24, 0.05, max_iter=2, random_state=0).fit(maps)
-    rows = SparseCoder(24, 0.05, max_iter=2, random_state=0).fit(X)
+    coder = SparseCoder(24, alpha=0.05, max_iter=2, random_state=0).fit(maps)
+    rows = SparseCoder(24, alpha=0.05, max_iter=2, random_state=0).fit(X)
     np.testing.assert_allclose(coder.components_, rows.components_, atol=1e-10)
 
 
@@ -203,10 +203,10 @@ def test_learns_from_maps(data):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_kinds_of_arrays(data, algorithm, dtype):
     X = data[0][:60].astype(dtype)
-    coder = SparseCoder(16, 0.1, algorithm=algorithm, max_iter=2, random_state=0).fit(X)
+    coder = SparseCoder(16, alpha=0.1, algorithm=algorithm, max_iter=2, random_state=0).fit(X)
     Z = coder.transform(X)
     assert Z.dtype == coder.components_.dtype == coder.inverse_transform(Z).dtype == dtype
-    tensor = SparseCoder(16, 0.1, algorithm=algorithm, max_iter=2, random_state=0)
+    tensor = SparseCoder(16, alpha=0.1, algorithm=algorithm, max_iter=2, random_state=0)
     z = tensor.fit(torch.from_numpy(X)).transform(torch.from_numpy(X))
     assert isinstance(z, torch.Tensor) and isinstance(tensor.inverse_transform(z), torch.Tensor)
     np.testing.assert_allclose(z.numpy(), Z, atol=1e-4)
@@ -273,7 +273,7 @@ def test_bad_parameters(data, parameters, message):
 
 @pytest.mark.parametrize("parameters", [{}, {"positive": True}, {"dictionary": np.eye(12)}])
 def test_alpha_above_alpha_max(data, parameters):
-    coder = SparseCoder(5, 50.0, **parameters)
+    coder = SparseCoder(5, alpha=50.0, **parameters)
     if "dictionary" in parameters:
         coder.set_params(n_components=None)
     with pytest.warns(UserWarning, match=r"alpha=50 is not below alpha_max=\d\.\d+.*zero"):
@@ -337,14 +337,14 @@ def interrupt_at(monkeypatch):
 def test_interrupted(data, interrupt_at):
     interrupt_at(8)
     with pytest.warns(ConvergenceWarning, match="pass 3 of 10"):
-        coder = SparseCoder(24, 0.05, random_state=0).fit(data[0])
+        coder = SparseCoder(24, alpha=0.05, random_state=0).fit(data[0])
     assert coder.n_iter_ == 2
     assert coder.transform(data[0]).any()
 
 
 def test_an_interrupted_pass_is_kept(data, interrupt_at):
     X = data[0][:60]
-    coder = SparseCoder(24, 0.05, batch_size=20, shuffle=False, random_state=0)
+    coder = SparseCoder(24, alpha=0.05, batch_size=20, shuffle=False, random_state=0)
     expected = clone(coder).set_params(max_iter=1).fit(X)
     interrupt_at(4)
     with pytest.warns(ConvergenceWarning, match="pass 2 of"):
@@ -359,7 +359,7 @@ def test_an_interrupted_pass_is_kept(data, interrupt_at):
 
 def test_algorithms_set_later(data):
     X = data[0]
-    coder = SparseCoder(24, 0.05, algorithm="istc", max_iter=1, random_state=0).fit(X)
+    coder = SparseCoder(24, alpha=0.05, algorithm="istc", max_iter=1, random_state=0).fit(X)
     coder.set_params(algorithm="auto").fit(X)
     with pytest.raises(ValueError, match="set to 'istc' after fit"):
         coder.set_params(algorithm="istc").transform(X)
@@ -371,19 +371,19 @@ def test_algorithms_set_later(data):
 
 def test_without_numba(data, monkeypatch):
     X, _ = data
-    with_numba = SparseCoder(24, 0.05, max_iter=2, random_state=0).fit(X)
+    with_numba = SparseCoder(24, alpha=0.05, max_iter=2, random_state=0).fit(X)
     for f in (skwave.sparse._coder.encode, SparseCoder.fit.__wrapped__):
         monkeypatch.setitem(f.__globals__, "compiled", lambda: False)
     for name in ("_coordinate_descent", "_atom_updates"):
         monkeypatch.setitem(sys.modules, f"skwave.{name}", None)
-    without = SparseCoder(24, 0.05, max_iter=2, random_state=0).fit(X)
+    without = SparseCoder(24, alpha=0.05, max_iter=2, random_state=0).fit(X)
     np.testing.assert_allclose(without.components_, with_numba.components_, atol=0.05)
     with pytest.raises(ImportError, match="skwave\\[fast\\]"):
         SparseCoder(algorithm="cd").fit(X)
 
 
 def test_verbose(data, capsys):
-    SparseCoder(5, 0.05, max_iter=2, verbose=1).fit(data[0])
+    SparseCoder(5, alpha=0.05, max_iter=2, verbose=1).fit(data[0])
     assert "pass 2/2: objective" in capsys.readouterr().out
 
 
@@ -391,4 +391,6 @@ def test_no_warning_on_good_input(data):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for dtype in (np.float32, np.float64):
-            SparseCoder(24, 0.05, random_state=0).fit(data[0].astype(dtype)).transform(data[0])
+            SparseCoder(24, alpha=0.05, random_state=0).fit(data[0].astype(dtype)).transform(
+                data[0]
+            )

@@ -21,7 +21,7 @@ from skwave.functional import (
     lasso_objective,
     lipschitz,
     mu_s,
-    normalise_atoms,
+    normalize_atoms,
     omp,
     update_dictionary,
 )
@@ -31,7 +31,7 @@ ALPHA = 0.3
 
 @pytest.fixture
 def problem(randn):
-    return randn(3, 5, 8), normalise_atoms(randn(20, 8))
+    return randn(3, 5, 8), normalize_atoms(randn(20, 8))
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def planted():
     generator = torch.Generator().manual_seed(1)
     identity = torch.eye(256, dtype=torch.float64)
     n = torch.arange(256, dtype=torch.float64)
-    cosines = normalise_atoms(torch.cos(torch.pi / 256 * (n + 0.5) * n[:, None]))
+    cosines = normalize_atoms(torch.cos(torch.pi / 256 * (n + 0.5) * n[:, None]))
     D = torch.cat([identity, cosines])  # spikes and cosines: coherence sqrt(2 / 256)
     z = torch.zeros(50, 512, dtype=torch.float64)
     chosen = torch.rand(50, 512, generator=generator).topk(2).indices
@@ -52,7 +52,7 @@ def planted():
 @pytest.fixture
 def correlated(randn):
     """Atoms of a few directions and noise: like a learnt dictionary, far from incoherent."""
-    D = normalise_atoms(randn(64, 6) @ randn(6, 16) + 0.5 * randn(64, 16))
+    D = normalize_atoms(randn(64, 6) @ randn(6, 16) + 0.5 * randn(64, 16))
     z = torch.where(randn(40, 64) > 1, randn(40, 64), 0.0)
     x = z @ D
     return x / x.norm(dim=1, keepdim=True), D
@@ -242,8 +242,8 @@ def test_alpha_per_sample_and_alpha_max(problem):
 
 @pytest.mark.parametrize("shape", [(3, 4), (6, 4), (9, 4)])  # both ways to multiply
 def test_gradcheck_unrolled(shape, randn):
-    D = normalise_atoms(randn(*shape)).requires_grad_()
-    W = normalise_atoms(randn(*shape)).requires_grad_()
+    D = normalize_atoms(randn(*shape)).requires_grad_()
+    W = normalize_atoms(randn(*shape)).requires_grad_()
     x = randn(2, shape[1]).requires_grad_()
     alpha = torch.tensor(ALPHA, dtype=torch.float64, requires_grad=True)
     assert gradcheck(lambda x, D, a: ista(x, D, a, 6), (x, D, alpha))
@@ -254,7 +254,7 @@ def test_gradcheck_unrolled(shape, randn):
 
 @pytest.mark.parametrize("positive", [False, True])
 def test_gradcheck_implicit(positive, randn):
-    x, D = randn(2, 4).requires_grad_(), normalise_atoms(randn(6, 4)).requires_grad_()
+    x, D = randn(2, 4).requires_grad_(), normalize_atoms(randn(6, 4)).requires_grad_()
 
     def solve(x, D, alpha):
         return lasso(x, D, alpha, positive=positive, tol=1e-10).z
@@ -292,10 +292,10 @@ def test_omp_agrees_with_sklearn(problem):
 
 
 def test_coherence_and_norm(randn):
-    D = normalise_atoms(randn(7, 4))
+    D = normalize_atoms(randn(7, 4))
     G = np.abs(D.numpy() @ D.numpy().T) - np.eye(7)
     np.testing.assert_allclose(coherence(D), G.max())
-    W = normalise_atoms(randn(7, 4))
+    W = normalize_atoms(randn(7, 4))
     cross = np.abs(D.numpy() @ W.numpy().T)
     np.fill_diagonal(cross, 0)
     np.testing.assert_allclose(coherence(D, W), cross.max())
@@ -316,7 +316,7 @@ def test_update_lowers_the_error(correlated, randn):
         error = after
     torch.testing.assert_close(new.norm(dim=1), torch.ones(len(D), dtype=D.dtype))
     k = int((z != 0).any(0).nonzero()[-1])  # the last to move: its minimum, the others fixed
-    best = normalise_atoms((B[k] - A[k] @ new + A[k, k] * new[k])[None])[0]
+    best = normalize_atoms((B[k] - A[k] @ new + A[k, k] * new[k])[None])[0]
     torch.testing.assert_close(new[k], best)
     unused = ~(z != 0).any(0)
     assert torch.equal(new[unused], D[unused])

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from skwave.functional import nonnegative_threshold, normalise_atoms, project_ball, soft_threshold
+from skwave.functional import nonnegative_threshold, normalize_atoms, project_ball, soft_threshold
 
 
 @pytest.mark.parametrize("positive", [False, True])
@@ -33,11 +33,11 @@ def test_gradients(threshold, randn):
 def test_atoms_of_norm_one(randn):
     D = randn(6, 4)
     D[2] = 0
-    norms = normalise_atoms(D).norm(dim=1)
+    norms = normalize_atoms(D).norm(dim=1)
     assert norms[2] == 0
     torch.testing.assert_close(norms[[0, 1, 3, 4, 5]], torch.ones(5, dtype=D.dtype))
     D.requires_grad_()
-    normalise_atoms(D).sum().backward()
+    normalize_atoms(D).sum().backward()
     assert D.grad.isfinite().all()
 
 
@@ -48,5 +48,5 @@ def test_ball_is_a_projection(randn):
     inside = D.norm(dim=1) <= 1
     assert inside.any() and torch.equal(P[inside], D[inside])
     torch.testing.assert_close(project_ball(P), P)
-    points = normalise_atoms(randn(200, 3))  # none is closer
+    points = normalize_atoms(randn(200, 3))  # none is closer
     assert ((D[:, None] - points).norm(dim=2).amin(1) >= (D - P).norm(dim=1) - 1e-12)[~inside].all()
