@@ -67,6 +67,8 @@ def test_sklearn_classifier(estimator, check):
 
 @parametrize_with_checks(
     [
+        SparseCoder(),
+        SparseCoder(5, alpha=0.01, split_sign=True, positive_dict=True, max_iter=2, random_state=0),
         SparseCoder(5, alpha=0.01, max_iter=2, random_state=0),
         SparseCoder(5, alpha=0.01, algorithm="fista", positive=True, max_iter=2, random_state=0),
         SparseCoder(5, alpha=0.01, algorithm="istc", max_iter=2, random_state=0),

@@ -20,7 +20,7 @@ def progress_line(name):
     """
     begin = time.perf_counter()
 
-    def line(text):
+    def line(text):  # numpydoc ignore=GL08
         print(f"[{name}] {text}, {time.perf_counter() - begin:.1f} s", flush=True)
 
     return line

@@ -1,4 +1,4 @@
-"""Blocks of rows: where they are read and written, and the journal of those that are done."""
+"""Blocks of rows in memory or in files, and the journal of the finished ones."""
 
 import json
 import os
@@ -22,7 +22,7 @@ _ADVICE = (
 
 
 class File(NamedTuple):
-    """Rows that follow one another in a file, which each process reads and writes by itself.
+    """Consecutive rows of a file, which each process reads and writes by itself.
 
     By plain reads and writes: the pages of a memory map count as memory of the process, and
     on a network file system the maps of two machines write over each other's pages.
@@ -69,7 +69,7 @@ def checksum(rows):
 
 
 def file_of(array):
-    """Part of a file that a memory map shows.
+    """Rows of a file behind a memory map.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def file_of(array):
 
 
 def take(X, start, stop):
-    """Rows of whatever can be sliced.
+    """Block of rows of an array, a data frame or any other sequence.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def take(X, start, stop):
 
 
 def open_out(out, shape, dtype, X):
-    """Output array for rows of a known shape and type.
+    """Output array for a result of known shape and type.
 
     Parameters
     ----------
@@ -185,7 +185,7 @@ def _overlap(X, out):
 
 
 def fingerprint(est, X, n, rows):
-    """What must be the same for a call to go on where another stopped.
+    """Record of a call, equal for the calls that may complete one another.
 
     Parameters
     ----------
@@ -211,6 +211,8 @@ def fingerprint(est, X, n, rows):
             "its functions at the top level of a module, or give an out in memory."
         ) from error
     sample = [take(X, int(i), int(i) + 1) for i in np.linspace(0, n - 1, min(n, 8))]
+    # joblib's hash tells apart arrays that differ in their strides alone
+    sample = [np.array(x, order="C") if isinstance(x, np.ndarray) else x for x in sample]
     return {
         "estimator": [type(est).__name__, state],
         "X": [n, joblib.hash(sample)],
@@ -220,7 +222,7 @@ def fingerprint(est, X, n, rows):
 
 @contextmanager
 def journal(file, record):
-    """Journal of the blocks whose rows are in a file; removed if all goes well.
+    """Journal of the finished blocks of a file, removed when all are.
 
     Parameters
     ----------

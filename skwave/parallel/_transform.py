@@ -1,7 +1,6 @@
-"""A fitted transformer on more data than memory holds: blocks of rows, in parallel, resumable."""
+"""Transforms of data larger than memory: blocks of rows, in parallel, that can be resumed."""
 
 import os
-import time
 import traceback
 from collections import deque
 from contextlib import closing, nullcontext
@@ -15,6 +14,7 @@ from scipy.sparse import issparse
 from sklearn import config_context, get_config
 
 from skwave._core.arrays import to_numpy
+from skwave._core.progress import progress_line
 from skwave.parallel._blocks import File, checksum, file_of, fingerprint, journal, open_out, take
 from skwave.parallel._workers import Result, compute
 
@@ -132,7 +132,7 @@ def transform_blocks(est, X, out=None, *, n_jobs=None, block_size="auto", verbos
             _transform_block, est, block, target, out.shape[1:], out.dtype, start, stop, config
         )
 
-    begin, errors = time.perf_counter(), []
+    line, errors = progress_line("transform_blocks"), []
     with journal(target, record) if target else nullcontext((set(), None)) as (done, add):
         todo = deque(start for start in range(0, n, rows) if start not in done)
         n_done = len(done)
@@ -148,15 +148,10 @@ def transform_blocks(est, X, out=None, *, n_jobs=None, block_size="auto", verbos
                     out[result.start : result.start + rows] = result.value
                 n_done += 1
                 if verbose:
-                    _report(min(n, n_done * rows), n, begin)
+                    line(f"{min(n, n_done * rows)}/{n} rows")
         if errors:
             _raise(errors, rows, n, target)
     return out
-
-
-def _report(n_done, n, begin):
-    seconds = time.perf_counter() - begin
-    print(f"[transform_blocks] {n_done}/{n} rows, {seconds:.1f} s", flush=True)
 
 
 def _raise(errors, rows, n, target):

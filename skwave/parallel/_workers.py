@@ -1,4 +1,4 @@
-"""Where blocks are computed: joblib's threads or processes, or a Dask cluster."""
+"""Workers that compute blocks: threads or processes of joblib, or a Dask cluster."""
 
 import uuid
 import warnings
@@ -13,7 +13,7 @@ from joblib.parallel import get_active_backend
 
 
 class Result(NamedTuple):
-    """What the block from a row on gave: a value, or an error and its traceback as text."""
+    """Result of the block that begins at row ``start``: a value, or an error and its traceback."""
 
     start: int
     value: Any = None
@@ -22,7 +22,7 @@ class Result(NamedTuple):
 
 
 def compute(todo, task, n_jobs):
-    """Run tasks where joblib's configuration says, a bounded number at a time.
+    """Results of tasks run by the workers of joblib's configuration, few at a time.
 
     Parameters
     ----------

@@ -178,12 +178,18 @@ def encode_batches(X, D, *, split_sign=False, batching, **coding):
     return Z, float(gap.max()), bool(finite.all())
 
 
+def _unit_of_atoms(D):
+    # 1 for what the step 1 of ISTC is made for, atoms with norms of the order of 1
+    t = power_of_two(D)
+    return torch.where((t > 2.0**-20) & (t < 2.0**20), 1.0, t)
+
+
 def encode(x, D, *, alpha, step=None, **coding):
     """Codes of a batch, whatever the scale of its samples and atoms.
 
     The problem does not change where a sample, its code and ``alpha`` are multiplied by one
-    number, nor where the atoms are and codes are divided by it. Each sample and the dictionary are
-    divided by a power of two, which is exact, so that no square overflows or vanishes.
+    number, nor where the atoms are and codes are divided by it. Each sample, and a dictionary far
+    from the norm 1, is divided by a power of two, which is exact: no square overflows or vanishes.
 
     Parameters
     ----------
@@ -204,7 +210,7 @@ def encode(x, D, *, alpha, step=None, **coding):
         Infinite where their type does not hold them. The gap of OMP, which solves another
         problem, is NaN.
     """
-    s, t = power_of_two(x, 1), power_of_two(D)
+    s, t = power_of_two(x, 1), _unit_of_atoms(D)
     a = (alpha / s / t).clamp(torch.finfo(x.dtype).tiny, LARGEST_ALPHA)
     step = None if step is None else step * float(t) * float(t)
     codes = encode_scaled(x / s, D / t, alpha=a, step=step, **coding)
@@ -307,7 +313,7 @@ def homotopy_step(x, D, alpha, n_iter, *, positive):
     step : float
         Step by `skwave.functional.istc_step`.
     """
-    s, t = power_of_two(x), power_of_two(D)
+    s, t = power_of_two(x), _unit_of_atoms(D)
     alpha = min(float(alpha / s / t), LARGEST_ALPHA)
     return istc_step(x / s, D / t, alpha, n_iter, positive=positive) / float(t) / float(t)
 

@@ -5,6 +5,7 @@ import torch
 from torch.autograd import gradcheck
 
 from skwave.functional import nonnegative_threshold, normalize_atoms, project_ball, soft_threshold
+from skwave.functional._sparse.prox import power_of_two
 
 
 @pytest.mark.parametrize("positive", [False, True])
@@ -50,3 +51,19 @@ def test_ball_is_a_projection(randn):
     torch.testing.assert_close(project_ball(P), P)
     points = normalize_atoms(randn(200, 3))  # none is closer
     assert ((D[:, None] - points).norm(dim=2).amin(1) >= (D - P).norm(dim=1) - 1e-12)[~inside].all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_power_of_two(dtype, randn):
+    """Numbers are divided to [1, 2) without an error, up to both ends of their range."""
+    info = torch.finfo(dtype)
+    x = randn(200, 5, dtype=dtype) * 10.0 ** torch.linspace(-37, 37, 200, dtype=dtype)[:, None]
+    x[0], x[1], x[2], x[3] = info.max, -info.max, info.tiny, info.smallest_normal / 8
+    scale = power_of_two(x, 1)
+    assert (torch.frexp(scale).mantissa == 0.5).all()
+    largest = (x / scale).abs().amax(1)
+    assert ((largest >= 1) & (largest < 2)).all()
+    assert torch.equal(x / scale * scale, x)
+    assert torch.equal(power_of_two(x), scale.max().reshape(1, 1))
+    assert torch.equal(power_of_two(torch.zeros(3, 2), 1), torch.ones(3, 1))
+    assert not power_of_two(x.requires_grad_()).requires_grad
