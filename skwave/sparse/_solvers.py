@@ -214,7 +214,7 @@ def encode(x, D, *, alpha, step=None, **coding):
     a = (alpha / s / t).clamp(torch.finfo(x.dtype).tiny, LARGEST_ALPHA)
     step = None if step is None else step * float(t) * float(t)
     codes = encode_scaled(x / s, D / t, alpha=a, step=step, **coding)
-    return codes._replace(z=codes.z * s / t)
+    return Codes(codes.z * s / t, codes.gap, codes.n_iter)
 
 
 def encode_scaled(x, D, *, algorithm, alpha, positive, tol, max_iter, n_nonzero=None, step=None):
