@@ -162,7 +162,8 @@ def encode_batches(X, D, *, split_sign=False, batching, **coding):
         z = torch.cat([codes.z.relu(), (-codes.z).relu()], 1) if split_sign else codes.z
         y = as_maps(z, x.shape).reshape(len(x), -1)
         # last, so that a batch that is halved adds nothing before
-        gaps.append((codes.gap.max(), codes.z.isfinite().all()))
+        extremes = torch.stack(codes.z.detach().aminmax())  # one pass; NaN passes through
+        gaps.append((codes.gap.max(), extremes.isfinite().all()))
         return y
 
     Z = map_batches(
@@ -214,7 +215,9 @@ def encode(x, D, *, alpha, step=None, **coding):
     a = (alpha / s / t).clamp(torch.finfo(x.dtype).tiny, LARGEST_ALPHA)
     step = None if step is None else step * float(t) * float(t)
     codes = encode_scaled(x / s, D / t, alpha=a, step=step, **coding)
-    return Codes(codes.z * s / t, codes.gap, codes.n_iter)
+    # in place where no graph is kept: codes are the largest arrays here
+    z = codes.z * (s / t) if codes.z.requires_grad else codes.z.mul_(s / t)
+    return Codes(z, codes.gap, codes.n_iter)
 
 
 def encode_scaled(x, D, *, algorithm, alpha, positive, tol, max_iter, n_nonzero=None, step=None):
