@@ -3,6 +3,9 @@
 import json
 import os
 import re
+import socket
+import time
+import warnings
 import zlib
 from contextlib import contextmanager
 from math import prod
@@ -14,6 +17,11 @@ from typing import NamedTuple
 import joblib
 import numpy as np
 from numpy.lib.format import open_memmap
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 _ADVICE = (
     "Call with the same arguments as before to complete it, give another out, or delete the "
@@ -161,17 +169,17 @@ def _open_path(path, shape, dtype, X):
         raise ValueError(f"out={str(path)!r} must end with .npy, or be an array.")
     if dtype.hasobject:
         raise ValueError(f"the result has dtype {dtype}, which no file holds: give out=None.")
-    source, journal_path = file_of(X), Path(f"{path}.blocks")
+    source, record = file_of(X), journal_path(path)
     if source and path.exists() and path.samefile(source.path):
         raise ValueError(f"out={str(path)!r} is the file of X: give another path.")
-    if not path.exists() or not journal_path.exists():
+    if not path.exists() or not record.exists():
         path.unlink(missing_ok=True)  # who still maps the old file keeps it
-        journal_path.unlink(missing_ok=True)
+        record.unlink(missing_ok=True)
         return open_memmap(path, "w+", dtype, shape)
     out = open_memmap(path, "r+")
     if out.shape != shape or out.dtype != dtype:
         raise ValueError(
-            f"{str(journal_path)!r} is the journal of an interrupted call whose result has shape "
+            f"{str(record)!r} is the journal of an interrupted call whose result has shape "
             f"{out.shape} and dtype {out.dtype}, now it has {shape} and {dtype}. {_ADVICE}"
         )
     return out
@@ -220,6 +228,89 @@ def fingerprint(est, X, n, rows):
     }
 
 
+def journal_path(out):
+    """Path of the journal of an output.
+
+    Parameters
+    ----------
+    out : str, Path or File
+        Path of a file, or some rows of one.
+
+    Returns
+    -------
+    path : Path
+        Beside the file, with the offset of the rows in its name unless they are all.
+    """
+    if not isinstance(out, File):
+        return Path(f"{os.fspath(out)}.blocks")
+    return Path(f"{out.path}.blocks" if out.whole else f"{out.path}.{out.offset}.blocks")
+
+
+@contextmanager
+def lock(out):
+    """Lock of an output, which one call at a time can hold, in whatever thread or process.
+
+    The system releases it when the process ends, however it ends. Windows has no such locks, nor
+    have some network file systems, of which a warning tells.
+
+    Parameters
+    ----------
+    out : str, Path or File
+        Path of a file, or some rows of one. A file ``.lock`` beside its journal says who holds the
+        lock, as long as that is.
+
+    Yields
+    ------
+    None
+        While it is held.
+
+    Raises
+    ------
+    RuntimeError
+        If another call holds it; it says which.
+    """
+    if fcntl is None:
+        yield
+        return
+    path = Path(f"{journal_path(out)}.lock")
+    with _locked(path, out.path if isinstance(out, File) else os.fspath(out)) as f:
+        f.truncate(0)
+        f.write(
+            f"process {os.getpid()} on {socket.gethostname()}, since "
+            f"{time.strftime('%Y-%m-%d %H:%M:%S')}"
+        )
+        f.flush()
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _locked(path, name):
+    while True:
+        f = path.open("a+")
+        try:
+            fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with f:
+                f.seek(0)
+                holder = f.read() or "another call"
+            raise RuntimeError(
+                f"out={name!r} is being written by {holder}: wait for its end, or give another out."
+            ) from None
+        except OSError as error:
+            warnings.warn(
+                f"the file system of out={name!r} has no locks ({error}): see to it that no other "
+                "call writes there.",
+                RuntimeWarning,
+                stacklevel=5,
+            )
+            return f
+        if path.exists() and os.path.samestat(os.fstat(f.fileno()), path.stat()):
+            return f
+        f.close()  # its last holder has removed it meanwhile
+
+
 @contextmanager
 def journal(file, record):
     """Journal of the finished blocks of a file, removed when all are.
@@ -238,7 +329,7 @@ def journal(file, record):
     add : callable
         ``add(start, crc)`` notes one more.
     """
-    path = Path(f"{file.path}.blocks" if file.whole else f"{file.path}.{file.offset}.blocks")
+    path = journal_path(file)
     rows = record["block_size"]
     lines = {
         start: f"{start} {crc:08x}\n"

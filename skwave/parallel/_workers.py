@@ -141,7 +141,7 @@ def _one_by_one(starts, task, run, death):
         f"A worker died. {len(starts)} block(s) that were in flight are computed again, one at a "
         "time. If memory was short, use a smaller block_size or fewer workers.",
         RuntimeWarning,
-        stacklevel=5,
+        stacklevel=6,
     )
     for start in starts:
         yield _alone(start, task(start), run, death)

@@ -1,5 +1,9 @@
 """Blocks of rows: in files and in memory, and the journal of the finished ones."""
 
+import errno
+import os
+import subprocess
+import sys
 import zlib
 
 import numpy as np
@@ -9,7 +13,16 @@ import torch
 from numpy.lib.format import open_memmap
 from sklearn.preprocessing import StandardScaler
 
-from skwave.parallel._blocks import checksum, file_of, fingerprint, journal, take
+from skwave.parallel._blocks import (
+    checksum,
+    fcntl,
+    file_of,
+    fingerprint,
+    journal,
+    journal_path,
+    lock,
+    take,
+)
 
 
 @pytest.fixture
@@ -103,3 +116,79 @@ def test_journal(X, mapped, tmp_path):
     assert not path.exists()
     with journal(file_of(mapped[4:]), record):
         assert [p.name for p in tmp_path.glob("*.blocks")] == [f"X.npy.{file.position(4)}.blocks"]
+
+
+needs_locks = pytest.mark.skipif(fcntl is None, reason="Windows has no such locks")
+
+
+@needs_locks
+def test_lock(mapped, tmp_path):
+    out = tmp_path / "X.npy"
+    for place in (out, str(out), file_of(mapped)):
+        with lock(place):
+            assert (tmp_path / "X.npy.blocks.lock").exists()
+            for other in (str(out), file_of(mapped)):
+                with pytest.raises(RuntimeError, match=rf"X.npy'.*by process {os.getpid()} on"):
+                    lock(other).__enter__()
+            with lock(file_of(mapped[4:])), lock(tmp_path / "other.npy"):
+                pass
+        assert not (tmp_path / "X.npy.blocks.lock").exists()
+    with pytest.raises(KeyError), lock(out):
+        raise KeyError
+    with lock(out):
+        pass
+
+
+HOLDER = """
+import sys
+from skwave.parallel._blocks import lock
+with lock(sys.argv[1]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@needs_locks
+def test_a_lock_of_a_process_that_was_killed_is_free(tmp_path):
+    out = tmp_path / "out.npy"
+    line = [sys.executable, "-c", HOLDER, str(out)]
+    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"held\n"
+        with pytest.raises(RuntimeError, match=f"by process {process.pid} on .*since 2"):
+            lock(out).__enter__()
+        process.kill()
+    assert journal_path(out).with_name("out.npy.blocks.lock").exists()
+    with lock(out):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+@needs_locks
+def test_a_lock_that_is_removed_while_it_is_waited_for(tmp_path, monkeypatch):
+    """The file that was opened is gone when it is locked: that lock would keep nobody out."""
+    out, flock, calls = tmp_path / "out.npy", fcntl.flock, []
+
+    def slow(f, flags):
+        calls.append(f)
+        if len(calls) == 1:
+            (tmp_path / "out.npy.blocks.lock").unlink()
+        flock(f, flags)
+
+    monkeypatch.setattr(fcntl, "flock", slow)
+    with lock(out), pytest.raises(RuntimeError, match="is being written"):
+        lock(out).__enter__()
+    assert len(calls) == 3
+
+
+@needs_locks
+def test_a_file_system_without_locks(tmp_path, monkeypatch):
+    def none(f, flags):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    with (
+        pytest.warns(RuntimeWarning, match="has no locks .*not implemented"),
+        lock(tmp_path / "out.npy"),
+    ):
+        pass
+    assert not list(tmp_path.iterdir())
