@@ -34,7 +34,7 @@ from skwave.scattering._features import (
 from skwave.scattering._transformer import ScatteringTransformer
 
 _ROWS = 1000  # of a prediction at once
-_OF_SCATTERING = ("L", "max_order", "nonlinearity", "padding", "log", "shape")
+_OF_SCATTERING = ("L", "max_order", "nonlinearity", "boundary", "log", "shape")
 _OF_NETWORK = (
     *("block", "n_iter", "alpha", "learn_dictionary", "projection", "n_components"),
     *("kernel_size", "stride", "pool", "classifier", "n_hidden", "dropout"),
@@ -92,7 +92,7 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
         Largest order of the scattering.
     nonlinearity : {"modulus", "rectifier"}, default="modulus"
         Nonlinearity of the scattering.
-    padding : {"reflect", "periodic", "zero"}, default="reflect"
+    boundary : {"reflect", "periodic", "zero"}, default="reflect"
         Extension of the images.
     log : bool or float, default=False
         Logarithm of the coefficients, see `ScatteringTransformer`.
@@ -244,7 +244,7 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
         n_hidden=256,
         max_order=2,
         nonlinearity="modulus",
-        padding="reflect",
+        boundary="reflect",
         log=False,
         shape=None,
         memory=None,
@@ -282,7 +282,7 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
         self.n_hidden = n_hidden
         self.max_order = max_order
         self.nonlinearity = nonlinearity
-        self.padding = padding
+        self.boundary = boundary
         self.log = log
         self.shape = shape
         self.memory = memory
@@ -341,7 +341,7 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
         seed = draw_seed(self)
         device = resolve_device(self.device, X)
         self.scattering_ = fit_scattering(
-            self, X, max_order=self.max_order, padding=self.padding, log=self.log
+            self, X, max_order=self.max_order, boundary=self.boundary, log=self.log
         )
         self._check_grid()
         S = cached_transform(self, X)

@@ -7,7 +7,7 @@ import torch
 from sklearn.utils import check_random_state
 
 from skwave._core.arrays import resolve_device
-from skwave._core.progress import progress_line
+from skwave._core.progress import progress_lines
 
 # width of the smoothing of the initial noise, in pixels: that of a wavelet's low-pass at J=1
 _SIGMA = 0.8
@@ -105,7 +105,7 @@ def make_turbulence(
     seeds = check_random_state(random_state).randint(2**31 - 1, size=n_samples)
     vorticity = np.empty((n_samples, size, size), dtype)
     device = resolve_device(device, vorticity)
-    line = progress_line("make_turbulence")
+    line = progress_lines("make_turbulence")
     for i, seed in enumerate(seeds):
         noise = np.random.default_rng(seed).standard_normal((2 * size, 2 * size))
         noise = torch.from_numpy(amplitude * noise).to(device)

@@ -75,7 +75,7 @@ class ImageLoss(nn.Module):
         self.J, self.loss = J, loss
         self.scale_weight, self.scattering_weight = scale_weight, scattering_weight
         if scattering_weight:
-            self.scattering = Scattering(J, _L, ndim=2, padding="periodic")
+            self.scattering = Scattering(J, _L, ndim=2, boundary="periodic")
             S = self.scattering(images)
             scale = S.var((0, -2, -1), keepdim=True) / images.var()
             self.register_buffer("scale", scale.clamp_min(1e-6 * scale.max()))

@@ -14,7 +14,7 @@ from scipy.sparse import issparse
 from sklearn import config_context, get_config
 
 from skwave._core.arrays import to_numpy
-from skwave._core.progress import progress_line
+from skwave._core.progress import progress_lines
 from skwave.parallel._blocks import (
     File,
     checksum,
@@ -151,7 +151,7 @@ def _fill(out, est, X, n, rows, record, n_jobs, verbose):
             _transform_block, est, block, target, out.shape[1:], out.dtype, start, stop, config
         )
 
-    line, errors = progress_line("transform_blocks"), []
+    line, errors = progress_lines("transform_blocks"), []
     with journal(target, record) if target else nullcontext((set(), None)) as (done, add):
         todo = deque(start for start in range(0, n, rows) if start not in done)
         n_done = len(done)

@@ -3,13 +3,13 @@
 import uuid
 import warnings
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from itertools import islice
 from typing import Any, NamedTuple
 
-import torch
 from joblib import Parallel, delayed, effective_n_jobs
 from joblib.parallel import get_active_backend
+
+from skwave._core.batches import share_of_threads
 
 
 class Result(NamedTuple):
@@ -41,22 +41,11 @@ def compute(todo, task, n_jobs):
     """
     backend, _ = get_active_backend()
     workers = effective_n_jobs(n_jobs)
-    with _torch_threads(workers):
+    with share_of_threads(workers):
         if type(backend).__name__ == "DaskDistributedBackend":
             yield from _with_dask(todo, task, backend)
         else:
             yield from _with_joblib(todo, task, n_jobs)
-
-
-@contextmanager
-def _torch_threads(workers):
-    # for the workers that are threads of this process
-    threads = torch.get_num_threads()
-    torch.set_num_threads(max(1, threads // workers))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _calls(todo, task, running):

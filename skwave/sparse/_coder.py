@@ -24,8 +24,8 @@ from skwave._core.arrays import (
 from skwave._core.batches import map_batches
 from skwave._core.checks import check_values, validate_array
 from skwave._core.compat import Estimator, Interval, StrOptions, fit_context
-from skwave._core.progress import progress_line
-from skwave.functional import alpha_max, coherence, lasso_objective
+from skwave._core.progress import progress_lines
+from skwave.functional import coherence, lasso_objective
 from skwave.functional._sparse.prox import power_of_two
 from skwave.sparse._solvers import (
     EXACT,
@@ -37,7 +37,9 @@ from skwave.sparse._solvers import (
     compiled,
     encode_batches,
     homotopy_step,
+    largest_correlation,
     learn,
+    refuse_overflow,
     start,
 )
 
@@ -255,7 +257,7 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         """
         rows = self._start(X)
         if self.dictionary is None:
-            line = progress_line(type(self).__name__)
+            line = progress_lines(type(self).__name__)
             try:
                 for epoch in range(1, self.max_iter + 1):
                     order = np.arange(len(rows))
@@ -384,16 +386,7 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         if self.algorithm == "omp":
             return
         for part in (rows[: self.batch_size], rows):  # some samples tell, unless alpha is too large
-            top = map_batches(
-                lambda x: alpha_max(x, D, positive=self.positive),
-                part,
-                n_out=1,
-                row_bytes=2 * len(D) * D.element_size(),
-                dtype=D.dtype,
-                device=D.device,
-                n_jobs=1,
-            )
-            largest = float(top.max())
+            largest = largest_correlation(part, D, positive=self.positive)
             if largest > self.alpha:
                 return
         warnings.warn(
@@ -462,7 +455,7 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
                 stacklevel=2,
             )
         if not finite:
-            self._refuse(to_numpy(Z))
+            refuse_overflow(to_numpy(Z))
         return reshape(Z, (X.shape[0], self._n_features_out, *X.shape[2:]))
 
     def _atoms(self, dtype, n_features=None):
@@ -470,13 +463,6 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         if hasattr(self, "components_"):
             return self.components_
         return check_dictionary(self.dictionary, "dictionary", dtype_name(dtype), n_features)
-
-    def _refuse(self, Z):
-        lost = np.flatnonzero(~np.isfinite(Z).all(1))
-        raise ValueError(
-            f"the codes of samples {lost[:5].tolist()} exceed the range of {Z.dtype}: give smaller "
-            "samples, larger atoms, or float64."
-        )
 
     def inverse_transform(self, X):
         """Samples rebuilt from codes.

@@ -14,6 +14,7 @@ from skwave._core.arrays import to_numpy
 from skwave._core.batches import map_batches
 from skwave._core.checks import naming
 from skwave.functional._sparse.coding import (
+    alpha_max,
     duality_gap,
     gap_scale,
     ista,
@@ -319,6 +320,50 @@ def homotopy_step(x, D, alpha, n_iter, *, positive):
     s, t = power_of_two(x), _unit_of_atoms(D)
     alpha = min(float(alpha / s / t), LARGEST_ALPHA)
     return istc_step(x / s, D / t, alpha, n_iter, positive=positive) / float(t) / float(t)
+
+
+def largest_correlation(X, D, *, positive):
+    """Smallest weight of the l1 norm for which all codes are zero.
+
+    Parameters
+    ----------
+    X : array, shape (n, p)
+        Samples.
+    D : Tensor, shape (K, p)
+        Rows are atoms.
+    positive : bool
+        Codes that are not negative.
+
+    Returns
+    -------
+    alpha : float
+        Largest of `skwave.functional.alpha_max`.
+    """
+    top = map_batches(
+        lambda x: alpha_max(x, D, positive=positive),
+        X,
+        n_out=1,
+        row_bytes=2 * len(D) * D.element_size(),
+        dtype=D.dtype,
+        device=D.device,
+        n_jobs=1,
+    )
+    return float(top.max())
+
+
+def refuse_overflow(Z):
+    """Raise a ValueError that names the samples whose codes are not finite.
+
+    Parameters
+    ----------
+    Z : ndarray, shape (n, K)
+        Codes.
+    """
+    lost = np.flatnonzero(~np.isfinite(Z).all(1))
+    raise ValueError(
+        f"the codes of samples {lost[:5].tolist()} exceed the range of {Z.dtype}: give smaller "
+        "samples, larger atoms, or float64."
+    )
 
 
 class Learning(NamedTuple):

@@ -96,7 +96,7 @@ def test_learned_and_kept_dictionaries(digits):
 
 def test_mirror(digits):
     X, y, *_ = digits
-    parameters = {**TINY, "padding": "periodic", "mirror": True, "max_epochs": 1}
+    parameters = {**TINY, "boundary": "periodic", "mirror": True, "max_epochs": 1}
     model = ScatteringDictionaryClassifier(**parameters).fit(X, y)
     mirrored = np.roll(np.flip(X[:20], -1), -1, axis=-1)
     probability = model.predict_proba(X[:20])
@@ -296,7 +296,7 @@ def test_parameters_of_scattering_and_training(digits):
     X, y = digits[0][:100], digits[1][:100]
     model = ScatteringDictionaryClassifier(**{**TINY, "max_epochs": 1}).fit(X, y)
     for parameters in (
-        {"max_order": 0}, {"log": True}, {"padding": "zero"}, {"nonlinearity": "rectifier"},
+        {"max_order": 0}, {"log": True}, {"boundary": "zero"}, {"nonlinearity": "rectifier"},
         {"label_smoothing": 0.2}, {"dropout": 0.0}, {"batch_size": 50}, {"lr": 0.001},
     ):  # fmt: skip
         other = clone(model).set_params(**parameters).fit(X, y)

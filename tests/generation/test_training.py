@@ -36,7 +36,7 @@ def test_loss_of_scales(images, loss):
 def test_loss_of_coefficients(images):
     x, y = images
     found = ImageLoss(**{**PLAIN, "scattering_weight": 0.7}, images=x)(x, y).item()
-    est = ScatteringTransformer(2, 4, ndim=2, padding="periodic", dtype=None).fit(x.numpy())
+    est = ScatteringTransformer(2, 4, ndim=2, boundary="periodic", dtype=None).fit(x.numpy())
     S, T = (est.transform(v.numpy()).reshape(5, *est.output_shape_[:2], -1) for v in (x, y))
     units = S.var((0, 3), keepdims=True, ddof=1) / x.numpy().var(ddof=1)
     expected = np.mean((x - y).numpy() ** 2) + 0.7 * np.mean((S - T) ** 2 / units)

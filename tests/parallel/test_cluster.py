@@ -59,7 +59,7 @@ def interrupt(est, X, part, n_blocks):
             raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(parallel, "progress_line", lambda name: report)
+        patch.setattr(parallel, "progress_lines", lambda name: report)
         transform_blocks(est, X, part, verbose=1)
     return done[0]
 

@@ -5,7 +5,14 @@ import pytest
 import torch
 from scipy.sparse import csr_array
 
-from skwave.functional import istc_step, lasso, lasso_objective, normalize_atoms, update_dictionary
+from skwave.functional import (
+    alpha_max,
+    istc_step,
+    lasso,
+    lasso_objective,
+    normalize_atoms,
+    update_dictionary,
+)
 from skwave.sparse._solvers import (
     Learning,
     as_maps,
@@ -14,6 +21,7 @@ from skwave.sparse._solvers import (
     encode,
     encode_batches,
     homotopy_step,
+    largest_correlation,
     learn,
     start,
 )
@@ -108,6 +116,16 @@ def test_batches(problem, split_sign):
     assert isinstance(Z, np.ndarray) and finite
     np.testing.assert_allclose(Z, torch.cat(parts, 1), atol=1e-12)
     assert gap == pytest.approx(float(codes.gap.max()), abs=1e-12)
+
+
+@pytest.mark.parametrize("positive", [False, True])
+def test_largest_correlation(problem, positive):
+    x, D = problem
+    top = largest_correlation(x.numpy(), D, positive=positive)
+    assert top == pytest.approx(float(alpha_max(x, D, positive=positive).max()))
+    coding = CODING | {"positive": positive, "algorithm": "auto"}
+    assert not encode(x, D, **coding | {"alpha": 1.001 * top}).z.any()
+    assert encode(x, D, **coding | {"alpha": 0.999 * top}).z.any()
 
 
 def test_codes_beyond_the_type():

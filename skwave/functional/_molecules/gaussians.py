@@ -6,12 +6,12 @@ wavelet is a sum of solid harmonics times wider Gaussians, each a sum of separab
 """
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from skwave.functional._molecules.solid_harmonics import harmonic_polynomials, wavelet_gain
+from skwave.functional._wavelets.nonlinearity import safe_sqrt
 
 # keep the squares of small fields within the range of float32, or else those of large ones
 _SCALES = (2.0**50, 1.0)
@@ -60,27 +60,6 @@ def align(positions: Tensor, occupied: Tensor) -> Tensor:
     return (positions @ rotation - middle) * mask
 
 
-class _SafeSqrt(torch.autograd.Function):
-    @staticmethod
-    def forward(x: Tensor) -> Tensor:
-        return x.sqrt()
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        ctx.save_for_backward(output)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        (y,) = ctx.saved_tensors
-        positive = y > 0
-        return torch.where(positive, grad / (2 * torch.where(positive, y, 1.0)), 0.0)
-
-
-def _sqrt(x: Tensor) -> Tensor:
-    # with gradient 0 where it is 0
-    return _SafeSqrt.apply(x) if x.requires_grad else x.sqrt()
-
-
 def _modulus(monomials: Tensor, l: int, gain: float) -> Tensor:
     # (B, n_monomials, ...) -> rotation invariant norm over m, with gradient 0 where it is 0
     if l == 0:
@@ -93,7 +72,7 @@ def _modulus(monomials: Tensor, l: int, gain: float) -> Tensor:
             squares = torch.addcmul(squares, field, field)
         if not squares.numel() or math.isfinite(float(squares.detach().amax())):
             break
-    norm = _sqrt(squares) * (gain / scale)
+    norm = safe_sqrt(squares) * (gain / scale)
     return norm.view(len(norm), *monomials.shape[2:])
 
 
@@ -222,7 +201,7 @@ def integrals(u: Tensor, powers: tuple[float, ...], volume: float) -> Tensor:
     large = _clean(u, float(u.detach().amax()))
     square = large * large
     special = {
-        0.5: lambda: _sqrt(u),
+        0.5: lambda: safe_sqrt(u),
         1.0: lambda: u,
         2.0: lambda: square,
         3.0: lambda: square * large,
