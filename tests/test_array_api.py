@@ -41,8 +41,8 @@ TRANSFORMERS = {
     "scattering": (ScatteringTransformer(J=1, L=2, ndim=2), IMAGES),
     "harmonics": (PhaseHarmonicTransformer(J=1, L=2), IMAGES),
     "textures": (MaxEntTextureModel(J=1, L=2, max_iter=2, random_state=0), IMAGES),
-    "codes": (SparseCoder(4, 0.1, max_iter=2, random_state=0), ROWS),
-    "codes, istc": (SparseCoder(4, 0.1, algorithm="istc", max_iter=2, random_state=0), ROWS),
+    "codes": (SparseCoder(4, alpha=0.1, max_iter=2, random_state=0), ROWS),
+    "codes, istc": (SparseCoder(4, alpha=0.1, algorithm="istc", max_iter=2, random_state=0), ROWS),
     "generator": (CASEGenerator(**NETWORK, n_components=3, channels=2, n_atoms=(6, 4)), IMAGES),
 }
 CLASSIFIER = ScatteringDictionaryClassifier(**NETWORK, n_atoms=4, projection=3)

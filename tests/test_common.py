@@ -79,10 +79,12 @@ def test_sklearn_classifier_learns():
 
 @parametrize_with_checks(
     [
-        SparseCoder(5, 0.01, max_iter=2, random_state=0),
-        SparseCoder(5, 0.01, algorithm="fista", positive=True, max_iter=2, random_state=0),
-        SparseCoder(5, 0.01, algorithm="istc", max_iter=2, random_state=0),
-        SparseCoder(5, 0.01, algorithm="omp", max_iter=2, random_state=0),
+        SparseCoder(),
+        SparseCoder(5, alpha=0.01, split_sign=True, positive_dict=True, max_iter=2, random_state=0),
+        SparseCoder(5, alpha=0.01, max_iter=2, random_state=0),
+        SparseCoder(5, alpha=0.01, algorithm="fista", positive=True, max_iter=2, random_state=0),
+        SparseCoder(5, alpha=0.01, algorithm="istc", max_iter=2, random_state=0),
+        SparseCoder(5, alpha=0.01, algorithm="omp", max_iter=2, random_state=0),
     ]
 )
 @pytest.mark.filterwarnings("ignore:alpha=")  # some checks have samples of zeros

@@ -50,7 +50,7 @@ CASES = {
     ),
     "molecules": (SolidHarmonicScattering(J=1, L=1, accuracy=0.1), MOLECULES, None),
     "regressor": (MultilinearRegressor(n_terms=3, max_iter=3, random_state=0), ROWS, TARGETS),
-    "codes": (SparseCoder(4, 0.1, max_iter=2, random_state=0), ROWS, None),
+    "codes": (SparseCoder(4, alpha=0.1, max_iter=2, random_state=0), ROWS, None),
     "codes, given": (SparseCoder(alpha=0.1, algorithm="istc", dictionary=np.eye(5)), ROWS, None),
     **{
         f"classifier, {block}": (
@@ -172,7 +172,7 @@ def test_safetensors(fitted):
 def test_safetensors_of_atoms():
     """The atoms alone are a dictionary for another coder."""
     safetensors = pytest.importorskip("safetensors.numpy")
-    coder = SparseCoder(4, 0.1, max_iter=2, random_state=0).fit(ROWS)
+    coder = SparseCoder(4, alpha=0.1, max_iter=2, random_state=0).fit(ROWS)
     data = safetensors.save({"components": coder.components_})
     again = SparseCoder(alpha=0.1, dictionary=safetensors.load(data)["components"]).fit(ROWS)
     np.testing.assert_array_equal(again.transform(ROWS), coder.transform(ROWS))

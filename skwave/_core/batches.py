@@ -80,9 +80,21 @@ _all_threads = 0  # torch's threads before the first of them
 
 
 @contextmanager
-def _share_of_threads(n_jobs):
-    # torch's number of threads is that of the thread which sets it and of all threads to come:
-    # each call sets back what was before the first of those that overlap
+def share_of_threads(n_jobs):
+    """Share torch's threads out among workers that are threads of this process.
+
+    Parameters
+    ----------
+    n_jobs : int
+        Number of workers.
+
+    Yields
+    ------
+    None
+        While they are shared; then torch has as many as before the first of the calls that
+        overlap.
+    """
+    # torch's number of threads is that of the thread which sets it and of all threads to come
     global _n_sharing, _all_threads
     with _sharing:
         if _n_sharing == 0:
@@ -102,7 +114,7 @@ def _in_threads(f, arguments, n_jobs):
     if n_jobs == 1:
         yield from map(f, arguments)
         return
-    with _share_of_threads(n_jobs):
+    with share_of_threads(n_jobs):
         parallel = Parallel(n_jobs, prefer="threads", return_as="generator_unordered")
         yield from parallel(delayed(f)(argument) for argument in arguments)
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from skwave._core.batches import predict_batches
 from skwave._networks.layers import BatchNorm, Dropout
 from skwave.functional._sparse.dictionaries import coherence
-from skwave.functional._sparse.prox import normalise_atoms
+from skwave.functional._sparse.prox import normalize_atoms
 from skwave.sparse._layers import ISTC, PhaseCollapse, Rectifier, TightFrame
 
 
@@ -238,7 +238,7 @@ def describe(network, S):
     """
     block = network.block
     D = block.atoms()
-    unit = normalise_atoms(D)
+    unit = normalize_atoms(D)
     W = block.auxiliary() if hasattr(block, "auxiliary") else unit.conj()
     positive = run(network, lambda x: (network.codes(x) > 0).flatten(1).float().mean(1), S)
     return D.detach().cpu().numpy(), float(coherence(unit, W)), float(positive.mean())

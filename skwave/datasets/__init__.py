@@ -1,4 +1,4 @@
-"""Data sets: small samples in the package, originals that are fetched once, simulations."""
+"""Data sets: samples in the package, originals from files or the network, simulations."""
 
 from skwave.datasets._qm7 import fetch_qm7, load_qm7_sample
 from skwave.datasets._qm9 import fetch_qm9

@@ -44,7 +44,7 @@ from skwave.functional._sparse.dictionaries import coherence, mu_s, omp, update_
 from skwave.functional._sparse.lasso import Codes, implicit_codes, lasso
 from skwave.functional._sparse.prox import (
     nonnegative_threshold,
-    normalise_atoms,
+    normalize_atoms,
     project_ball,
     soft_threshold,
 )
@@ -175,7 +175,7 @@ __all__ = [
     "mu_s",
     "neighbour_pairs",
     "nonnegative_threshold",
-    "normalise_atoms",
+    "normalize_atoms",
     "omp",
     "phase_harmonic",
     "phases",

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from skwave.functional._sparse.coding import istc
-from skwave.functional._sparse.prox import nonnegative_threshold, normalise_atoms
+from skwave.functional._sparse.prox import nonnegative_threshold, normalize_atoms
 
 
 class ISTC(nn.Module):
@@ -52,7 +52,7 @@ class ISTC(nn.Module):
     ):
         super().__init__()
         self.n_iter = n_iter
-        D = normalise_atoms(torch.randn(n_atoms, n_features))
+        D = normalize_atoms(torch.randn(n_atoms, n_features))
         self.D = nn.Parameter(D, requires_grad=learn_dictionary)
         self.W = nn.Parameter(D.clone(), requires_grad=learn_dictionary) if free else None
         self.log_alpha = nn.Parameter(torch.tensor(log(alpha)))
@@ -70,7 +70,7 @@ class ISTC(nn.Module):
         D : Tensor, shape (n_atoms, n_features)
             Rows are atoms.
         """
-        return normalise_atoms(self.D)
+        return normalize_atoms(self.D)
 
     def auxiliary(self) -> Tensor:
         """Matrix :math:`W` that correlates the residual with the atoms.
