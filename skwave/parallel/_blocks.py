@@ -286,6 +286,16 @@ def lock(out):
             path.unlink(missing_ok=True)
 
 
+def _holder(f):
+    # who has just taken the lock needs a moment to write its name in place of the last one's
+    for _ in range(20):
+        time.sleep(0.05)
+        f.seek(0)
+        if holder := f.read():
+            return holder
+    return "another call"
+
+
 def _locked(path, name):
     while True:
         f = path.open("a+")
@@ -293,8 +303,7 @@ def _locked(path, name):
             fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             with f:
-                f.seek(0)
-                holder = f.read() or "another call"
+                holder = _holder(f)
             raise RuntimeError(
                 f"out={name!r} is being written by {holder}: wait for its end, or give another out."
             ) from None

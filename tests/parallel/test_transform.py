@@ -524,7 +524,7 @@ def test_two_calls_on_one_output(X, tmp_path):
     def call(factor):
         barrier.wait()
         try:
-            out = transform_blocks(Times(factor, pause=0.01), X, tmp_path / "out.npy", block_size=5)
+            out = transform_blocks(Times(factor, pause=0.02), X, tmp_path / "out.npy", block_size=5)
             results.append((factor, np.array(out)))
         except RuntimeError as error:
             results.append((None, str(error)))
