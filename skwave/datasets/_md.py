@@ -25,8 +25,8 @@ target : potential energies in eV
 forces : forces on the nuclei in eV/Å
 energy_min : potential energy of the relaxed molecule, in eV
 
-Made by tblite 0.8.0 through ASE: Langevin dynamics with a thermostat of 500 K, steps of 0.5 fs and
-a friction of 0.01/fs, from a relaxed conformer, 1000 steps of equilibration. Energies and forces are
+Made by tblite 0.8.0 through ASE: Langevin dynamics, thermostat at 500 K, steps of 0.5 fs, friction
+0.01/fs, from a relaxed conformer, 1000 steps of equilibration. Energies and forces are
 those of the positions as they are here, in single precision. The mean potential energy is 0.70 eV
 above the minimum; harmonic modes would have 0.45 eV at 500 K. The method may be cited as
 
