@@ -21,9 +21,10 @@ test-oldest:  ## scikit-learn's estimator checks with the oldest supported versi
 		$(OLDEST) $(shell grep -E '^(torch|pytest|iniconfig|pluggy)==' constraints.txt)
 	PYTHONPATH=. $(VENV)-oldest/bin/python -m pytest tests/test_common.py tests/test_api.py
 
-lint: $(VENV)/.test  ## style, docstrings and types
+lint: $(VENV)/.test  ## style, layers, docstrings and types
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
+	$(VENV)/bin/lint-imports --no-cache
 	$(RUN) -m numpydoc lint $(shell git ls-files 'skwave/*.py')
 	$(RUN) -m mypy
 

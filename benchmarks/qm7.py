@@ -66,7 +66,10 @@ PARTS = {
     "atoms": ("skwave, atoms", partial(ours, local_scattering()), HEADS),
     "integral": (
         "skwave, integral",
-        partial(ours, SolidHarmonicScattering(J=2, L=3, sigma=0.2252, dtype="float32")),
+        partial(
+            ours,
+            SolidHarmonicScattering(sigma=0.2252, pooling="integral", dtype="float32"),
+        ),
         HEADS,
     ),
 }

@@ -88,7 +88,7 @@ def maximum_entropy(x):
 def solid_harmonics():
     """Draw the density of a molecule, and one of its moduli."""
     X = load_qm7_sample().data
-    model = skwave.SolidHarmonicScattering(J=2, L=3).fit(X)
+    model = skwave.SolidHarmonicScattering(pooling="integral").fit(X)
     left, right = panels(1, 2)
     show = SolidHarmonicDisplay.from_estimator(model, X, sample=420, ax=left, cmap="magma")
     show.plot(right, j=0, l=2, cmap="magma")

@@ -1,7 +1,23 @@
 """The mathematics: pure functions of torch tensors. Nothing here knows scikit-learn."""
 
-from skwave.functional._molecules.atoms import local_fields, local_invariants, radial_functions
+from skwave.functional._molecules.atom_derivatives import (
+    Projection,
+    project_invariants,
+    projected_jacobian,
+    projection,
+    summed_jacobian,
+)
+from skwave.functional._molecules.atoms import (
+    Environments,
+    LocalBasis,
+    local_environments,
+    local_fields,
+    local_invariants,
+    radial_functions,
+    radial_weight,
+)
 from skwave.functional._molecules.gaussians import gaussian_modulus, integrals, map_modulus
+from skwave.functional._molecules.neighbours import Pairs, neighbour_pairs
 from skwave.functional._molecules.solid_harmonics import solid_harmonics
 from skwave.functional._molecules.solid_scattering import (
     Quadrature,
@@ -89,16 +105,20 @@ __all__ = [
     "Bank",
     "Block",
     "Codes",
+    "Environments",
     "Family",
     "FieldPlan",
     "Fields",
     "HarmonicPlan",
     "Layout",
+    "LocalBasis",
     "Minimum",
     "Moment",
     "MomentLayout",
+    "Pairs",
     "Path",
     "Plan",
+    "Projection",
     "Quadrature",
     "Reduction",
     "Reference",
@@ -136,6 +156,7 @@ __all__ = [
     "lbfgs",
     "lipschitz",
     "littlewood_paley",
+    "local_environments",
     "local_fields",
     "local_invariants",
     "map_modulus",
@@ -148,6 +169,7 @@ __all__ = [
     "morlet_1d",
     "morlet_2d",
     "mu_s",
+    "neighbour_pairs",
     "nonnegative_threshold",
     "normalise_atoms",
     "omp",
@@ -155,9 +177,13 @@ __all__ = [
     "phases",
     "power_spectrum",
     "project_ball",
+    "project_invariants",
+    "projected_jacobian",
+    "projection",
     "published_blocks",
     "quadrature",
     "radial_functions",
+    "radial_weight",
     "rectifier",
     "rectifier_blocks",
     "rectifier_harmonic",
@@ -178,6 +204,7 @@ __all__ = [
     "solid_paths",
     "solid_scattering",
     "structure_functions",
+    "summed_jacobian",
     "tight_frame",
     "update_dictionary",
     "wavelet_transform",

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from skwave._core.arrays import native
+from skwave.molecules._cells import read_cells
 from skwave.molecules._container import Molecules
 from skwave.molecules._readers import pack, read_any, read_pair, read_record
 
@@ -64,14 +65,15 @@ def _convert(X):
         X = _frame(X)
     if isinstance(X, Mapping):
         return _arrays(*read_record(X, None))
-    if getattr(X, "ptr", None) is not None and hasattr(X, "pos"):  # a Batch of torch_geometric
-        return Molecules(X.z, X.pos, X.ptr)
+    if hasattr(X, "to_data_list"):  # a Batch of torch_geometric
+        X = X.to_data_list()
     if isinstance(X, tuple) and len(X) == 2 and getattr(X[1], "ndim", 0) == 3:
         return Molecules.from_padded(*X)
     _refuse_one(X)
     if hasattr(X, "detach") or (isinstance(X, np.ndarray) and X.dtype != object):
         return Molecules.from_padded(X)
-    return Molecules(*pack(_items(X), read_any))
+    items = list(_items(X))
+    return Molecules(*pack(items, read_any), *read_cells(items))
 
 
 def _frame(X):

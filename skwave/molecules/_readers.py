@@ -1,6 +1,5 @@
 """Readers of molecules that other packages hold, and of arrays and records."""
 
-import warnings
 from collections.abc import Mapping
 
 import numpy as np
@@ -31,12 +30,6 @@ def read_ase(atoms, i):
     if not (hasattr(atoms, "numbers") and hasattr(atoms, "positions")):
         raise TypeError(
             f"molecule {i} is a {type(atoms).__name__}, not an ase.Atoms: give a list of Atoms."
-        )
-    if np.any(getattr(atoms, "pbc", False)):
-        warnings.warn(
-            "some Atoms are periodic, and their images are left out. If they are molecules in a "
-            "box, say so by atoms.pbc = False.",
-            stacklevel=5,
         )
     return atoms.numbers, atoms.positions
 

@@ -90,19 +90,16 @@ def pywph_moments(J, L, dn, A=4):
     rows = []
 
     def add(group, j1, l1, k1, j2, l2, k2, radii, directions):
-        for n in range(radii + 1):
-            for a in range(directions if n else 1):
-                tau = pixels(l2, n, a, L, A)
-                rows.append(Moment(group, j1, l1, k1, j2, l2, k2, n, a, tau))
+        shifts = [(0, 0)] + [(n, a) for n in range(1, radii + 1) for a in range(directions)]
+        for n, a in shifts:
+            tau = pixels(l2, n, a, L, A)
+            rows.append(Moment(group, j1, l1, k1, j2, l2, k2, n, a, tau))
 
     one = [(j, i) for j in range(J) for i in range(L)]
     pairs = [(j1, j2, i) for j1 in range(J) for j2 in range(j1 + 1, J) for i in range(L)]
-    for j, i in one:
-        add("S11", j, i, 1, j, i, 1, dn, A)
-    for j, i in one:
-        add("S00", j, i, 0, j, i, 0, dn, A)
-    for j, i in one:
-        add("S01", j, i, 0, j, i, 1, 0, 0)
+    for group, k1, k2, radii in (("S11", 1, 1, dn), ("S00", 0, 0, dn), ("S01", 0, 1, 0)):
+        for j, i in one:
+            add(group, j, i, k1, j, i, k2, radii, A)
     for j1, j2, i in pairs:
         for other in range(i - L // 2, i + L // 2):
             add("C01", j1, i, 0, j2, other % L, 1, dn if other == i else 0, 2 * A)

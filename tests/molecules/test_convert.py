@@ -142,12 +142,12 @@ def test_padded_arrays_by_name(many):
 
 
 def test_a_batch_of_graphs(many):
-    batch = SimpleNamespace(
-        z=torch.from_numpy(many.numbers.copy()),
-        pos=torch.from_numpy(many.positions.copy()),
-        ptr=torch.from_numpy(many.offsets.copy()),
-    )
-    assert as_molecules(batch) == many
+    graphs = [SimpleNamespace(z=torch.tensor(z), pos=torch.tensor(r)) for z, r in many]
+    graphs[0].cell, graphs[0].pbc = 9 * torch.eye(3)[None], torch.tensor([[True, False, True]])
+    found = as_molecules(SimpleNamespace(to_data_list=lambda: graphs))
+    np.testing.assert_array_equal(found.positions, many.positions)
+    np.testing.assert_array_equal(found.cells[0], 9 * np.eye(3))
+    assert found.periodic.sum() == 2
 
 
 class Subset:

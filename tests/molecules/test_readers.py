@@ -66,14 +66,6 @@ def test_records(names):
 # ASE
 
 
-def test_periodic_atoms_warn(many):
-    pytest.importorskip("ase")
-    atoms = many.to_ase()
-    atoms[1].cell, atoms[1].pbc = 10 * np.eye(3), True
-    with pytest.warns(UserWarning, match="pbc = False"):
-        assert as_molecules(atoms) == many
-
-
 def test_a_list_of_something_else_than_atoms():
     with pytest.raises(TypeError, match=r"molecule 0 is a tuple, not an ase\.Atoms"):
         Molecules.from_ase([WATER])

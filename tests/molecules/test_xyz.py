@@ -229,17 +229,35 @@ H 0 0 0
 """
 
 
-@pytest.mark.parametrize("pbc", ["", ' pbc="T F T"'])
-def test_periodic_frames_warn(read, pbc):
-    with pytest.warns(UserWarning, match="periodic, and their images are left out"):
-        assert len(read(CELL.format(pbc))) == 1
-    assert len(read(CELL.format(' pbc="F F F"'))) == 1
+@pytest.mark.parametrize("pbc", ["", ' pbc="T F T"', ' pbc="T T T"'])
+def test_cells(read, pbc):
+    crystal = read(CELL.format(pbc) + PLAIN.format(*"OHH"))
+    np.testing.assert_array_equal(crystal.cells[0], [[4, 0, 0], [1, 4, 0], [0, 0, 4]])
+    assert crystal.periodic.tolist() == [[True, "F" not in pbc, True], [False] * 3]
+    assert read(CELL.format(' pbc="F F F"')).cells is None
+
+
+def test_cells_that_ase_writes(tmp_path):
+    build, ase_io = pytest.importorskip("ase.build"), pytest.importorskip("ase.io")
+    atoms = [build.bulk("Si"), build.molecule("H2O"), build.graphene(vacuum=5)]
+    ase_io.write(tmp_path / "a.xyz", atoms, format="extxyz")
+    found, expected = Molecules.read_extxyz(tmp_path / "a.xyz"), Molecules.from_ase(atoms)
+    np.testing.assert_array_equal(found.numbers, expected.numbers)
+    np.testing.assert_allclose(found.cells, expected.cells, atol=1e-7)
+    np.testing.assert_array_equal(found.periodic, expected.periodic)
 
 
 @pytest.mark.parametrize("bad", ['pbc="T T"', "pbc=all", 'Lattice="1 2 3"'])
 def test_cells_that_are_none(read, bad):
     with pytest.raises(ValueError, match=r"a\.xyz, frame 0: Lattice=.* must be 9 numbers"):
         read(CELL.format(" " + bad))
+
+
+def test_flat_cells_and_images_that_overlap(read):
+    with pytest.raises(ValueError, match=r"a\.xyz, frame 0: the vectors of its cell"):
+        read(CELL.format("").replace("1 4 0", "1 0 0"))
+    with pytest.raises(ValueError, match=r"a\.xyz, frame 0: atom 0 and an image of atom 1 overlap"):
+        read(CELL.format("").replace("1\n", "2\n", 1) + "H 4 0 0.01\n")
 
 
 # broken files

@@ -111,6 +111,93 @@ def solid_harmonics(r: Tensor, l: int) -> Tensor:
     return torch.stack(monomials, -1) @ coefficients.to(r).T
 
 
+def solid_harmonics_up_to(r: Tensor, L: int) -> Tensor:
+    r"""Real solid harmonics of all degrees up to ``L`` at points, by recurrences.
+
+    .. math:: C_{\ell,\pm m}(r) = \sqrt{(2 - \delta_{m0}) \tfrac{(\ell-m)!}{(\ell+m)!}}\;
+       \Pi_{\ell m}\, {\mathrm{Re} \atop \mathrm{Im}} (x + iy)^m, \qquad
+       (\ell - m)\, \Pi_{\ell m} = (2\ell - 1)\, z\, \Pi_{\ell-1,m}
+       - (\ell + m - 1)\, |r|^2\, \Pi_{\ell-2,m}
+
+    from :math:`\Pi_{mm} = (2m-1)!!`.
+
+    Parameters
+    ----------
+    r : Tensor, shape (..., 3)
+        Points.
+    L : int
+        Largest degree.
+
+    Returns
+    -------
+    c : Tensor, shape (..., (L + 1) ** 2)
+        Those of `solid_harmonics`, degree after degree.
+
+    Examples
+    --------
+    >>> r = torch.tensor([[1.0, 2.0, 2.0]])
+    >>> bool(torch.allclose(solid_harmonics_up_to(r, 3)[:, 4:9], solid_harmonics(r, 2)))
+    True
+    """
+    x, y, z = r.unbind(-1)
+    r2 = r.square().sum(-1)
+    cosine, sine = torch.ones_like(x), torch.zeros_like(x)  # of m times the azimuth
+    found = {}
+    for m in range(L + 1):
+        below, zonal = torch.zeros_like(x), torch.full_like(x, math.prod(range(1, 2 * m, 2)))
+        for l in range(m, L + 1):
+            if l > m:
+                step = (2 * l - 1) * z * zonal - (l + m - 1) * r2 * below
+                below, zonal = zonal, step / (l - m)
+            scaled = _azimuthal_gain(l, m) * zonal
+            found[l, -m], found[l, m] = scaled * sine, scaled * cosine
+        cosine, sine = x * cosine - y * sine, x * sine + y * cosine
+    return torch.stack([found[l, m] for l in range(L + 1) for m in range(-l, l + 1)], -1)
+
+
+def _azimuthal_gain(l: int, m: int) -> float:
+    return math.sqrt((2 - (m == 0)) * math.factorial(l - m) / math.factorial(l + m))
+
+
+@cache
+def harmonic_gradients(L: int) -> Tensor:
+    r"""Gradients of real solid harmonics, which are solid harmonics of one degree less.
+
+    .. math:: \partial_i C_{\ell m} = \sum_{m'} G_{i,(\ell-1,m'),(\ell,m)}\, C_{\ell-1,m'}
+
+    Parameters
+    ----------
+    L : int
+        Largest degree.
+
+    Returns
+    -------
+    g : Tensor, shape (3, (L + 1) ** 2, (L + 1) ** 2)
+        The matrices :math:`G_i` in float64, in the order of `solid_harmonics_up_to`.
+
+    Examples
+    --------
+    >>> harmonic_gradients(1)[:, 0].tolist()  # y, z and x by the three coordinates
+    [[0.0, 0.0, 0.0, 1.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]]
+    """
+    with torch.inference_mode(False):  # it is kept for others
+        gradients = torch.zeros(3, (L + 1) ** 2, (L + 1) ** 2, dtype=torch.float64)
+        for l in range(1, L + 1):
+            powers, coefficients = harmonic_polynomials(l)
+            lower, basis = harmonic_polynomials(l - 1)
+            index = {p: i for i, p in enumerate(lower)}
+            for i in range(3):
+                derived = torch.zeros(len(coefficients), len(lower), dtype=torch.float64)
+                for column, p in enumerate(powers):
+                    if p[i]:
+                        a, b, c = (n - (k == i) for k, n in enumerate(p))
+                        derived[:, index[a, b, c]] += p[i] * coefficients[:, column]
+                block = torch.linalg.lstsq(basis.T, derived.T).solution
+                block[block.abs() < 1e-12] = 0.0
+                gradients[i, (l - 1) ** 2 : l * l, l * l : (l + 1) ** 2] = block
+    return gradients
+
+
 def wavelet_gain(l: int) -> float:
     r"""Amplitude of a solid harmonic wavelet whose modulus has the integral 1.
 
