@@ -180,11 +180,12 @@ def _unit(bonds, offsets):
     found = found[np.isfinite(found)]
     shortest = found.min(initial=np.inf)
     unit = None
-    if 1.4 < shortest < 2.4:
+    middle = np.median(found) if found.size else np.nan
+    if 1.4 < shortest and middle < 2.4:
         unit = "Bohr"
-    elif 50 < shortest < 200:
+    elif 50 < shortest and middle < 200:
         unit = "picometres"
-    elif found.size and np.median(found) < 0.3:  # a few atoms may come too near, but not most
+    elif middle < 0.3:  # a few atoms may come too near, but not most
         unit = "nanometres"
     return unit, shortest
 
