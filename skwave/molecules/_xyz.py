@@ -15,8 +15,12 @@ _QM9 = "index A B C mu alpha homo lumo gap r2 zpve U0 U298 H298 G298 Cv"
 QM9_PROPERTIES = tuple(re.findall(r"\w+", _QM9))
 """Properties in the second line of a file of QM9, after the word gdb."""
 
-# key=value, where a value may stand in quotes or brackets, or stretches to the next space
-_PAIR = re.compile(r"""([^\s=,"']+)\s*=\s*("[^"]*"|'[^']*'|\{[^}]*\}|\[[^\]]*\]|[^\s]+)""")
+# key=value, where a value may stand in quotes or brackets, or stretches to the next space; what is
+# not closed is given up where the next begins, so that the time is linear in the length
+_BRACKETS = r"\[(?:[^\[\]]|\[[^\[\]]*\])*\]"
+_PAIR = re.compile(
+    rf"""(?<![^\s=,"'])([^\s=,"']+)\s*=\s*("[^"]*"|'[^']*'|\{{[^{{}}]*\}}|{_BRACKETS}|[^\s]+)"""
+)
 _COLUMNS = re.compile(r"([^:\s]+):([SRIL]):(\d{1,9})")
 _SPECIES = ("species", "Z", "numbers", "symbols")
 _LOGICAL = {"T": True, "F": False, "True": True, "False": False}
@@ -271,9 +275,10 @@ def _value(text):
         return _LOGICAL[text]
     if text.startswith(("_JSON", "[")):
         try:
-            return np.array(json.loads(text.removeprefix("_JSON")))
-        except ValueError:
+            array = np.array(json.loads(text.removeprefix("_JSON")))
+        except (ValueError, RecursionError):
             return text
+        return array if array.dtype.kind in "biuf" else text
     words = text.split()
     if "_" in text:  # which float and int leave out
         return text
