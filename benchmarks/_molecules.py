@@ -225,7 +225,7 @@ def multilinear(F, counts, y, train, test, choice=None):
     Z = pca.fit_transform(F[train])
     scale = Z[:, 0].std()
     model = MultilinearRegressor(
-        2, 32, learning_rate_init=2e-3, n_iter_no_change=50, random_state=0
+        2, 32, standardize=False, learning_rate_init=2e-3, n_iter_no_change=50, random_state=0
     )
     model.fit(np.float32(Z / scale), y[train] - linear.predict(counts[train]))
     residual = model.predict(np.float32(pca.transform(F[test]) / scale))

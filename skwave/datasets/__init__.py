@@ -1,4 +1,4 @@
-"""Data sets: samples in the package, originals that are fetched once, and simulations."""
+"""Data sets: samples in the package, originals from files or the network, simulations."""
 
 from skwave.datasets._md import fetch_md, load_md_sample
 from skwave.datasets._qm7 import fetch_qm7, load_qm7_sample

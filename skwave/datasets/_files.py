@@ -1,4 +1,4 @@
-"""Files of data sets: where they are looked for, checked and downloaded."""
+"""Files of data sets: search, check of their contents, download."""
 
 import hashlib
 import os
@@ -10,7 +10,7 @@ import numpy as np
 
 
 class File(NamedTuple):
-    """A file that is known by its contents."""
+    """File known by the hash of its contents, and the address of the original."""
 
     name: str
     sha256: str
@@ -35,7 +35,7 @@ def packaged(name):
 
 
 def folders(data_home):
-    """Folders in which files are looked for, the first one first.
+    """Folders that are searched for files, in this order.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def folders(data_home):
 
 
 def find(file, data_home):
-    """Path of a file that is there.
+    """Path of a file in the folders, after a check of its contents.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def find(file, data_home):
 
 
 def load_npz(file, data_home):
-    """Arrays of a file, if it is there.
+    """Arrays of an ``.npz`` file, if it is in the folders.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ def provided(file, data_home, origin):
 
 
 def original(file, data_home, download_if_missing):
-    """Path of an original file, which is downloaded if it is not there.
+    """Path of an original file, downloaded if it is not in the folders.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Images of textures and stationary fields: small ones in the package, and a larger collection."""
+"""Images of textures and stationary fields: samples in the package, and a collection of files."""
 
 from importlib.resources import files
 from pathlib import PurePosixPath
@@ -63,7 +63,7 @@ _SETS = {
 
 
 def load_textures():
-    """Load two photographs of textures, which are in the package.
+    """Two photographs of textures, from the package.
 
     Returns
     -------
@@ -100,7 +100,7 @@ def load_textures():
 
 
 def load_cosmic_web():
-    """Load eight maps of the cosmic web, which are in the package.
+    """Eight maps of the cosmic web, from the package.
 
     Returns
     -------
@@ -142,7 +142,7 @@ def load_cosmic_web():
 
 
 def fetch_textures(name="cosmic_web", *, data_home=None):
-    """Read one set of a collection of textures and stationary fields.
+    """One set of a collection of textures and stationary fields, from files.
 
     Parameters
     ----------

@@ -44,20 +44,19 @@ from skwave.functional._sparse.dictionaries import coherence, mu_s, omp, update_
 from skwave.functional._sparse.lasso import Codes, implicit_codes, lasso
 from skwave.functional._sparse.prox import (
     nonnegative_threshold,
-    normalise_atoms,
+    normalize_atoms,
     project_ball,
     soft_threshold,
 )
-from skwave.functional._textures.covariances import Block, Moment, block_covariances, block_rows
-from skwave.functional._textures.families import Family, MomentLayout, moment_family, moment_layout
-from skwave.functional._textures.fields import FieldPlan, Fields, Reference, field_plan, reference
-from skwave.functional._textures.groups import (
-    Shifts,
-    group_blocks,
-    published_blocks,
-    rectifier_blocks,
+from skwave.functional._textures.covariances import Block, block_covariances, block_rows
+from skwave.functional._textures.families import (
+    Family,
+    HarmonicPlan,
+    harmonic_moments,
+    moment_family,
+    moment_layout,
 )
-from skwave.functional._textures.harmonics import HarmonicPlan, harmonic_moments
+from skwave.functional._textures.fields import FieldPlan, Fields, Reference, field_plan, reference
 from skwave.functional._textures.maxent import (
     conditioner,
     gaussian_field,
@@ -65,6 +64,11 @@ from skwave.functional._textures.maxent import (
     resample_spectrum,
     smoothed_spectrum,
 )
+from skwave.functional._textures.moments import Moment, MomentLayout
+from skwave.functional._textures.offsets import Shifts
+from skwave.functional._textures.phase_harmonics import group_blocks
+from skwave.functional._textures.published import published_blocks
+from skwave.functional._textures.rectifier import rectifier_blocks
 from skwave.functional._textures.reductions import Reduction, moment_reduction, reduce_moments
 from skwave.functional._textures.scattering_covariance import (
     scattering_covariance,
@@ -171,7 +175,7 @@ __all__ = [
     "mu_s",
     "neighbour_pairs",
     "nonnegative_threshold",
-    "normalise_atoms",
+    "normalize_atoms",
     "omp",
     "phase_harmonic",
     "phases",

@@ -21,7 +21,7 @@ class Molecule(NamedTuple):
 
 
 class PeriodicMolecule(Molecule):
-    """Atoms of one crystal, or of what else repeats: a pair with its ``cell`` and ``pbc``."""
+    """Atoms of one crystal or other periodic structure: a pair with its ``cell`` and ``pbc``."""
 
     def __new__(cls, numbers, positions, cell, pbc):
         self = super().__new__(cls, numbers, positions)

@@ -45,7 +45,7 @@ class Atoms(NamedTuple):
 
 
 class Part(NamedTuple):
-    """Some atoms, one after the other, and what is around them."""
+    """Consecutive atoms and their environments."""
 
     first: int
     """Row of the first of them."""
@@ -98,7 +98,7 @@ def unknown_elements(molecules, elements):
     Returns
     -------
     message : str or None
-        Its molecule and element, and what is known. None if all are.
+        It names the molecule, the element and those that are known. None if all are known.
     """
     unknown = ~np.isin(molecules.numbers, elements)
     if not unknown.any():

@@ -104,13 +104,14 @@ class SolidHarmonicScattering(TransformerMixin, Estimator):
         Whether the degrees of the two wavelets of order 2 may differ, in integrals.
     accuracy : float, default=1e-3
         Relative error of the integrals, about, from 1e-6 to 0.1. It sets the step and the reach
-        of the grids.
+        of the grids, whose fields are in single precision from 1e-4 on unless ``dtype`` is given.
     device : str or torch.device, default=None
         Where to compute: None for where a tensor is, and else for the CPU; ``"cpu"``, ``"cuda"``
         or ``"auto"``.
     dtype : {"float32", "float64"}, default=None
         Type of the products and of the result; fields of atoms are always computed in float64.
-        None for that of a tensor, and else for float64, as positions are.
+        None for that of a tensor, and else for float64, as positions are; integrals then are in
+        float32 where ``accuracy`` allows it.
     batch_size : int or "auto", default="auto"
         Molecules at once.
     n_jobs : int, default=None
@@ -477,6 +478,9 @@ class SolidHarmonicScattering(TransformerMixin, Estimator):
 
     def _integrals(self, numbers, positions):
         found, channels = {}, self._channels()
+        sampling = quadrature(self.accuracy)
+        if self.dtype is not None:
+            sampling = sampling._replace(dtype=positions.dtype)
         for sigma in (float(self.sigma), 0.0):
             names = [c for c in channels if (c == "dirac") == (sigma == 0)]
             if names:
@@ -489,7 +493,7 @@ class SolidHarmonicScattering(TransformerMixin, Estimator):
                     powers=tuple(float(q) for q in self.integral_powers),
                     max_order=self.max_order,
                     cross_degrees=self.cross_degrees,
-                    quadrature=quadrature(self.accuracy),
+                    quadrature=sampling,
                 )
                 found |= dict(zip(names, s.unbind(1), strict=True))
         return torch.stack([found[c] for c in channels], 1)

@@ -1,4 +1,4 @@
-"""Cells of periodic structures: what is read, kept and refused."""
+"""Cells of periodic structures: reading, keeping, refusals."""
 
 import pickle
 

@@ -42,7 +42,7 @@ class LocalBasis:
 
 
 class Environments(NamedTuple):
-    """Atoms and what is around each of them."""
+    """Vectors from atoms to their neighbours, and the elements of both."""
 
     vectors: Tensor
     """From atoms to their neighbours in Å, shape (P, 3)."""

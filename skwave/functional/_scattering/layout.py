@@ -1,4 +1,4 @@
-r"""The scales and paths of a scattering transform, without any filter."""
+r"""Grids, scales and paths of a scattering transform, known without its filters."""
 
 import math
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True)
 class Geometry:
-    """Signal, extended signal and coefficients on one axis each.
+    """Grids of a signal, of its extension and of its coefficients, axis by axis.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ class Geometry:
 
 
 def next_fast_length(n: int) -> int:
-    """Smallest integer not under ``n`` whose prime factors are at most 7.
+    """Smallest size from ``n`` on at which FFTs are quick: its prime factors are at most 7.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def next_fast_length(n: int) -> int:
     Returns
     -------
     m : int
-        A size at which FFTs are quick.
+        Size.
 
     Examples
     --------
@@ -114,10 +114,10 @@ def next_fast_length(n: int) -> int:
         n += 1
 
 
-def _axis(n: int, support: float, step: int, ndim: int, padding: str) -> tuple[int, ...]:
+def _axis(n: int, support: float, step: int, ndim: int, boundary: str) -> tuple[int, ...]:
     # extended size, left, first, count of one axis
     scale = 2 ** math.floor(math.log2(support))  # the largest sampling step
-    if padding == "periodic" and n % scale == 0:
+    if boundary == "periodic" and n % scale == 0:
         return n, 0, 0, max(1, n // step)
     if ndim == 2:
         # the sizes of kymatio, one scale added on each side
@@ -130,9 +130,9 @@ def _axis(n: int, support: float, step: int, ndim: int, padding: str) -> tuple[i
 
 
 def scattering_geometry(
-    shape: tuple[int, ...], J: int, T: float | None = None, padding: str = "reflect"
+    shape: tuple[int, ...], J: int, T: float | None = None, boundary: str = "reflect"
 ) -> Geometry:
-    r"""Extension of a signal, and the positions of its scattering coefficients.
+    r"""Grids of a signal that is extended, and of its scattering coefficients.
 
     In 2-D the sizes and positions are kymatio's. In 1-D the signal is extended by 8
     supports of the low-pass (by twice its own length if that is less) and coefficient
@@ -146,7 +146,7 @@ def scattering_geometry(
         Log2 of the largest scale.
     T : float, default=None
         Support of the low-pass, ``2**J`` by default.
-    padding : {"reflect", "periodic", "zero"}
+    boundary : {"reflect", "periodic", "zero"}
         A periodic signal is not extended if ``2**J`` divides its sizes.
 
     Returns
@@ -161,7 +161,7 @@ def scattering_geometry(
     """
     T = 2**J if T is None else T
     step, ndim = 2 ** math.floor(math.log2(T)), len(shape)
-    rows = [_axis(n, max(2**J, T), step, ndim, padding) for n in shape]
+    rows = [_axis(n, max(2**J, T), step, ndim, boundary) for n in shape]
     if ndim == 1:
         shape, rows = (*shape, 1), [*rows, (1, 0, 0, 1)]
     height, width = shape
@@ -174,8 +174,9 @@ _SAMPLES_PER_SIGMA = 17
 
 
 class Scale(NamedTuple):
-    """Wavelets ``n`` of one scale, whose maps are sampled every ``2**k`` samples.
+    """Wavelets of one scale, and the scales that follow them.
 
+    ``n`` are the indices of the wavelets, whose maps are sampled every ``2**k`` samples;
     ``following`` are the scales of the next order that act on these maps.
     """
 
@@ -186,7 +187,7 @@ class Scale(NamedTuple):
 
 @dataclass(frozen=True)
 class Layout:
-    """What can be known of a scattering transform before a filter is made.
+    """Grids, wavelets and scales of a scattering transform, without its filters.
 
     Attributes
     ----------
@@ -198,8 +199,8 @@ class Layout:
         First order, and what follows.
     averaging : {"local", "global", None}
         Kind of average.
-    padding : str
-        Kind of extension.
+    boundary : str
+        What lies beyond the border of a signal.
     n_phases : int or None
         Phases of the rectifier; None for the modulus.
     """
@@ -208,7 +209,7 @@ class Layout:
     wavelets: tuple[tuple[Wavelet, ...], tuple[Wavelet, ...]]
     scales: tuple[Scale, ...]
     averaging: str | None
-    padding: str
+    boundary: str
     n_phases: int | None
 
 
@@ -224,7 +225,8 @@ def _step(wavelet: Wavelet, following: tuple[Wavelet, ...]) -> int:
 def _scales(
     orders: list[tuple[tuple[Wavelet, ...], list[int]]], above: float, k: int
 ) -> tuple[Scale, ...]:
-    # group the wavelets of scale j > above by scale and step, for maps of step 2**k
+    # scales of the wavelets of the first of the orders, for maps sampled every 2**k samples:
+    # those with j > above, grouped by scale and step, each with the scales that follow it
     if not orders:
         return ()
     wavelets, steps = orders[0]
@@ -248,9 +250,9 @@ def scattering_layout(
     n_phases: int | None = None,
     averaging: str | None = "local",
     oversampling: int = 0,
-    padding: str = "reflect",
+    boundary: str = "reflect",
 ) -> Layout:
-    r"""Lay out a scattering transform of signals of one shape.
+    r"""Layout of the scattering transform of signals of one shape.
 
     Parameters
     ----------
@@ -273,15 +275,15 @@ def scattering_layout(
     oversampling : int, default=0
         Every map is computed on a grid finer by ``2**oversampling``: nearer to the
         definition without subsampling. The grid of the coefficients stays.
-    padding : {"reflect", "periodic", "zero"}, default="reflect"
-        Extension of the signal.
+    boundary : {"reflect", "periodic", "zero"}, default="reflect"
+        What lies beyond the border of the signal.
 
     Returns
     -------
     layout : Layout
         Grids, wavelets and scales.
     """
-    geometry = scattering_geometry(shape, J, T, padding)
+    geometry = scattering_geometry(shape, J, T, boundary)
     ndim = geometry.ndim
     first, second = (wavelet_grid_1d(J, q) if ndim == 1 else wavelet_grid_2d(J, L, q) for q in Q)
     wavelets = first, second
@@ -294,7 +296,7 @@ def scattering_layout(
             steps = [max(k, _step(w, following)) for k, w in zip(steps, wavelets[i], strict=True)]
         orders.append((wavelets[i], [max(min(k, largest) - oversampling, 0) for k in steps]))
     scales = _scales(orders, -1.0, 0)
-    return Layout(geometry, wavelets, scales, averaging, padding, n_phases)
+    return Layout(geometry, wavelets, scales, averaging, boundary, n_phases)
 
 
 class Path(NamedTuple):
@@ -310,7 +312,7 @@ class Path(NamedTuple):
 
 
 def map_shape(layout: Layout, k: int) -> Pair:
-    """Shape of the coefficients that come out of a map.
+    """Shape of the averages of a map.
 
     Parameters
     ----------
@@ -331,7 +333,7 @@ def map_shape(layout: Layout, k: int) -> Pair:
 
 
 def scattering_paths(layout: Layout) -> list[Path]:
-    """Paths of the coefficients, in their order: by order, then wavelet after wavelet.
+    """Paths of the coefficients, order by order, then wavelet after wavelet.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-r"""A scattering transform made ready: its filters, cut and placed."""
+r"""Plan of a scattering transform: its layout, and its filters cut for the grids of the maps."""
 
 import math
 from dataclasses import dataclass
@@ -18,10 +18,9 @@ from skwave.functional._scattering.layout import (
 from skwave.functional._wavelets.bank import Bank
 from skwave.functional._wavelets.fourier import (
     Tile,
-    crop_spectrum,
     cut_filters,
     extension_index,
-    filter_fold,
+    resize_spectrum,
 )
 from skwave.functional._wavelets.morlet import morlet_1d, morlet_2d
 
@@ -30,7 +29,7 @@ _TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-14}
 
 
 def even_size(n: int, largest: int) -> int:
-    """Size of the parts when ``n`` things are cut into few parts of about one size.
+    """Size of equal parts that ``n`` things are cut into, as few parts as the limit allows.
 
     Parameters
     ----------
@@ -66,7 +65,7 @@ class Stage(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan(Layout):
-    """All that `scattering` needs beside the signal; made by `scattering_plan`.
+    """Layout and filters that `scattering` needs; made by `scattering_plan`.
 
     Attributes
     ----------
@@ -87,7 +86,7 @@ class Plan(Layout):
 
 
 def stage_shape(stage: Stage, plan: Plan) -> tuple[int, int, int]:
-    """Shape of the coefficients that a stage gives for each map that it acts on.
+    """Shape of the averages that a stage gives of each map that it acts on.
 
     Parameters
     ----------
@@ -105,7 +104,7 @@ def stage_shape(stage: Stage, plan: Plan) -> tuple[int, int, int]:
 
 
 def n_kept(plan: Plan) -> int:
-    """Number of wavelet coefficients of the second order, before the nonlinearity.
+    """Number of wavelet coefficients of the second order that a gradient needs to be kept.
 
     Parameters
     ----------
@@ -124,54 +123,12 @@ def n_kept(plan: Plan) -> int:
     )
 
 
-def filter_maps(u_hat: Tensor, stage: Stage, plan: Plan) -> Tensor:
-    r"""Wavelet coefficients :math:`u \star \psi` of a scale, on its grid.
-
-    Parameters
-    ----------
-    u_hat : Tensor, shape (B, H, W)
-        Spectra of maps.
-    stage : Stage
-        One of ``plan.stages``, or of those that follow.
-    plan : Plan
-        Made by `scattering_plan`.
-
-    Returns
-    -------
-    z : Tensor, shape (B, n_filters, h, w)
-        Complex coefficients.
-    """
-    z_hat = filter_fold(u_hat, stage.tiles, stage.n_filters, plan.geometry.grid(stage.k))
-    return torch.fft.ifftn(z_hat, dim=plan.geometry.axes)
-
-
-def split(u: Tensor, stage: Stage, plan: Plan, divide: int = 1) -> tuple[Tensor, ...]:
-    """Cut maps into blocks so few that what a stage makes of one stays in the cache.
-
-    Parameters
-    ----------
-    u : Tensor, shape (B, ...)
-        Maps that the stage acts on, or coefficients that it gives.
-    stage : Stage
-        One of ``plan.stages``, or of those that follow.
-    plan : Plan
-        Made by `scattering_plan`.
-    divide : int, default=1
-        Cut into blocks smaller by this factor.
-
-    Returns
-    -------
-    blocks : tuple of Tensor
-        Views of ``u`` along axis 0.
-    """
-    size = stage.n_filters * math.prod(plan.geometry.grid(stage.k))
-    return u.split(even_size(len(u), plan.block // (divide * size)))
-
-
 def _lowpass_rows(phi_hat: Tensor, k: int, step: int, first: int, count: int) -> Tensor:
-    # matrix (count, n >> k): low-pass the samples of step 2**k, at `count` positions
+    # matrix (count, n >> k) that takes a map sampled every 2**k samples to its low-pass at the
+    # positions first * step, (first + 1) * step, ... of the extended signal; row i holds phi
+    # around position i, periodic
     n = len(phi_hat) >> k
-    phi = torch.fft.ifft(crop_spectrum(phi_hat, (n,))).real
+    phi = torch.fft.ifft(resize_spectrum(phi_hat[:, None], (n, 1))[:, 0]).real
     position = (first + torch.arange(count)) * (step >> k)
     return phi[(position[:, None] - torch.arange(n)) % n]
 
@@ -192,7 +149,7 @@ def _lowpass(phi_hat: Tensor, geometry: Geometry, k: int) -> tuple[Tensor, ...]:
 
 def _cut(bank: Bank, n: tuple[int, ...], source: Pair, target: Pair) -> list[Tile]:
     psi_hat = bank.psi_hat[n[0] : n[-1] + 1].reshape(len(n), bank.shape[0], -1)
-    return cut_filters(crop_spectrum(psi_hat, source), target, _TOLERANCE[psi_hat.dtype])
+    return cut_filters(resize_spectrum(psi_hat, source), target, _TOLERANCE[psi_hat.dtype])
 
 
 def _stages(
@@ -227,7 +184,7 @@ def scattering_plan(
     block: int = 2**19,
     **parameters: Any,
 ) -> Plan:
-    r"""Prepare `scattering` for signals of one shape.
+    r"""Plan of the scattering transform of signals of one shape.
 
     Parameters
     ----------
@@ -244,7 +201,7 @@ def scattering_plan(
         Complex values worked on at once: few enough to stay in the cache of a CPU.
     **parameters
         The other parameters of `scattering_layout`: ``max_order``, ``n_phases``,
-        ``averaging``, ``oversampling`` and ``padding``.
+        ``averaging``, ``oversampling`` and ``boundary``.
 
     Returns
     -------
@@ -263,7 +220,7 @@ def scattering_plan(
         for k in (used if layout.averaging == "local" else ())
     }
     index = tuple(
-        extension_index(n, left, size - n - left, layout.padding).to(device)
+        extension_index(n, left, size - n - left, layout.boundary).to(device)
         for n, left, size in zip(geometry.shape, geometry.left, geometry.extended, strict=True)
     )
     return Plan(**vars(layout), index=index, stages=stages, lowpass=lowpass, block=block)

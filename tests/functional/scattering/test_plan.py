@@ -11,9 +11,9 @@ DEFAULTS = {"L": 8, "Q": (1, 1), "T": None}
 CASES = [
     {"shape": (60,), "J": 3},
     {"shape": (100,), "J": 4, "Q": (4, 1), "T": 11},
-    {"shape": (64,), "J": 3, "Q": (2, 2), "T": 40, "padding": "zero"},
+    {"shape": (64,), "J": 3, "Q": (2, 2), "T": 40, "boundary": "zero"},
     {"shape": (20, 16), "J": 2, "L": 3},
-    {"shape": (17, 24), "J": 3, "L": 2, "padding": "periodic"},
+    {"shape": (17, 24), "J": 3, "L": 2, "boundary": "periodic"},
     {"shape": (16, 16), "J": 2, "L": 2, "Q": (2, 1), "T": 2},
 ]
 NONLINEARITIES = [None, 3]
@@ -64,7 +64,7 @@ def test_two_scales_per_octave_may_follow_each_other():
 def along_the_path(x, plan, path, banks):
     # the definition, without subsampling before the average
     geometry, bank = plan.geometry, banks[0]
-    u = extend(x.reshape(geometry.shape), plan.index, plan.padding).reshape(bank.shape)
+    u = extend(x.reshape(geometry.shape), plan.index, plan.boundary).reshape(bank.shape)
     for n, a, bank_n in zip(path.n, path.phase, banks, strict=False):
         z = torch.fft.ifftn(torch.fft.fftn(u) * bank_n.psi_hat[n])
         angle = 2 * math.pi * a / (plan.n_phases or 1)

@@ -32,28 +32,28 @@ def test_sizes_of_images_are_those_of_kymatio(kymatio, J):
         assert geometry.left == tuple((m - n) // 2 for m, n in zip(padded, shape, strict=True))
 
 
-@pytest.mark.parametrize("padding", MODES)
+@pytest.mark.parametrize("boundary", MODES)
 @pytest.mark.parametrize(("n", "J", "T"), [(100, 3, None), (512, 5, 70), (999, 4, 3), (64, 6, 64)])
-def test_coefficients_of_a_signal_lie_at_multiples_of_the_step(padding, n, J, T):
-    geometry = scattering_geometry((n,), J, T, padding)
+def test_coefficients_of_a_signal_lie_at_multiples_of_the_step(boundary, n, J, T):
+    geometry = scattering_geometry((n,), J, T, boundary)
     support, step = max(2**J, T or 1), geometry.step
     assert step <= (T or 2**J) < 2 * step
     assert geometry.first[0] * step == geometry.left[0]
     assert (geometry.count[0] - 1) * step < n <= geometry.count[0] * step
     assert geometry.extended[0] % 2**J == geometry.extended[0] % step == 0
-    if padding != "periodic" or n % max(2**J, step):
+    if boundary != "periodic" or n % max(2**J, step):
         right = geometry.extended[0] - n - geometry.left[0]
         assert min(geometry.left[0], right) >= min(8 * support, 2 * n)
 
 
 @pytest.mark.parametrize(("shape", "J"), [((64,), 4), ((32, 48), 3)])
 def test_periodic_signals_of_fitting_size_are_not_extended(shape, J):
-    geometry = scattering_geometry(shape, J, padding="periodic")
+    geometry = scattering_geometry(shape, J, boundary="periodic")
     ndim = len(shape)
     assert geometry.extended[:ndim] == shape
     assert geometry.left[:ndim] == geometry.first[:ndim] == (0,) * ndim
     assert geometry.count[:ndim] == tuple(n // 2**J for n in shape)
-    assert scattering_geometry(tuple(n + 1 for n in shape), J, padding="periodic").left[0] > 0
+    assert scattering_geometry(tuple(n + 1 for n in shape), J, boundary="periodic").left[0] > 0
 
 
 @pytest.mark.parametrize("shape", [(33, 45), (16, 20), (50,)])
