@@ -1,5 +1,6 @@
 """Data sets: samples in the package, originals from files or the network, simulations."""
 
+from skwave.datasets._crystals import load_crystal_sample
 from skwave.datasets._md import fetch_md, load_md_sample
 from skwave.datasets._qm7 import fetch_qm7, load_qm7_sample
 from skwave.datasets._qm9 import fetch_qm9
@@ -12,6 +13,7 @@ __all__ = [
     "fetch_qm9",
     "fetch_textures",
     "load_cosmic_web",
+    "load_crystal_sample",
     "load_md_sample",
     "load_qm7_sample",
     "load_textures",
