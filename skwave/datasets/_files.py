@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,23 @@ class File(NamedTuple):
     name: str
     sha256: str
     url: str | None = None
+
+
+def packaged(name):
+    """Arrays of a file in the package.
+
+    Parameters
+    ----------
+    name : str
+        An ``.npz`` file.
+
+    Returns
+    -------
+    arrays : dict
+        All of its arrays.
+    """
+    with (files("skwave.datasets") / "data" / name).open("rb") as f:
+        return dict(np.load(f, allow_pickle=False))
 
 
 def folders(data_home):
@@ -88,6 +106,39 @@ def load_npz(file, data_home):
         return None
     with np.load(path, allow_pickle=False) as arrays:
         return dict(arrays)
+
+
+def provided(file, data_home, origin):
+    """Path of a file that is not downloaded.
+
+    Parameters
+    ----------
+    file : File
+        What is looked for.
+    data_home : str, Path or None
+        The parameter of the loader.
+    origin : str
+        A sentence that says where it comes from.
+
+    Returns
+    -------
+    path : Path
+        A file with the right contents.
+
+    Raises
+    ------
+    OSError
+        If there is none. The message tells where it is to be put.
+    """
+    path = find(file, data_home)
+    if path is None:
+        looked = " and ".join(str(f) for f in folders(data_home))
+        raise OSError(
+            f"{file.name} is not in {looked}, and this set is not downloaded. {origin} Either save "
+            f"it as {folders(data_home)[-1] / file.name}, or set the environment variable "
+            f"SKWAVE_DATA to a folder that holds {file.name}."
+        )
+    return path
 
 
 def original(file, data_home, download_if_missing):

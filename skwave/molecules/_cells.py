@@ -37,7 +37,7 @@ def read_cells(items):
     return cells, periodic
 
 
-def check_cells(cells, periodic, positions, offsets):
+def check_cells(cells, periodic, positions, offsets, name="molecule {}".format):
     """Cells of packed molecules, checked and with their types.
 
     Parameters
@@ -50,6 +50,8 @@ def check_cells(cells, periodic, positions, offsets):
         Coordinates in Å.
     offsets : ndarray, shape (n + 1,)
         First atom of each molecule, and the end.
+    name : callable
+        Gives the name of a molecule, for messages, from its index.
 
     Returns
     -------
@@ -77,24 +79,24 @@ def check_cells(cells, periodic, positions, offsets):
     if not periodic.any():
         return None, None
     for i in np.flatnonzero(periodic.any(axis=1)):
-        _check_vectors(i, cells[i][periodic[i]])
-    _check_images(cells, periodic, positions, offsets)
+        _check_vectors(name(i), cells[i][periodic[i]])
+    _check_images(cells, periodic, positions, offsets, name)
     return cells, periodic
 
 
-def _check_vectors(i, vectors):
+def _check_vectors(name, vectors):
     if not np.isfinite(vectors).all():
-        raise ValueError(f"molecule {i}: its cell holds numbers that are not finite.")
+        raise ValueError(f"{name}: its cell holds numbers that are not finite.")
     lengths = np.linalg.norm(vectors, axis=1)
     size = np.sqrt(np.linalg.det(vectors @ vectors.T).clip(0))
     if not lengths.all() or size < _FLAT * lengths.prod():
         raise ValueError(
-            f"molecule {i}: the vectors of its cell, {vectors.tolist()}, are 0 or lie in a line or "
+            f"{name}: the vectors of its cell, {vectors.tolist()}, are 0 or lie in a line or "
             "a plane. Give as many independent vectors as it is periodic along, in Å."
         )
 
 
-def _check_images(cells, periodic, positions, offsets):
+def _check_images(cells, periodic, positions, offsets, name):
     tensors = (torch.tensor(a) for a in (positions, offsets))
     cells, periodic = torch.tensor(cells), torch.tensor(periodic)
     pairs = neighbour_pairs(*tensors, _OVERLAP, cells, periodic)
@@ -102,6 +104,6 @@ def _check_images(cells, periodic, positions, offsets):
         a, b = int(pairs.centre[0]), int(pairs.neighbour[0])
         i = int(np.searchsorted(offsets, a, side="right")) - 1
         raise ValueError(
-            f"molecule {i}: atom {a - offsets[i]} and an image of atom {b - offsets[i]} overlap. "
+            f"{name(i)}: atom {a - offsets[i]} and an image of atom {b - offsets[i]} overlap. "
             "Remove atoms that stand twice, on opposite faces of the cell, or mend the cell."
         )

@@ -8,6 +8,7 @@ import numpy as np
 from skwave.molecules._cells import check_cells, read_cells
 from skwave.molecules._checks import SYMBOLS, as_numpy, check, freeze
 from skwave.molecules._readers import pack, read_ase, read_pair, read_rdkit, unpad
+from skwave.molecules._xyz import gather, read_files
 
 
 class Molecule(NamedTuple):
@@ -78,8 +79,8 @@ class Molecules:
     Warns
     -----
     UserWarning
-        If the positions look like Bohr: the hydrogen that is nearest to another atom is 1.6 to
-        3 Å away from it.
+        If the positions look like Bohr, nanometres or picometres, by their distances to the
+        lengths of bonds. Molecules of three atoms and more are looked at.
 
     See Also
     --------
@@ -132,7 +133,8 @@ class Molecules:
         Parameters
         ----------
         pairs : iterable of (numbers, positions)
-            Atomic numbers of shape (n_atoms,), and coordinates in Å of shape (n_atoms, 3).
+            Atomic numbers, symbols or labels, such as C1, of shape (n_atoms,), and coordinates in
+            Å of shape (n_atoms, 3).
 
         Returns
         -------
@@ -186,8 +188,9 @@ class Molecules:
 
         Parameters
         ----------
-        numbers : array-like, shape (n, n_atoms) or (n, n_atoms, 4)
-            Atomic numbers; or, if ``positions`` is None, rows ``[Z, x, y, z]``.
+        numbers : array-like, shape (n, n_atoms), (n_atoms,) or (n, n_atoms, 4)
+            Atomic numbers, or those that all molecules share, as the frames of a trajectory do;
+            or, if ``positions`` is None, rows ``[Z, x, y, z]``.
         positions : array-like, shape (n, n_atoms, 3), default=None
             Coordinates in Å. Those of padding do not matter.
 
@@ -220,26 +223,59 @@ class Molecules:
         return cls(*unpad(numbers, as_numpy(positions)))
 
     @classmethod
-    def read_extxyz(cls, path):
-        """Read a file of molecules by ASE.
+    def read_extxyz(cls, path, *, return_properties=False):
+        """Molecules of XYZ files: extended, plain, or those of QM9.
 
         Parameters
         ----------
-        path : str or Path
-            File in extended XYZ format; a plain XYZ file is one, too. Coordinates are in Å.
+        path : str, Path or list of them
+            A file, or several. Coordinates are in Å. Atoms may have symbols, atomic numbers or
+            labels, such as C1. Frames with a Lattice are periodic, unless pbc says otherwise.
+        return_properties : bool, default=False
+            Whether to give what else the files have: energies, forces and others.
 
         Returns
         -------
         molecules : Molecules
-            All in the file. Energies and other properties are not read: take them from
-            ``ase.io.read(path, ":")``.
+            All molecules, file after file.
+        properties : Bunch
+            If ``return_properties``. By the names in the file: numbers of each molecule, as
+            ``energy``, in an array of shape (n,), NaN where there is none; vectors and matrices in
+            an array of shape (n, ...); texts in a list; properties of atoms, as ``forces``, in a
+            list of arrays, None where there are none. Units are those of the file. Plain files
+            have ``comment``, and ``columns`` for what stands after the coordinates; QM9's have the
+            15 properties of their second line, ``charges``, ``frequencies`` and ``smiles``.
 
         Raises
         ------
-        ImportError
-            If ASE is not installed.
+        ValueError
+            If a file is not as it should be, or what makes Molecules fail. The message names the
+            file, the frame in it and the atom, both from 0.
+
+        Examples
+        --------
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from skwave.molecules import Molecules
+        >>> text = '''2
+        ... Properties=species:S:1:pos:R:3:forces:R:3 energy=-31.7
+        ... H 0 0 0    0 0 -0.1
+        ... H 0 0 0.75 0 0  0.1
+        ... '''
+        >>> with TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "hydrogen.xyz"
+        ...     _ = path.write_text(text)
+        ...     X, properties = Molecules.read_extxyz(path, return_properties=True)
+        >>> X, properties.energy
+        (Molecules(n=1, n_atoms=2, elements=H), array([-31.7]))
+        >>> properties.forces[0][1]
+        array([0. , 0. , 0.1])
         """
-        return cls.from_ase(_import_ase().io.iread(path, format="extxyz"))
+        frames, names = read_files(path)
+        arrays = check(*pack(frames, read_ase), names.__getitem__)
+        cells = check_cells(*read_cells(frames), *arrays[1:], names.__getitem__)
+        molecules = _checked(*arrays, *cells)
+        return (molecules, gather(frames)) if return_properties else molecules
 
     def to_ase(self):
         """Molecules for ASE.

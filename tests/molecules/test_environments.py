@@ -22,7 +22,7 @@ BASIS = LocalBasis((0.4, 0.8), L=2, n_elements=2, cutoff=9.0)
 def molecules():
     """Four molecules of two known elements and an unknown one."""
     rng = np.random.default_rng(0)
-    positions = rng.uniform(-2, 2, (12, 3))
+    positions = rng.uniform(-1.5, 1.5, (12, 3))
     return Molecules([1, 6, 8, 6, 1, 1, 8, 6, 1, 6, 1, 1], positions, [0, 5, 6, 7, 12])
 
 
