@@ -207,3 +207,23 @@ def invariants(atoms, basis, groups, n_groups, dtype=torch.float64):
         phi = local_invariants(fields, mine - start, stop - start)
         total[start:stop] += phi.flatten(1)
     return total
+
+
+def rows_of_atoms(molecules, rows):
+    """Indices of the atoms of some molecules, in the order of the molecules.
+
+    Parameters
+    ----------
+    molecules : Molecules
+        All molecules.
+    rows : ndarray of int
+        Some of them.
+
+    Returns
+    -------
+    atoms : ndarray of int
+        Rows of ``molecules.numbers``.
+    """
+    start, n_atoms = molecules.offsets[rows], molecules.n_atoms[rows]
+    first = np.cumsum(n_atoms) - n_atoms
+    return np.arange(n_atoms.sum()) + np.repeat(start - first, n_atoms)

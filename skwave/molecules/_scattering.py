@@ -18,7 +18,13 @@ from skwave.functional._molecules.solid_scattering import quadrature, solid_path
 from skwave.molecules import SYMBOLS, as_molecules
 from skwave.molecules._container import pad
 from skwave.molecules._densities import DENSITIES, density_weights
-from skwave.molecules._environments import element_numbers, invariants, pack_atoms, unknown_elements
+from skwave.molecules._environments import (
+    element_numbers,
+    invariants,
+    pack_atoms,
+    rows_of_atoms,
+    unknown_elements,
+)
 
 # at once: fields on grids of one molecule fill the cache, pairs of atoms take little memory
 _ROWS_OF_GRIDS = {"cpu": 1, "cuda": 32}
@@ -279,7 +285,7 @@ class SolidHarmonicScattering(TransformerMixin, Estimator):
         recorded = tensor is not None and tensor.requires_grad and torch.is_grad_enabled()
 
         def compute(rows):
-            some, atoms = molecules[rows], _rows_of_atoms(molecules, rows)
+            some, atoms = molecules[rows], rows_of_atoms(molecules, rows)
             with torch.set_grad_enabled(recorded):  # a thread's own
                 if positions is None:
                     of_some = torch.tensor(some.positions, device=device)
@@ -509,10 +515,3 @@ class SolidHarmonicScattering(TransformerMixin, Estimator):
         last = np.cumsum(n_atoms[order])
         size = batch_rows("auto", 2 * dtype.itemsize * self._n_out(), _ATOMS[kind])
         return np.split(order, np.flatnonzero(np.diff(last // size)) + 1)
-
-
-def _rows_of_atoms(molecules, rows):
-    # those of some molecules, in their order
-    start, n_atoms = molecules.offsets[rows], molecules.n_atoms[rows]
-    first = np.cumsum(n_atoms) - n_atoms
-    return np.arange(n_atoms.sum()) + np.repeat(start - first, n_atoms)

@@ -8,8 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skwave import MaxEntTextureModel, PhaseHarmonicTransformer, ScatteringTransformer
 from skwave._core.checks import check_scales
-from skwave.functional import scattering_layout
-from skwave.functional._molecules.atoms import local_invariants
+from skwave.functional import radial_functions, scattering_layout, solid_harmonics
 from skwave.scattering import _plans
 from skwave.scattering._layer import Scattering
 from skwave.scattering._plans import CONSTRAINTS, cached_layout, cached_plan, layout_parameters
@@ -85,14 +84,15 @@ def test_plans_of_inference_mode_are_of_use_outside(made):
 def test_fits_in_inference_mode_leave_gradients_to_others():
     # sizes that no other test has, so that nothing is kept yet
     x = torch.randn(1, 22, 26, generator=torch.Generator().manual_seed(0))
-    r = torch.randn(1, 3, 3, dtype=torch.float64)
+    r = torch.randn(3, 3, dtype=torch.float64)
     with torch.inference_mode():
         PhaseHarmonicTransformer(J=2, L=3).fit_transform(x)
-        local_invariants(r, torch.ones(1, 1, 3, dtype=torch.float64), (0.5,), 7)
+        radial_functions(r.square().sum(-1), (0.55,), 7), solid_harmonics(r, 7)
     with pytest.warns(ConvergenceWarning):
         MaxEntTextureModel(J=2, L=3, max_iter=2, random_state=0).fit(x).sample()
     r.requires_grad_()
-    local_invariants(r, torch.ones(1, 1, 3, dtype=torch.float64), (0.5,), 7).sum().backward()
+    radial = radial_functions(r.square().sum(-1), (0.55,), 7)
+    (radial.sum() + solid_harmonics(r, 7).sum()).backward()
     assert r.grad.isfinite().all()
 
 
