@@ -450,10 +450,6 @@ class SolidHarmonicScattering(TransformerMixin, Estimator):
             n += elements + groups * (self.L_ + 1) * fields * (fields + 1) // 2
         return n
 
-    def _weights(self, numbers, channels, like):
-        weights = np.stack([density_weights(numbers, c) for c in channels], 1)
-        return torch.from_numpy(weights).to(like)
-
     def _elements(self):
         return [SYMBOLS[z - 1] for z in self.elements_]
 
@@ -490,9 +486,10 @@ class SolidHarmonicScattering(TransformerMixin, Estimator):
         for sigma in (float(self.sigma), 0.0):
             names = [c for c in channels if (c == "dirac") == (sigma == 0)]
             if names:
+                weights = np.stack([density_weights(numbers, name) for name in names], 1)
                 s = solid_scattering(
                     positions,
-                    self._weights(numbers, names, positions),
+                    torch.from_numpy(weights).to(positions),
                     sigma=sigma,
                     scales=self.scales_,
                     L=self.L_,
