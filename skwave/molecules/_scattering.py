@@ -1,6 +1,7 @@
 """Solid harmonic scattering of molecules as a scikit-learn transformer."""
 
 import math
+from itertools import product
 from numbers import Integral, Real
 from typing import ClassVar
 
@@ -280,24 +281,24 @@ class SolidHarmonicScattering(TransformerMixin, Estimator):
         self._check_molecules(molecules)
         tensor = X if isinstance(X, torch.Tensor) else None
         device, dtype = resolve_device(self.device, X), self._dtype(X)
-        # positions of a tensor keep its graph
-        positions = None if tensor is None else X[..., 1:][X[..., 0] != 0].to(device)
+        if tensor is None:
+            positions = torch.tensor(molecules.positions)
+        else:  # which keep its graph
+            positions = tensor[..., 1:][tensor[..., 0] != 0]
         recorded = tensor is not None and tensor.requires_grad and torch.is_grad_enabled()
 
         def compute(rows):
             some, atoms = molecules[rows], rows_of_atoms(molecules, rows)
             with torch.set_grad_enabled(recorded):  # a thread's own
-                if positions is None:
-                    of_some = torch.tensor(some.positions, device=device)
-                else:
-                    of_some = positions[torch.from_numpy(atoms).to(device)]
-                y = self._features(some, of_some, dtype)
+                of_some = positions[torch.from_numpy(atoms).to(positions.device)]
+                y = self._features(some, of_some.to(device), dtype)
             return (atoms if self.per_atom else rows), y
 
+        n_rows = len(molecules.numbers if self.per_atom else molecules)
         results = run_batches(
             compute,
             self._batches(molecules.n_atoms, dtype, device),
-            n_samples=len(molecules.numbers if self.per_atom else molecules),
+            n_samples=n_rows,
             n_jobs=self.n_jobs if device.type == "cpu" else 1,
             verbose=self.verbose,
             name=type(self).__name__,
@@ -306,7 +307,6 @@ class SolidHarmonicScattering(TransformerMixin, Estimator):
             rows, blocks = zip(*results, strict=True)
             order = torch.from_numpy(np.argsort(np.concatenate(rows)))
             return torch.cat(blocks).to(tensor.device)[order.to(tensor.device)]
-        n_rows = len(molecules.numbers if self.per_atom else molecules)
         out = np.empty((n_rows, self._n_out()), dtype=dtype_name(dtype))
         for rows, y in results:
             out[rows] = y.cpu().numpy()
@@ -346,14 +346,14 @@ class SolidHarmonicScattering(TransformerMixin, Estimator):
         """Largest degree of the harmonics."""
         if self.L is not None:
             return self.L
-        return 6 if self.pooling in ("atoms", "elements") else 3
+        return 3 if self._integrates else 6
 
     @property
     def Q_(self):  # numpydoc ignore=RT01,SS06
         """Number of widths in each octave."""
         if self.Q is not None:
             return self.Q
-        return 3 if self.pooling in ("atoms", "elements") else 1
+        return 1 if self._integrates else 3
 
     @property
     def scales_(self):  # numpydoc ignore=RT01,SS06
@@ -392,7 +392,7 @@ class SolidHarmonicScattering(TransformerMixin, Estimator):
             values = getattr(self, name)
             if not all(map(allowed, values)) or not 0 < len(values) == len(set(values)):
                 raise ValueError(f"{name}={values!r} must be a tuple of different values, {kind}.")
-        if self.per_atom and self.pooling in ("integral", "both"):
+        if self.per_atom and self._integrates:
             raise ValueError(
                 f"per_atom=True with pooling={self.pooling!r}: integrals over space belong to no "
                 "atom. Set pooling='atoms' or 'elements'."
@@ -401,8 +401,7 @@ class SolidHarmonicScattering(TransformerMixin, Estimator):
         resolve_device(self.device, None)
 
     def _check_molecules(self, molecules):
-        integrals = self.pooling in ("integral", "both")
-        if integrals and molecules.periodic is not None:
+        if self._integrates and molecules.periodic is not None:
             i = int(molecules.periodic.any(axis=1).argmax())
             raise ValueError(
                 f"molecule {i} of X is periodic, and integrals are over the space around a "
@@ -422,15 +421,13 @@ class SolidHarmonicScattering(TransformerMixin, Estimator):
 
     def _names(self):
         names, scales = [], [f"{i / self.Q_:g}" for i in range(len(self.scales_))]
-        if self.pooling in ("integral", "both"):
-            paths = self.paths_
-            for channel in self._channels():
-                for path in paths:
-                    j = "".join(f"_j{scales[i]}" for i in path.j)
-                    degrees = path.l if self.cross_degrees else path.l[:1]
-                    l = "".join(f"_l{i}" for i in degrees)
-                    stem = f"s{len(path.j)}_{channel}{j}{l}_q"
-                    names += [f"{stem}{q:g}" for q in self.integral_powers]
+        if self._integrates:
+            for channel, path in product(self._channels(), self.paths_):
+                j = "".join(f"_j{scales[i]}" for i in path.j)
+                degrees = path.l if self.cross_degrees else path.l[:1]
+                l = "".join(f"_l{i}" for i in degrees)
+                stem = f"s{len(path.j)}_{channel}{j}{l}_q"
+                names += [f"{stem}{q:g}" for q in self.integral_powers]
         if self.pooling != "integral":
             symbols = self._elements()
             fields = [f"{e}_j{j}" for e in symbols for j in scales]
@@ -442,7 +439,7 @@ class SolidHarmonicScattering(TransformerMixin, Estimator):
 
     def _n_out(self):
         n, elements = 0, len(self.elements_)
-        if self.pooling in ("integral", "both"):
+        if self._integrates:
             n += len(self._channels()) * len(self.paths_) * len(self.integral_powers)
         if self.pooling != "integral":
             fields = elements * len(self.scales_)
@@ -450,12 +447,16 @@ class SolidHarmonicScattering(TransformerMixin, Estimator):
             n += elements + groups * (self.L_ + 1) * fields * (fields + 1) // 2
         return n
 
+    @property
+    def _integrates(self):
+        return self.pooling in ("integral", "both")
+
     def _elements(self):
         return [SYMBOLS[z - 1] for z in self.elements_]
 
     def _features(self, molecules, positions, dtype):
         features = []
-        if self.pooling in ("integral", "both"):
+        if self._integrates:
             numbers, _ = pad(molecules)
             occupied = torch.from_numpy(numbers > 0).to(positions.device)
             padded = positions.new_zeros(*numbers.shape, 3).index_put((occupied,), positions)
@@ -506,7 +507,7 @@ class SolidHarmonicScattering(TransformerMixin, Estimator):
         order, kind = np.argsort(n_atoms, kind="stable"), "cpu" if device.type == "cpu" else "cuda"
         if self.batch_size != "auto":
             return np.split(order, range(self.batch_size, len(order), self.batch_size))
-        if self.pooling in ("integral", "both"):
+        if self._integrates:
             rows = _ROWS_OF_GRIDS[kind]
             return np.split(order, range(rows, len(order), rows))
         last = np.cumsum(n_atoms[order])
