@@ -32,6 +32,10 @@ _ROWS_OF_GRIDS = {"cpu": 1, "cuda": 32}
 _ATOMS = {"cpu": 2048, "cuda": 32768}
 
 
+def _is_positive(value):
+    return isinstance(value, Real) and 0 < value < np.inf
+
+
 class SolidHarmonicScattering(TransformerMixin, Estimator):
     r"""Rotation invariant wavelet features of molecules and crystals.
 
@@ -383,11 +387,7 @@ class SolidHarmonicScattering(TransformerMixin, Estimator):
     def _check(self):
         for name, allowed, kind in (
             ("densities", lambda v: v in DENSITIES, f"of {DENSITIES}"),
-            (
-                "integral_powers",
-                lambda v: isinstance(v, Real) and 0 < v < np.inf,
-                "positive numbers",
-            ),
+            ("integral_powers", _is_positive, "positive numbers"),
         ):
             values = getattr(self, name)
             if not all(map(allowed, values)) or not 0 < len(values) == len(set(values)):
