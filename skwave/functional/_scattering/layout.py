@@ -10,7 +10,9 @@ from skwave.functional._wavelets.morlet import wavelet_grid_1d, wavelet_grid_2d
 
 # a 1-D signal is extended by this many supports of the low-pass on each side: what lies
 # beyond changes an order of the coefficients by less than 1e-4 of its norm
-_EXTENDED_SUPPORTS = 8
+_EXTENDED_SUPPORTS = 10
+# a period is resampled by products with matrices, one row for each coefficient
+_MOST_ROWS = 64
 
 Pair = tuple[int, int]
 
@@ -26,7 +28,11 @@ class Geometry:
     shape : (int, int)
         Signal.
     extended : (int, int)
-        Extended signal.
+        Grid of the extended signal, a multiple of every step.
+    span : (int, int)
+        Samples of the extended signal: ``extended``, unless it is one period of the signal
+        that no step divides. Maps that are sampled less often than the signal then have
+        ``extended >> k`` samples in a period.
     left : (int, int)
         Samples added before the signal.
     step : int
@@ -40,10 +46,16 @@ class Geometry:
     ndim: int
     shape: Pair
     extended: Pair
+    span: Pair
     left: Pair
     step: int
     first: Pair
     count: Pair
+
+    @property
+    def resampled(self) -> bool:  # numpydoc ignore=RT01
+        """Whether coarse maps have their samples between those of the signal."""
+        return self.span != self.extended
 
     @property
     def axes(self) -> tuple[int, ...]:  # numpydoc ignore=RT01
@@ -63,7 +75,7 @@ class Geometry:
         shape : (int, int)
             Rows and columns.
         """
-        height, width = self.extended
+        height, width = self.extended if k else self.span
         return height >> k, width >> k if self.ndim == 2 else 1
 
     def inside(self, k: int) -> tuple[slice, slice]:
@@ -115,18 +127,23 @@ def next_fast_length(n: int) -> int:
 
 
 def _axis(n: int, support: float, step: int, ndim: int, boundary: str) -> tuple[int, ...]:
-    # extended size, left, first, count of one axis
+    # extended size, span, left, first, count of one axis
     scale = 2 ** math.floor(math.log2(support))  # the largest sampling step
     if boundary == "periodic" and n % scale == 0:
-        return n, 0, 0, max(1, n // step)
-    if ndim == 2:
+        return n, n, 0, 0, max(1, n // step)
+    count = max(1, n // step) if ndim == 2 else -(-n // step)
+    if ndim == 2 and boundary != "periodic":
         # the sizes of kymatio, one scale added on each side
         extended = (n // scale + 2) * scale
         left = (extended - n) // 2
-        return extended, left, -(-left // step), max(1, n // step)
-    left = scale * math.ceil(min(_EXTENDED_SUPPORTS * support, 2 * n) / scale)
+        return extended, extended, left, -(-left // step), count
+    left = scale * math.ceil(_EXTENDED_SUPPORTS * support / scale)
     extended = scale * next_fast_length(math.ceil((n + 2 * left) / scale))
-    return extended, left, left // step, -(-n // step)
+    period = {"periodic": n, "reflect": 2 * n - 2}.get(boundary, extended)
+    whole = scale * next_fast_length(math.ceil(period / scale))
+    if whole < extended and count <= _MOST_ROWS:
+        return whole, period, 0, 0, count
+    return extended, extended, left, left // step, count
 
 
 def scattering_geometry(
@@ -134,9 +151,9 @@ def scattering_geometry(
 ) -> Geometry:
     r"""Extension of a signal, and the positions of its scattering coefficients.
 
-    In 2-D the sizes and positions are kymatio's. In 1-D the signal is extended by 8
-    supports of the low-pass (by twice its own length if that is less) and coefficient
-    ``n`` lies at sample ``n * step``.
+    In 2-D the sizes and positions are kymatio's, unless the signal is periodic. Else it is
+    extended by 8 supports of the low-pass on each side, or by the period of the extension
+    exactly, if that is less; coefficient ``n`` lies at sample ``n * step``.
 
     Parameters
     ----------
@@ -147,7 +164,8 @@ def scattering_geometry(
     T : float, default=None
         Support of the low-pass, ``2**J`` by default.
     boundary : {"reflect", "periodic", "zero"}
-        A periodic signal is not extended if ``2**J`` divides its sizes.
+        A periodic signal is not extended if ``2**J`` divides its sizes. One that mirrors has
+        the period ``2 * N - 2``.
 
     Returns
     -------
@@ -163,14 +181,14 @@ def scattering_geometry(
     step, ndim = 2 ** math.floor(math.log2(T)), len(shape)
     rows = [_axis(n, max(2**J, T), step, ndim, boundary) for n in shape]
     if ndim == 1:
-        shape, rows = (*shape, 1), [*rows, (1, 0, 0, 1)]
+        shape, rows = (*shape, 1), [*rows, (1, 1, 0, 0, 1)]
     height, width = shape
-    extended, left, first, count = zip(*rows, strict=True)
-    return Geometry(ndim, (height, width), extended, left, step, first, count)
+    extended, span, left, first, count = zip(*rows, strict=True)
+    return Geometry(ndim, (height, width), extended, span, left, step, first, count)
 
 
 # samples of the modulus of a 1-D wavelet, per inverse bandwidth: aliases 1e-4 of its norm
-_SAMPLES_PER_SIGMA = 17
+_SAMPLES_PER_SIGMA = 24
 
 
 class Scale(NamedTuple):
