@@ -28,9 +28,9 @@ def few_steps(monkeypatch):
 
 @parametrize_with_checks(
     [
-        ScatteringTransformer(J=1),
+        ScatteringTransformer(),
         ScatteringTransformer(J=1, nonlinearity="rectifier", averaging=None),
-        ScatteringTransformer(J=1, L=2, ndim=2, shape=(1, -1)),
+        ScatteringTransformer(L=2, shape=(1, -1)),
         PhaseHarmonicTransformer(J=1, ndim=1),
     ],
     expected_failed_checks=lambda estimator: EXPECTED,
@@ -93,7 +93,7 @@ def test_sklearn_generator(estimator, check):
 
 @pytest.mark.filterwarnings("ignore:X has flat samples")
 @parametrize_with_checks(
-    [ScatteringTransformer(J=1, ndim=2)], expected_failed_checks=lambda estimator: EXPECTED
+    [ScatteringTransformer(ndim=2)], expected_failed_checks=lambda estimator: EXPECTED
 )
 def test_sklearn_flat_images(estimator, check):
     check(estimator)
@@ -102,13 +102,15 @@ def test_sklearn_flat_images(estimator, check):
 @pytest.mark.parametrize(
     ("estimator", "shape"),
     [
+        (ScatteringTransformer(), (64,)),
+        (ScatteringTransformer(), (2, 16, 12)),
         (ScatteringTransformer(J=3, Q=4), (64,)),
-        (ScatteringTransformer(J=2, Q=(4, 2), T=3, log=True), (2, 33)),
+        (ScatteringTransformer(J=2, Q=(4, 2), ndim=1, T=3, log=True), (2, 33)),
         (ScatteringTransformer(J=2, averaging="global", nonlinearity="rectifier"), (40,)),
         (ScatteringTransformer(J=2, L=4, ndim=2), (16, 16)),
         (ScatteringTransformer(J=2, L=3, ndim=2, boundary="periodic", oversampling=1), (2, 9, 14)),
         (ScatteringTransformer(J=2, L=2, Q=2, ndim=2, averaging=None, boundary="zero"), (12, 8)),
-        (ScatteringTransformer(J=1, L=4, ndim=2, shape=(6, 8), max_order=1), (144,)),
+        (ScatteringTransformer(L=4, shape=(6, 8), max_order=1), (144,)),
         (PhaseHarmonicTransformer(J=2), (16, 12)),
         (PhaseHarmonicTransformer(J=2, moments="rectifier", n_phases=3, shape=(8, 9)), (72,)),
         (

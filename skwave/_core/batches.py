@@ -78,8 +78,8 @@ _all_threads = 0  # torch's threads before the first of them
 
 @contextmanager
 def _share_of_threads(n_jobs):
-    # the number of torch's threads is one for the process: of calls that overlap, the last to
-    # leave sets it back
+    # torch's number of threads is that of the thread which sets it and of all threads to come:
+    # each call sets back what was before the first of those that overlap
     global _n_sharing, _all_threads
     with _sharing:
         if _n_sharing == 0:
@@ -91,8 +91,7 @@ def _share_of_threads(n_jobs):
     finally:
         with _sharing:
             _n_sharing -= 1
-            if _n_sharing == 0:
-                torch.set_num_threads(_all_threads)
+            torch.set_num_threads(_all_threads)
 
 
 def _in_threads(f, arguments, n_jobs):
@@ -155,7 +154,7 @@ def map_batches(
     device : torch.device
         Where to compute.
     batch_size : int or "auto", default="auto"
-        Samples at once; halved while CUDA has not enough memory.
+        Samples at once; a batch that does not fit into the memory of a GPU is halved.
     n_jobs : int, default=None
         Batches at once on the CPU, in threads.
     verbose : int, default=0
@@ -194,7 +193,7 @@ def map_batches(
 
 
 def predict_batches(f, *arrays, row_bytes, device=None):
-    """Apply a function to the same rows of several arrays, within scikit-learn's working memory.
+    """Apply a function to several arrays, the same rows of each in a batch.
 
     Parameters
     ----------
@@ -203,15 +202,16 @@ def predict_batches(f, *arrays, row_bytes, device=None):
     *arrays : ndarray or Tensor, shape (n_samples, ...)
         Arrays of equal length.
     row_bytes : int
-        Memory that one row needs while it is worked on.
+        Memory that one row needs while it is worked on; a batch keeps within scikit-learn's
+        ``working_memory``.
     device : torch.device or None, default=None
         Where batches are moved to; None for where they are.
 
     Returns
     -------
     y : Tensor, shape (n_samples, ...)
-        Results, where the function gives them. A batch that does not fit into the memory of the
-        device is halved.
+        Results, on the device of the function's results. A batch that does not fit into the
+        memory of the device is halved.
     """
     n = len(arrays[0])
 

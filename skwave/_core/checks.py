@@ -1,4 +1,4 @@
-"""Checks of samples and features that users give."""
+"""Checks of samples, features and scales that users give."""
 
 import re
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from skwave._core.compat import get_namespace
 
 
 def validate_array(estimator, X, *, reset):
-    """Check the samples of an estimator: real, finite, not empty, at least 2-D.
+    """Check samples for an estimator: real, finite, not empty, at least 2-D.
 
     Torch tensors stay torch tensors, on their device and with their graph, whether or not
     array-API dispatch is on. Whatever else comes is treated as scikit-learn does.
@@ -42,7 +42,7 @@ def validate_array(estimator, X, *, reset):
 
 @contextmanager
 def naming(name, allowed):
-    """Say of an error that does not name it which argument it is about.
+    """Context whose errors name the argument that they are about.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def _check_tensor(X):
 
 
 def check_values(X):
-    """Check an array of no estimator's samples: real, finite, not empty, at least 2-D.
+    """Check an array without an estimator: real, finite, not empty, at least 2-D.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def check_values(X):
 
 
 def validate_features(X, n_features, name):
-    """Check rows of features that a transformer has given.
+    """Check features that came from a transformer, by their number.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def validate_features(X, n_features, name):
 
 
 def check_scales(shape, J, T, averaging, note="") -> None:
-    """Refuse scales that do not fit into a signal.
+    """Raise an error if the largest scale does not fit into a signal.
 
     Parameters
     ----------
@@ -175,7 +175,7 @@ def check_scales(shape, J, T, averaging, note="") -> None:
 
 
 def default_scale(shape):
-    """Log2 of the scale of a transform whose ``J`` is None.
+    """Log2 of the largest scale, for a transform whose ``J`` is None.
 
     Parameters
     ----------
@@ -218,12 +218,15 @@ def resolve_ndim(ndim, shape, n_axes, name, stacked=None):
     Raises
     ------
     ValueError
-        If neither parameter tells, and the axes of ``X`` do not.
+        If neither parameter tells, and the axes of ``X`` do not; or if ``shape`` is of neither.
     """
     if ndim is not None:
         return ndim
     if shape is not None:
-        return 1 if isinstance(shape, Integral) else len(shape)
+        n_sides = 1 if isinstance(shape, Integral) else len(shape)
+        if n_sides not in (1, 2):
+            raise ValueError(f"shape={shape!r} must be (N,) for signals or (H, W) for images.")
+        return n_sides
     known = {2: 1, 3: stacked, 4: 2}.get(n_axes)
     if known is None:
         meaning = (

@@ -1,4 +1,4 @@
-"""Scattering coefficients of images as maps: what they are standardised by, and their views."""
+"""Scattering coefficients of images for networks: scales of channels, moved and mirrored views."""
 
 from itertools import product
 
@@ -7,10 +7,9 @@ from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_memory
 
 from skwave._core.arrays import to_numpy
+from skwave._core.batches import batch_rows
 from skwave.scattering._mirror import mirror_features
 from skwave.scattering._transformer import ScatteringTransformer
-
-_ROWS = 1000  # whose double precision is held at once
 
 
 def channel_scales(S, n_channels):
@@ -29,7 +28,8 @@ def channel_scales(S, n_channels):
         The scale of a constant channel is 1.
     """
     total, squares = np.zeros((2, n_channels))
-    for rows in gen_batches(len(S), _ROWS):
+    # in double precision, with its square
+    for rows in gen_batches(len(S), batch_rows("auto", 16 * S.shape[1], len(S))):
         part = S[rows].reshape(rows.stop - rows.start, n_channels, -1).astype(np.float64)
         total += part.sum((0, 2))
         squares += (part**2).sum((0, 2))
@@ -40,7 +40,7 @@ def channel_scales(S, n_channels):
 
 
 def feature_views(scattering, mirror, shift):
-    """Columns that the coefficients of an image, mirrored or moved, are found in.
+    """Columns of the features that hold the coefficients of an image, mirrored or moved.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ _OF_SCATTERING = ("J", "L", "nonlinearity", "shape", "device", "dtype")
 
 
 def fit_scattering(estimator, X, **others):
-    """Scattering of images with the parameters of an estimator.
+    """Fitted scattering transformer of images, with the parameters of an estimator.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def fit_scattering(estimator, X, **others):
 
 
 def transform(scattering, X):
-    """Coefficients in memory, as numpy has them.
+    """Scattering coefficients of images, as a numpy array.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def transform(scattering, X):
 
 
 def cached_transform(estimator, X):
-    """Coefficients that the memory of an estimator keeps.
+    """Scattering coefficients of images, computed once for the ``memory`` of an estimator.
 
     Parameters
     ----------

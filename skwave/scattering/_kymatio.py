@@ -1,4 +1,4 @@
-"""Scattering transformers with the parameters of kymatio's."""
+"""Scattering transformers from kymatio objects."""
 
 from numbers import Integral
 

@@ -89,9 +89,9 @@ def _check(scattering, axis):
             "pipeline by pipeline['scattering'], say."
         )
     check_is_fitted(scattering)
-    if scattering.ndim != 2:
+    if scattering.ndim_ != 2:
         raise ValueError(
-            f"ndim={scattering.ndim}: there is no mirror for signals, whose reversal in time is "
+            f"ndim={scattering.ndim_}: there is no mirror for signals, whose reversal in time is "
             "another signal. Only images, ndim=2, have one."
         )
     if scattering.averaging is None:

@@ -1,5 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from threading import Event
 
 import numpy as np
 import pytest
@@ -87,23 +87,37 @@ def test_an_error_in_a_thread_is_raised_and_threads_are_restored():
 
 
 def test_calls_that_overlap_leave_the_threads_as_they_were():
-    threads, together = torch.get_num_threads(), Barrier(4)
-    torch.set_num_threads(4)
+    # the second call begins while the first one computes, and ends after it
+    begun, within, ended = Event(), Event(), Event()
 
-    def f(x):
-        together.wait(
-            timeout=30
-        )  # both calls are in their batches, then one leaves before the other
+    def first(x):
+        begun.set()
+        assert within.wait(timeout=30)
         return x
 
-    def call(n_rounds):
-        for _ in range(n_rounds):
-            map_batches(f, np.ones((2, 2)), n_out=2, row_bytes=1, batch_size=1, n_jobs=2, **CPU)
+    def second(x):
+        within.set()
+        assert ended.wait(timeout=30)
+        return x
 
+    def call(f):
+        map_batches(f, np.ones((2, 2)), n_out=2, row_bytes=1, batch_size=1, n_jobs=2, **CPU)
+        return torch.get_num_threads()
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(4)
     try:
         with ThreadPoolExecutor(2) as pool:
-            list(pool.map(call, [20, 20]))
-        assert torch.get_num_threads() == 4
+            one = pool.submit(call, first)
+            assert begun.wait(timeout=30)
+            other = pool.submit(call, second)
+            found = [one.result(timeout=30)]
+            ended.set()
+            found.append(other.result(timeout=30))
+        # that of the callers, and of any thread to come
+        with ThreadPoolExecutor(1) as pool:
+            found.append(pool.submit(torch.get_num_threads).result())
+        assert found == [4, 4, 4]
     finally:
         torch.set_num_threads(threads)
 

@@ -1,3 +1,4 @@
+import inspect
 import pickle
 from threading import Barrier, Thread
 
@@ -7,10 +8,11 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skwave import MaxEntTextureModel, PhaseHarmonicTransformer, ScatteringTransformer
 from skwave._core.checks import check_scales
+from skwave.functional import scattering_layout
 from skwave.functional._molecules.atoms import local_invariants
 from skwave.scattering import _plans
 from skwave.scattering._layer import Scattering
-from skwave.scattering._plans import cached_layout, cached_plan, layout_parameters
+from skwave.scattering._plans import CONSTRAINTS, cached_layout, cached_plan, layout_parameters
 
 PARAMETERS = {"J": 2, "L": 2, "Q": (1, 1)}
 
@@ -108,19 +110,34 @@ def test_layouts_are_kept():
 
 
 @pytest.mark.parametrize(
-    ("parameters", "Q"),
+    ("Q", "shape", "pair"),
     [
-        ({"Q": 4}, (4, 1)),
-        ({"Q": 4, "ndim": 2}, (4, 4)),
-        ({"Q": (4, 2), "ndim": 2}, (4, 2)),
+        (4, (64,), (4, 1)),
+        (4, (32, 32), (4, 4)),
+        ((4, 2), (32, 32), (4, 2)),
+        ((4, 2), (64,), (4, 2)),
     ],
 )
-def test_layout_parameters(parameters, Q):
+def test_layout_parameters(Q, shape, pair):
     for kind in (ScatteringTransformer, Scattering):
-        found = layout_parameters(kind(J=3, **parameters))
-        assert found["Q"] == Q and found["J"] == 3 and found["n_phases"] is None
-        rectifier = kind(J=3, nonlinearity="rectifier", n_phases=5, **parameters)
-        assert layout_parameters(rectifier)["n_phases"] == 5
+        found = layout_parameters(kind(J=3, Q=Q, T=9), shape)
+        assert found["Q"] == pair and found["J"] == 3 and found["n_phases"] is None
+        assert found["T"] == 9
+        other = kind(J=3, nonlinearity="rectifier", n_phases=5, averaging="global", T=9)
+        assert layout_parameters(other, shape)["n_phases"] == 5
+        assert layout_parameters(other, shape)["T"] is None
+
+
+def test_layout_parameters_are_those_of_the_layout():
+    found = layout_parameters(ScatteringTransformer(), (64,))
+    assert {"shape", *found} == set(inspect.signature(scattering_layout).parameters)
+    assert found["J"] == 4
+
+
+@pytest.mark.parametrize("kind", [ScatteringTransformer, Scattering])
+def test_constraints_are_those_of_the_parameters_in_their_order(kind):
+    names = [name for name in inspect.signature(kind).parameters if name in CONSTRAINTS]
+    assert names == list(CONSTRAINTS)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-r"""The scales and paths of a scattering transform, without any filter."""
+r"""Grids, scales and paths of a scattering transform, known without its filters."""
 
 import math
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True)
 class Geometry:
-    """Signal, extended signal and coefficients on one axis each.
+    """Grids of a signal, of its extension and of its coefficients, axis by axis.
 
     Attributes
     ----------
@@ -99,7 +99,7 @@ class Geometry:
 
 
 def next_fast_length(n: int) -> int:
-    """Smallest integer not under ``n`` whose prime factors are at most 7.
+    """Smallest size from ``n`` on at which FFTs are quick: its prime factors are at most 7.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def next_fast_length(n: int) -> int:
     Returns
     -------
     m : int
-        A size at which FFTs are quick.
+        Size.
 
     Examples
     --------
@@ -149,7 +149,7 @@ def _axis(n: int, support: float, step: int, ndim: int, boundary: str) -> tuple[
 def scattering_geometry(
     shape: tuple[int, ...], J: int, T: float | None = None, boundary: str = "reflect"
 ) -> Geometry:
-    r"""Extension of a signal, and the positions of its scattering coefficients.
+    r"""Grids of a signal that is extended, and of its scattering coefficients.
 
     In 2-D the sizes and positions are kymatio's, unless the signal is periodic. Else it is
     extended by 8 supports of the low-pass on each side, or by the period of the extension
@@ -192,8 +192,9 @@ _SAMPLES_PER_SIGMA = 24
 
 
 class Scale(NamedTuple):
-    """Wavelets ``n`` of one scale, whose maps are sampled every ``2**k`` samples.
+    """Wavelets of one scale, and the scales that follow them.
 
+    ``n`` are the indices of the wavelets, whose maps are sampled every ``2**k`` samples;
     ``following`` are the scales of the next order that act on these maps.
     """
 
@@ -204,7 +205,7 @@ class Scale(NamedTuple):
 
 @dataclass(frozen=True)
 class Layout:
-    """What can be known of a scattering transform before a filter is made.
+    """Grids, wavelets and scales of a scattering transform, without its filters.
 
     Attributes
     ----------
@@ -217,7 +218,7 @@ class Layout:
     averaging : {"local", "global", None}
         Kind of average.
     boundary : str
-        Kind of extension.
+        What lies beyond the border of a signal.
     n_phases : int or None
         Phases of the rectifier; None for the modulus.
     """
@@ -242,7 +243,8 @@ def _step(wavelet: Wavelet, following: tuple[Wavelet, ...]) -> int:
 def _scales(
     orders: list[tuple[tuple[Wavelet, ...], list[int]]], above: float, k: int
 ) -> tuple[Scale, ...]:
-    # group the wavelets of scale j > above by scale and step, for maps of step 2**k
+    # scales of the wavelets of the first of the orders, for maps sampled every 2**k samples:
+    # those with j > above, grouped by scale and step, each with the scales that follow it
     if not orders:
         return ()
     wavelets, steps = orders[0]
@@ -268,7 +270,7 @@ def scattering_layout(
     oversampling: int = 0,
     boundary: str = "reflect",
 ) -> Layout:
-    r"""Lay out a scattering transform of signals of one shape.
+    r"""Layout of the scattering transform of signals of one shape.
 
     Parameters
     ----------
@@ -292,7 +294,7 @@ def scattering_layout(
         Every map is computed on a grid finer by ``2**oversampling``: nearer to the
         definition without subsampling. The grid of the coefficients stays.
     boundary : {"reflect", "periodic", "zero"}, default="reflect"
-        Extension of the signal.
+        What lies beyond the border of the signal.
 
     Returns
     -------
@@ -328,7 +330,7 @@ class Path(NamedTuple):
 
 
 def map_shape(layout: Layout, k: int) -> Pair:
-    """Shape of the coefficients that come out of a map.
+    """Shape of the averages of a map.
 
     Parameters
     ----------
@@ -349,7 +351,7 @@ def map_shape(layout: Layout, k: int) -> Pair:
 
 
 def scattering_paths(layout: Layout) -> list[Path]:
-    """Paths of the coefficients, in their order: by order, then wavelet after wavelet.
+    """Paths of the coefficients, order by order, then wavelet after wavelet.
 
     Parameters
     ----------

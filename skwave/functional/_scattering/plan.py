@@ -1,4 +1,4 @@
-r"""A scattering transform made ready: its filters, cut and placed."""
+r"""Plan of a scattering transform: its layout, and its filters cut for the grids of the maps."""
 
 import math
 from dataclasses import dataclass
@@ -19,7 +19,6 @@ from skwave.functional._wavelets.fourier import (
     Tile,
     cut_filters,
     extension_index,
-    filter_fold,
     resize_spectrum,
     wavenumbers,
 )
@@ -30,7 +29,7 @@ _TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-14}
 
 
 def even_size(n: int, largest: int) -> int:
-    """Size of the parts when ``n`` things are cut into few parts of about one size.
+    """Size of equal parts that ``n`` things are cut into, as few parts as the limit allows.
 
     Parameters
     ----------
@@ -66,7 +65,7 @@ class Stage(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan(Layout):
-    """All that `scattering` needs beside the signal; made by `scattering_plan`.
+    """Layout and filters that `scattering` needs; made by `scattering_plan`.
 
     Attributes
     ----------
@@ -88,7 +87,7 @@ class Plan(Layout):
 
 
 def stage_shape(stage: Stage, plan: Plan) -> tuple[int, int, int]:
-    """Shape of the coefficients that a stage gives for each map that it acts on.
+    """Shape of the averages that a stage gives of each map that it acts on.
 
     Parameters
     ----------
@@ -106,7 +105,7 @@ def stage_shape(stage: Stage, plan: Plan) -> tuple[int, int, int]:
 
 
 def n_kept(plan: Plan) -> int:
-    """Number of wavelet coefficients of the second order, before the nonlinearity.
+    """Number of wavelet coefficients of the second order that a gradient needs to be kept.
 
     Parameters
     ----------
@@ -145,52 +144,6 @@ def is_padded(u_hat: Tensor, stage: Stage, plan: Plan) -> bool:
     """
     geometry = plan.geometry
     return stage.k > 0 and geometry.resampled and tuple(u_hat.shape[-2:]) == geometry.span
-
-
-def filter_maps(u_hat: Tensor, stage: Stage, plan: Plan) -> Tensor:
-    r"""Wavelet coefficients :math:`u \star \psi` of a scale, on its grid.
-
-    Parameters
-    ----------
-    u_hat : Tensor, shape (B, H, W)
-        Spectra of maps.
-    stage : Stage
-        One of ``plan.stages``, or of those that follow.
-    plan : Plan
-        Made by `scattering_plan`.
-
-    Returns
-    -------
-    z : Tensor, shape (B, n_filters, h, w)
-        Complex coefficients.
-    """
-    if is_padded(u_hat, stage, plan):
-        u_hat = resize_spectrum(u_hat, plan.geometry.extended)
-    z_hat = filter_fold(u_hat, stage.tiles, stage.n_filters, plan.geometry.grid(stage.k))
-    return torch.fft.ifftn(z_hat, dim=plan.geometry.axes)
-
-
-def split(u: Tensor, stage: Stage, plan: Plan, divide: int = 1) -> tuple[Tensor, ...]:
-    """Cut maps into blocks so few that what a stage makes of one stays in the cache.
-
-    Parameters
-    ----------
-    u : Tensor, shape (B, ...)
-        Maps that the stage acts on, or coefficients that it gives.
-    stage : Stage
-        One of ``plan.stages``, or of those that follow.
-    plan : Plan
-        Made by `scattering_plan`.
-    divide : int, default=1
-        Cut into blocks smaller by this factor.
-
-    Returns
-    -------
-    blocks : tuple of Tensor
-        Views of ``u`` along axis 0.
-    """
-    size = stage.n_filters * math.prod(plan.geometry.grid(stage.k))
-    return u.split(even_size(len(u), plan.block // (divide * size)))
 
 
 def is_spectral(layout: Layout) -> bool:
@@ -326,7 +279,7 @@ def scattering_plan(
     block: int = 2**19,
     **parameters: Any,
 ) -> Plan:
-    r"""Prepare `scattering` for signals of one shape.
+    r"""Plan of the scattering transform of signals of one shape.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-r"""Bump-steerable wavelets: compact in frequency, so that each lives exactly on a coarse grid."""
+r"""Bump-steerable wavelets, which are compact in frequency: a coarse grid holds them exactly."""
 
 import math
 from itertools import product
@@ -38,7 +38,7 @@ def bump(r: Tensor, xi: float) -> Tensor:
 
 
 def steerable_gain(L: int) -> float:
-    r"""Constant of the wavelets: :math:`2^{L-1} (L-1)! / (1.29 \sqrt{L\,(2L-2)!})`.
+    r"""Constant of bump-steerable wavelets, :math:`2^{L-1} (L-1)! / (1.29 \sqrt{L\,(2L-2)!})`.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-r"""Pointwise nonlinearities of complex wavelet coefficients."""
+r"""Nonlinearities of complex wavelet coefficients, point by point, and the safe square root."""
 
 import math
 from collections.abc import Callable
@@ -316,7 +316,7 @@ def rectifier_harmonic(k: int) -> float:
 
 
 def rectifier_harmonics(rho: str | Callable[[Tensor], Tensor], K: int) -> Tensor:
-    r"""Fourier coefficients of a nonlinearity of a cosine.
+    r"""Fourier coefficients of a nonlinearity applied to a cosine.
 
     .. math:: c_k = \frac{1}{2\pi} \int_0^{2\pi} \rho(\cos\alpha)\,e^{-ik\alpha}\,d\alpha
 
