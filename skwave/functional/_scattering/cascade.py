@@ -126,8 +126,9 @@ def _average(u: Tensor, plan: Plan, k: int) -> Tensor:
 
 
 def _nonnegative(u: Tensor, plan: Plan, k: int) -> Tensor:
-    # averages of what is nowhere negative: filters of finite bandwidth are, a little
-    return _average(u, plan, k).flatten(1).clamp_(min=0)
+    # averages of what is nowhere negative: those of filters of finite bandwidth are, a little
+    s = _average(u, plan, k).flatten(1)
+    return s.clamp_(min=0) if plan.lowpass[k] else s
 
 
 def _rectify(z: Tensor, plan: Plan) -> Tensor:
@@ -283,6 +284,13 @@ def _all(x: Tensor, plan: Plan, kept: Shelf | None = None) -> Tensor:
     return torch.cat([_cascade(block, plan, kept) for block in blocks])
 
 
+def _clamp_adjoint(grad: Tensor, s: Tensor, plan: Plan) -> Tensor:
+    # gradient (B, n) by the coefficients s -> by what _nonnegative made them of, all but order 0
+    passes = s > 0
+    passes[:, : prod(map_shape(plan, 0))] = True
+    return grad * passes
+
+
 class _Scattering(torch.autograd.Function):
     @staticmethod
     def forward(x: Tensor, plan: Plan) -> tuple[Tensor, Tensor]:
@@ -306,8 +314,7 @@ class _Scattering(torch.autograd.Function):
             if torch.is_grad_enabled():
                 # a derivative of the gradient is asked for: through the graph of all steps
                 return torch.autograd.grad(_all(x, ctx.plan), x, grad, create_graph=True)[0], None
-            grad = grad.clone()
-            grad[:, prod(map_shape(ctx.plan, 0)) :] *= s[:, prod(map_shape(ctx.plan, 0)) :] > 0
+            grad = _clamp_adjoint(grad, s, ctx.plan)
             parts, shelf = [_blocks(t, ctx.plan, _DIVIDE) for t in (x, grad)], Shelf(kept)
             gradients = [
                 cascade_adjoint(b, g, shelf, ctx.plan) for b, g in zip(*parts, strict=True)

@@ -137,11 +137,12 @@ def _axis(n: int, support: float, step: int, ndim: int, boundary: str) -> tuple[
         extended = (n // scale + 2) * scale
         left = (extended - n) // 2
         return extended, extended, left, -(-left // step), count
-    left = scale * math.ceil(_EXTENDED_SUPPORTS * support / scale)
+    left = scale * math.ceil(_EXTENDED_SUPPORTS * min(support, n) / scale)
     extended = scale * next_fast_length(math.ceil((n + 2 * left) / scale))
-    period = {"periodic": n, "reflect": 2 * n - 2}.get(boundary, extended)
+    # for n = 1 the mirror is constant
+    period = {"periodic": n, "reflect": max(2 * n - 2, 1)}.get(boundary, extended)
     whole = scale * next_fast_length(math.ceil(period / scale))
-    if whole < extended and count <= _MOST_ROWS:
+    if ndim == 2 or (whole < extended and count <= _MOST_ROWS):
         return whole, period, 0, 0, count
     return extended, extended, left, left // step, count
 
@@ -151,9 +152,10 @@ def scattering_geometry(
 ) -> Geometry:
     r"""Grids of a signal that is extended, and of its scattering coefficients.
 
-    In 2-D the sizes and positions are kymatio's, unless the signal is periodic. Else it is
-    extended by 8 supports of the low-pass on each side, or by the period of the extension
-    exactly, if that is less; coefficient ``n`` lies at sample ``n * step``.
+    In 2-D the sizes and positions are kymatio's, unless the signal is periodic: it then is
+    extended by nothing. In 1-D it is extended by 10 supports of the low-pass on each side, or
+    to one period of the extension exactly, if that is less. Coefficient ``n`` of a signal, or of
+    a periodic image, lies at sample ``n * step``.
 
     Parameters
     ----------
@@ -164,8 +166,7 @@ def scattering_geometry(
     T : float, default=None
         Support of the low-pass, ``2**J`` by default.
     boundary : {"reflect", "periodic", "zero"}
-        A periodic signal is not extended if ``2**J`` divides its sizes. One that mirrors has
-        the period ``2 * N - 2``.
+        What lies beyond the border. A signal that mirrors has the period ``2 * N - 2``.
 
     Returns
     -------
@@ -237,7 +238,9 @@ def _step(wavelet: Wavelet, following: tuple[Wavelet, ...]) -> int:
     # that the wavelets which follow look at
     top = max((f.xi + 2 * f.sigma for f in following if f.j > wavelet.j), default=0.0)
     margin = 2 if following else 1
-    return math.floor(-math.log2(max(margin * _SAMPLES_PER_SIGMA * wavelet.sigma, 2 * top)))
+    step = math.floor(-math.log2(max(margin * _SAMPLES_PER_SIGMA * wavelet.sigma, 2 * top)))
+    # a wavelet that hardly turns gives a modulus with kinks, which the scale is too coarse for
+    return step if wavelet.xi < wavelet.sigma else max(step, math.floor(wavelet.j))
 
 
 def _scales(
@@ -311,7 +314,7 @@ def scattering_layout(
         steps = [math.floor(wavelet.j) for wavelet in wavelets[i]]
         if ndim == 1 and averaging is not None and n_phases is None:
             following = () if i + 1 == max_order else wavelets[i + 1]
-            steps = [max(k, _step(w, following)) for k, w in zip(steps, wavelets[i], strict=True)]
+            steps = [_step(wavelet, following) for wavelet in wavelets[i]]
         orders.append((wavelets[i], [max(min(k, largest) - oversampling, 0) for k in steps]))
     scales = _scales(orders, -1.0, 0)
     return Layout(geometry, wavelets, scales, averaging, boundary, n_phases)

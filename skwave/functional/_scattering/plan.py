@@ -244,7 +244,10 @@ def _cut(bank: Bank, n: tuple[int, ...], geometry: Geometry, k: int, k_j: int) -
     if geometry.resampled and k == 0 < k_j:
         source = geometry.extended
         psi_hat = psi_hat * (math.prod(source) / math.prod(geometry.span))
-    return cut_filters(resize_spectrum(psi_hat, source), target, _TOLERANCE[psi_hat.dtype])
+    # a short axis may have fewer samples in a period than a map of large steps, a long one more
+    height, width = (min(pair) for pair in zip(psi_hat.shape[-2:], source, strict=True))
+    psi_hat = resize_spectrum(resize_spectrum(psi_hat, (height, width)), source)
+    return cut_filters(psi_hat, target, _TOLERANCE[psi_hat.dtype])
 
 
 def _stages(
