@@ -8,11 +8,13 @@ from typing import NamedTuple
 from skwave.functional._wavelets.bank import Wavelet
 from skwave.functional._wavelets.morlet import wavelet_grid_1d, wavelet_grid_2d
 
-# a 1-D signal is extended by this many supports of the low-pass on each side: what lies
-# beyond changes an order of the coefficients by less than 1e-4 of its norm
-_EXTENDED_SUPPORTS = 10
-# a period is resampled by products with matrices, one row for each coefficient
+# a 1-D signal is extended on each side by so many supports of the low-pass, at the least: what
+# lies beyond changes an order of the coefficients by less than 5e-4 of its norm
+_EXTENDED_SUPPORTS = 9
+# a period is resampled by products with matrices, one row for each coefficient, and its FFT is
+# slow: it has to be a good deal shorter than the extension
 _MOST_ROWS = 64
+_SHORTER = 0.75
 
 Pair = tuple[int, int]
 
@@ -137,12 +139,14 @@ def _axis(n: int, support: float, step: int, ndim: int, boundary: str) -> tuple[
         extended = (n // scale + 2) * scale
         left = (extended - n) // 2
         return extended, extended, left, -(-left // step), count
-    left = scale * math.ceil(_EXTENDED_SUPPORTS * min(support, n) / scale)
+    # the slower a signal, the less its first order holds beside the jump where extensions meet
+    supports = max(_EXTENDED_SUPPORTS, 6.5 + math.log2(max(n / support, 1)) / 2)
+    left = scale * math.ceil(supports * min(support, n) / scale)
     extended = scale * next_fast_length(math.ceil((n + 2 * left) / scale))
     # for n = 1 the mirror is constant
     period = {"periodic": n, "reflect": max(2 * n - 2, 1)}.get(boundary, extended)
     whole = scale * next_fast_length(math.ceil(period / scale))
-    if ndim == 2 or (whole < extended and count <= _MOST_ROWS):
+    if ndim == 2 or (whole <= _SHORTER * extended and count <= _MOST_ROWS):
         return whole, period, 0, 0, count
     return extended, extended, left, left // step, count
 
@@ -153,7 +157,7 @@ def scattering_geometry(
     r"""Grids of a signal that is extended, and of its scattering coefficients.
 
     In 2-D the sizes and positions are kymatio's, unless the signal is periodic: it then is
-    extended by nothing. In 1-D it is extended by 10 supports of the low-pass on each side, or
+    extended by nothing. In 1-D it is extended by 9 to 13 supports of the low-pass on each side, or
     to one period of the extension exactly, if that is less. Coefficient ``n`` of a signal, or of
     a periodic image, lies at sample ``n * step``.
 
@@ -189,7 +193,7 @@ def scattering_geometry(
 
 
 # samples of the modulus of a 1-D wavelet, per inverse bandwidth: aliases 1e-4 of its norm
-_SAMPLES_PER_SIGMA = 24
+_SAMPLES_PER_SIGMA = 17
 
 
 class Scale(NamedTuple):
@@ -232,15 +236,21 @@ class Layout:
     n_phases: int | None
 
 
-def _step(wavelet: Wavelet, following: tuple[Wavelet, ...]) -> int:
+def _step(wavelet: Wavelet, following: tuple[Wavelet, ...], fine: bool) -> int:
     # log2 of the step at which a 1-D modulus is sampled if only its average counts: the
     # modulus does not see the carrier, so its bandwidth decides, and the highest frequency
-    # that the wavelets which follow look at
+    # that the wavelets which follow look at. But a wavelet that lets frequencies of both signs
+    # through, across 0 or across the Nyquist frequency, gives a modulus with kinks
+    if wavelet.xi + 4 * wavelet.sigma > 0.5:
+        return 0
     top = max((f.xi + 2 * f.sigma for f in following if f.j > wavelet.j), default=0.0)
     margin = 2 if following else 1
     step = math.floor(-math.log2(max(margin * _SAMPLES_PER_SIGMA * wavelet.sigma, 2 * top)))
-    # a wavelet that hardly turns gives a modulus with kinks, which the scale is too coarse for
-    return step if wavelet.xi < wavelet.sigma else max(step, math.floor(wavelet.j))
+    if wavelet.xi >= wavelet.sigma:
+        step = max(step, math.floor(wavelet.j))
+    if fine:
+        step -= 2 if following and wavelet.xi < 3 * wavelet.sigma else 1
+    return step
 
 
 def _scales(
@@ -309,12 +319,15 @@ def scattering_layout(
     first, second = (wavelet_grid_1d(J, q) if ndim == 1 else wavelet_grid_2d(J, L, q) for q in Q)
     wavelets = first, second
     largest = int(math.log2(geometry.step)) if averaging == "local" else J
+    # edges and their mirror images meet in the maps of a short signal, which gives kinks; of a
+    # few small scales every path counts
+    fine = geometry.left[0] == 0 or J <= 3
     orders = []
     for i in range(max_order):
         steps = [math.floor(wavelet.j) for wavelet in wavelets[i]]
         if ndim == 1 and averaging is not None and n_phases is None:
             following = () if i + 1 == max_order else wavelets[i + 1]
-            steps = [_step(wavelet, following) for wavelet in wavelets[i]]
+            steps = [_step(wavelet, following, fine) for wavelet in wavelets[i]]
         orders.append((wavelets[i], [max(min(k, largest) - oversampling, 0) for k in steps]))
     scales = _scales(orders, -1.0, 0)
     return Layout(geometry, wavelets, scales, averaging, boundary, n_phases)

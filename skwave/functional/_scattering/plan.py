@@ -222,13 +222,13 @@ def _lowpass(phi_hat: Tensor, layout: Layout, k: int) -> tuple[Tensor, ...]:
         return ()
     if is_spectral(layout):
         return (phi_hat[: len(phi_hat) // geometry.step // 2 + 1, None],)
-    profiles = (phi_hat,)
+    profiles = [phi_hat]
     if geometry.ndim == 2:
         root = phi_hat[0, 0].sqrt()
-        profiles = phi_hat[:, 0] / root, phi_hat[0] / root
+        profiles = [phi_hat[:, 0] / root, phi_hat[0] / root]
     step, first = geometry.step, geometry.first
     if layout.averaging is None:  # the maps at multiples of their step from the first sample on
-        profiles, step, first = tuple(torch.ones_like(p) for p in profiles), 2**k, (0, 0)
+        profiles, step, first = [torch.ones_like(p) for p in profiles], 2**k, (0, 0)
     return tuple(
         _rows(profile, step * (start + torch.arange(count, dtype=torch.float64)) / span, n)
         for profile, start, count, span, n in zip(

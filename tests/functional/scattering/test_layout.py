@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -46,11 +48,11 @@ def test_coefficients_of_a_signal_lie_at_multiples_of_the_step(boundary, n, J, T
     period = {"reflect": 2 * n - 2, "periodic": n}.get(boundary)
     if geometry.span[0] == period:  # one period, on a grid that is no coarser
         assert geometry.left[0] == 0
-        assert period <= geometry.extended[0] < n + 20 * support
+        assert period <= geometry.extended[0] < n + 18 * support
     else:
         assert not geometry.resampled
         right = geometry.extended[0] - n - geometry.left[0]
-        assert min(geometry.left[0], right) >= 10 * support
+        assert min(geometry.left[0], right) >= max(9, 6.5 + math.log2(n / support) / 2) * support
 
 
 @pytest.mark.parametrize(("shape", "J"), [((64,), 4), ((32, 48), 3), ((33, 17), 3), ((61,), 4)])
