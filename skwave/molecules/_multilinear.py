@@ -15,7 +15,7 @@ from sklearn.utils.validation import (
 from torch import Tensor, nn
 
 from skwave._core.arrays import resolve_device, resolve_dtype, to_numpy
-from skwave._core.checks import naming
+from skwave._core.checks import naming, refuse_masked
 from skwave._core.compat import Estimator, Interval, StrOptions, fit_context
 from skwave._networks.fitting import relative_weights, split_groups
 from skwave._networks.persistence import NetAsArrays
@@ -186,6 +186,7 @@ class MultilinearRegressor(NetAsArrays, RegressorMixin, Estimator):
         # skorch takes seconds to import
         from skwave._networks.training import WeightedNet, train
 
+        refuse_masked(X)
         with naming("y", "real, finite numbers, shape (n_samples,)"):
             y = validate_data(self, y=to_numpy(y), y_numeric=True).astype(np.float64)
         with naming("X", "real, finite numbers, shape (n_samples, n_features)"):
@@ -243,6 +244,7 @@ class MultilinearRegressor(NetAsArrays, RegressorMixin, Estimator):
         """
         check_is_fitted(self)
         with naming("X", "real, finite numbers, shape (n_samples, n_features)"):
+            refuse_masked(X)
             X = validate_data(self, to_numpy(X), dtype=np.dtype(self._dtype), reset=False)
         module, device = self.net_.module_, self.net_.device
         with torch.no_grad():  # not by skorch, whose loaders draw from torch's global generator

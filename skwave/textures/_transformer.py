@@ -323,6 +323,11 @@ class PhaseHarmonicTransformer(TorchTransformer):
                 f"mask of shape {mask.shape} must have the shape {tuple(signal_shape)} of the "
                 "signals, and True somewhere."
             )
+        if not np.isin(mask, (0, 1)).all():
+            raise ValueError(
+                f"mask has values from {mask.min():.3g} to {mask.max():.3g}, but a sample counts "
+                "or does not: give booleans, such as mask > 0.5. Apodised masks are not supported."
+            )
         grid = mask.shape if self.ndim == 2 else (*mask.shape, 1)
         valid = torch.from_numpy(mask.astype(bool)).view(grid)
         averaging_masks(valid, self.J, periodic=self.boundary == "periodic")
