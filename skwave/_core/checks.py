@@ -1,6 +1,8 @@
 """Checks of samples, features and scales that users give."""
 
+import math
 import re
+import warnings
 from contextlib import contextmanager
 from numbers import Integral
 
@@ -9,6 +11,9 @@ import torch
 from sklearn.utils.validation import check_array, validate_data
 
 from skwave._core.compat import get_namespace
+
+# a last axis of more than these is no axis of channels
+_MOST_CHANNELS = 16
 
 
 def validate_array(estimator, X, *, reset):
@@ -34,6 +39,7 @@ def validate_array(estimator, X, *, reset):
     """
     if isinstance(X, torch.Tensor):
         return validate_data(estimator, _check_tensor(X), reset=reset, skip_check_array=True)
+    refuse_masked(X, estimator)
     small = isinstance(X, np.ndarray) and X.dtype.kind in "iub" and X.dtype.itemsize <= 2
     dtype = np.float32 if small else _float_dtypes(X)
     with naming("X", "real, finite numbers, shape (n_samples, ...)"):
@@ -62,6 +68,34 @@ def naming(name, allowed):
         if not re.search(rf"\b{name}\b", str(error)):
             error.add_note(f"{name} must be an array of {allowed}.")
         raise
+
+
+def refuse_masked(X, estimator=None):
+    """Raise an error if samples are masked: the values under the mask would count as any others.
+
+    Parameters
+    ----------
+    X : object
+        Array, or sequence of arrays.
+    estimator : estimator, default=None
+        One with a parameter ``mask`` is named as a remedy.
+
+    Raises
+    ------
+    ValueError
+        If ``X`` is a masked array of numpy, or holds one, in which anything is masked.
+    """
+    parts = X if isinstance(X, list | tuple) else [X]
+    n_masked = sum(int(np.ma.count_masked(x)) for x in parts if isinstance(x, np.ma.MaskedArray))
+    if not n_masked:
+        return
+    remedy = "impute them, X.filled(value), or leave these samples out"
+    if hasattr(estimator, "mask"):
+        remedy += ". If all have one mask, fill them and give it as mask=~X.mask[0]"
+    raise ValueError(
+        f"X is a masked array with {n_masked} masked values, which would be taken for data: "
+        f"{remedy}."
+    )
 
 
 def _float_dtypes(X):
@@ -106,6 +140,7 @@ def check_values(X):
     """
     if isinstance(X, torch.Tensor):
         return _check_tensor(X)
+    refuse_masked(X)
     with naming("X", "real, finite numbers, shape (n_samples, ...)"):
         return check_array(X, dtype=_float_dtypes(X), input_name="X", allow_nd=True)
 
@@ -171,6 +206,39 @@ def check_scales(shape, J, T, averaging, note="") -> None:
         raise ValueError(
             f"T={T} exceeds the signals of shape {shape}: use T <= {min(sides)}, or "
             "averaging='global' for the mean over the whole signal."
+        )
+
+
+def warn_channels_last(shape, ndim, stacklevel=2):
+    """Warn of channels on the last axis, where the last axis of a signal should be.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Channels and signal, without the samples.
+    ndim : int
+        Axes of the signal.
+    stacklevel : int, default=2
+        As that of `warnings.warn`.
+
+    Warns
+    -----
+    UserWarning
+        If there is an axis of channels that looks like one of the signal, and a last axis that
+        looks like channels.
+    """
+    if len(shape) <= ndim:
+        return
+    *others, last = shape[-ndim - 1 :]
+    if last <= _MOST_CHANNELS and min(others) >= 2 * last:
+        kind = "signals" if ndim == 1 else "images"
+        signal = " x ".join(map(str, shape[-ndim:]))
+        warnings.warn(
+            f"X has samples of shape {tuple(shape)}, taken as {math.prod(shape[:-ndim])} channels "
+            f"of {kind} of {signal}. If the {last} on the last axis are the channels, move them "
+            "to where they belong: np.moveaxis(X, -1, 1), or X.movedim(-1, 1) of a tensor.",
+            UserWarning,
+            stacklevel=stacklevel + 1,
         )
 
 

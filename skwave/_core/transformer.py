@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skwave._core.arrays import resolve_device, resolve_dtype
 from skwave._core.batches import map_batches
-from skwave._core.checks import resolve_ndim, validate_array
+from skwave._core.checks import resolve_ndim, validate_array, warn_channels_last
 from skwave._core.compat import Estimator, Interval, StrOptions, fit_context
 
 
@@ -74,6 +74,8 @@ class TorchTransformer(TransformerMixin, Estimator):
         sample_shape = tuple(X.shape[1:])
         ndim = resolve_ndim(self.ndim, self.shape, X.ndim, type(self).__name__, self._stacked)
         signal_shape = self._signal_shape(sample_shape, ndim)
+        if self.shape is None:  # else it says what the signal is
+            warn_channels_last(sample_shape, ndim, stacklevel=4)
         self._check_signal(signal_shape)
         self.ndim_ = ndim
         self.sample_shape_ = sample_shape

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from skwave._core.arrays import resolve_device, resolve_dtype, to_numpy
 from skwave._core.batches import predict_batches
-from skwave._core.checks import naming
+from skwave._core.checks import naming, refuse_masked
 from skwave._core.compat import Estimator, Interval, StrOptions, fit_context
 from skwave._networks.fitting import (
     TRAINING_CONSTRAINTS,
@@ -197,6 +197,7 @@ class MultilinearRegressor(RegressorMixin, Estimator):
         # skorch takes seconds to import
         from skwave._networks.training import WeightedNet, train
 
+        refuse_masked(X)
         with naming("y", "real, finite numbers, shape (n_samples,)"):
             y = validate_data(self, y=to_numpy(y), y_numeric=True).astype(np.float64)
         with naming("X", "real, finite numbers, shape (n_samples, n_features)"):
@@ -281,6 +282,7 @@ class MultilinearRegressor(RegressorMixin, Estimator):
         """
         check_is_fitted(self)
         with naming("X", "real, finite numbers, shape (n_samples, n_features)"):
+            refuse_masked(X)
             X = validate_data(self, to_numpy(X), dtype=np.dtype(self._dtype), reset=False)
         weight = self.network_.weight  # (degree, n_features, n_terms)
         numbers = 2 * weight.shape[1] + 2 * weight[:, 0].numel()

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from skwave._core.checks import check_scales, resolve_ndim
+from skwave._core.checks import check_scales, resolve_ndim, warn_channels_last
 from skwave._core.compat import validate_parameters
 from skwave.functional import scattering
 from skwave.scattering._plans import CONSTRAINTS, cached_plan, layout_parameters
@@ -146,6 +146,8 @@ class Scattering(nn.Module):
                 f"x of shape {shape} has fewer axes than the signals of ndim={ndim}: the last "
                 "are (N,) for ndim=1, (H, W) for ndim=2."
             )
+        if x.ndim > ndim + 1:
+            warn_channels_last(tuple(x.shape[1:]), ndim)
         check_scales(shape, self.J, self.T, self.averaging)
         dtype = x.dtype if x.dtype in (torch.float32, torch.float64) else torch.float32
         plan = cached_plan(shape, dtype, x.device, **layout_parameters(self, shape))

@@ -195,6 +195,12 @@ class SignalMoments:
                     f"mask of shape {mask.shape} must have the shape {tuple(self.shape)} of the "
                     "signals, and True somewhere."
                 )
+            if not np.isin(mask, (0, 1)).all():
+                raise ValueError(
+                    f"mask has values from {mask.min():.3g} to {mask.max():.3g}, but a sample "
+                    "counts or does not: give booleans, such as mask > 0.5. Apodised masks are "
+                    "not supported."
+                )
             averaging_masks(self.counting(), self.J, periodic=self.boundary == "periodic")
         elif self.boundary == "crop" and 2**self.J >= min(n for n in self.shape if n > 1):
             raise ValueError(

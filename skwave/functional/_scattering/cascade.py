@@ -21,8 +21,22 @@ import torch
 from torch import Tensor
 
 from skwave.functional._scattering.layout import map_shape, scattering_paths
-from skwave.functional._scattering.plan import Plan, Stage, even_size, n_kept, stage_shape
-from skwave.functional._wavelets.fourier import extend, extend_adjoint, filter_fold, unfold_filter
+from skwave.functional._scattering.plan import (
+    Plan,
+    Stage,
+    even_size,
+    is_padded,
+    is_spectral,
+    n_kept,
+    stage_shape,
+)
+from skwave.functional._wavelets.fourier import (
+    extend,
+    extend_adjoint,
+    filter_fold,
+    resize_spectrum,
+    unfold_filter,
+)
 from skwave.functional._wavelets.nonlinearity import (
     modulus,
     modulus_adjoint,
@@ -68,6 +82,8 @@ class Shelf:
 def _filter_maps(u_hat: Tensor, stage: Stage, plan: Plan) -> Tensor:
     # spectra of maps (B, H, W) -> wavelet coefficients u * psi of a stage, (B, n_filters, h, w)
     # on the grid of the stage
+    if is_padded(u_hat, stage, plan):
+        u_hat = resize_spectrum(u_hat, plan.geometry.extended)
     z_hat = filter_fold(u_hat, stage.tiles, stage.n_filters, plan.geometry.grid(stage.k))
     return torch.fft.ifftn(z_hat, dim=plan.geometry.axes)
 
@@ -87,28 +103,32 @@ def _order_2(u_hat: Tensor, stage: Stage, plan: Plan, kept: Shelf | None) -> Ten
         z = _filter_maps(block, stage, plan)
         if kept is not None:
             kept.take(z.shape).copy_(z)
-        blocks.append(_average(_rectify(z, plan), plan, stage.k).flatten(1))
+        blocks.append(_nonnegative(_rectify(z, plan), plan, stage.k))
     return torch.cat(blocks)
 
 
 def _average(u: Tensor, plan: Plan, k: int) -> Tensor:
     # maps (..., h, w) of the extended signal, sampled every 2**k samples, -> their averages
-    # (..., *map_shape(plan, k)): the low-pass at the positions of the coefficients, which in 2-D
-    # is a product with a matrix on each side; the mean over the signal; or the maps on it
-    geometry = plan.geometry
-    if plan.averaging != "local":
-        u = u[(..., *geometry.inside(k))]
-        return u if plan.averaging is None else u.mean((-2, -1), keepdim=True)
-    if geometry.ndim == 2:
-        rows, columns = plan.lowpass[k]
-        return rows @ (u @ columns.mT)
-    # in 1-D the spectrum is cut to the n positions of the extended signal: irfft divides by n,
-    # not by the h samples of the map
-    (phi_hat,) = plan.lowpass[k]
+    # (..., *map_shape(plan, k)): a product with a matrix for each axis, or the maps on the signal
+    geometry, lowpass = plan.geometry, plan.lowpass[k]
+    if not lowpass:
+        return u[(..., *geometry.inside(k))]
+    if not is_spectral(plan):
+        rows, *columns = lowpass
+        return rows @ (u @ columns[0].mT if columns else u)
+    # the spectrum is cut to the n positions of the extended signal: irfft divides by n, not by the
+    # h samples of the map
+    (phi_hat,) = lowpass
     n = geometry.extended[0] // geometry.step
     s_hat = torch.fft.rfft(u, dim=-2)[..., : len(phi_hat), :] * phi_hat
     s = torch.fft.irfft(s_hat, n=n, dim=-2) * (n / u.shape[-2])
     return s.narrow(-2, geometry.first[0], geometry.count[0])
+
+
+def _nonnegative(u: Tensor, plan: Plan, k: int) -> Tensor:
+    # averages of what is nowhere negative: those of filters of finite bandwidth are, a little
+    s = _average(u, plan, k).flatten(1)
+    return s.clamp_(min=0) if plan.lowpass[k] else s
 
 
 def _rectify(z: Tensor, plan: Plan) -> Tensor:
@@ -128,7 +148,7 @@ def _cascade(x: Tensor, plan: Plan, kept: Shelf | None = None) -> Tensor:
     x_hat = torch.fft.fftn(x, dim=axes)
     for first in plan.stages:
         u1 = _rectify(_filter_maps(x_hat, first, plan), plan)
-        orders[1].append(_average(u1, plan, first.k).flatten(1))
+        orders[1].append(_nonnegative(u1, plan, first.k))
         if first.following:
             u1_hat = torch.fft.fftn(u1, dim=axes).flatten(0, 1)
             del u1
@@ -159,17 +179,16 @@ def average_adjoint(s: Tensor, plan: Plan, k: int) -> Tensor:
     u : Tensor, shape (..., h, w)
         Gradient by the maps.
     """
-    geometry = plan.geometry
+    geometry, lowpass = plan.geometry, plan.lowpass[k]
     height, width = geometry.grid(k)
-    if plan.averaging != "local":
+    if not lowpass:
         u = s.new_zeros((*s.shape[:-2], height, width))
-        inside = u[(..., *geometry.inside(k))]
-        inside += s if plan.averaging is None else s / inside.shape[-2:].numel()
+        u[(..., *geometry.inside(k))] = s
         return u
-    if geometry.ndim == 2:
-        rows, columns = plan.lowpass[k]
-        return rows.mT @ (s @ columns)
-    (phi_hat,) = plan.lowpass[k]
+    if not is_spectral(plan):
+        rows, *columns = lowpass
+        return rows.mT @ (s @ columns[0] if columns else s)
+    (phi_hat,) = lowpass
     n = geometry.extended[0] // geometry.step
     padded = s.new_zeros((*s.shape[:-2], n, 1))
     padded.narrow(-2, geometry.first[0], geometry.count[0]).copy_(s)
@@ -187,7 +206,11 @@ def _propagate_adjoint(u: Tensor, z: Tensor, stage: Stage, plan: Plan, out: Tens
     else:
         z = rectifier_adjoint(u.unflatten(1, (-1, plan.n_phases)), z)
     z_hat = torch.fft.fftn(z, dim=plan.geometry.axes, norm="forward")
-    unfold_filter(z_hat, stage.tiles, out)
+    if not is_padded(out, stage, plan):
+        unfold_filter(z_hat, stage.tiles, out)
+        return
+    padded = out.new_zeros((len(out), *plan.geometry.extended))
+    out += resize_spectrum(unfold_filter(z_hat, stage.tiles, padded), plan.geometry.span)
 
 
 def _inverse(x_hat: Tensor, plan: Plan) -> Tensor:
@@ -261,6 +284,13 @@ def _all(x: Tensor, plan: Plan, kept: Shelf | None = None) -> Tensor:
     return torch.cat([_cascade(block, plan, kept) for block in blocks])
 
 
+def _clamp_adjoint(grad: Tensor, s: Tensor, plan: Plan) -> Tensor:
+    # gradient (B, n) by the coefficients s -> by what _nonnegative made them of, all but order 0
+    passes = s > 0
+    passes[:, : prod(map_shape(plan, 0))] = True
+    return grad * passes
+
+
 class _Scattering(torch.autograd.Function):
     @staticmethod
     def forward(x: Tensor, plan: Plan) -> tuple[Tensor, Tensor]:
@@ -273,17 +303,18 @@ class _Scattering(torch.autograd.Function):
         ctx.plan = inputs[1]
         ctx.mark_non_differentiable(output[1])
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(inputs[0], output[1])
+        ctx.save_for_backward(inputs[0], *output)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor | None, _: None) -> tuple[Tensor | None, None]:
         if grad is None:
             return None, None
-        x, kept = ctx.saved_tensors
+        x, s, kept = ctx.saved_tensors
         with torch.autocast(x.device.type, enabled=False):
             if torch.is_grad_enabled():
                 # a derivative of the gradient is asked for: through the graph of all steps
                 return torch.autograd.grad(_all(x, ctx.plan), x, grad, create_graph=True)[0], None
+            grad = _clamp_adjoint(grad, s, ctx.plan)
             parts, shelf = [_blocks(t, ctx.plan, _DIVIDE) for t in (x, grad)], Shelf(kept)
             gradients = [
                 cascade_adjoint(b, g, shelf, ctx.plan) for b, g in zip(*parts, strict=True)

@@ -268,7 +268,7 @@ def test_order_zero_is_linear(randn, shape, averaging):
         torch.testing.assert_close(scattering(x, plan).squeeze(), x.mean(), rtol=0, atol=1e-14)
 
 
-@pytest.mark.parametrize("shape", [(90,), (21, 28), (32, 16)])
+@pytest.mark.parametrize("shape", [(90,), (300,), (21, 28), (32, 16)])
 @pytest.mark.parametrize(
     ("boundary", "mode"), [("reflect", "reflect"), ("periodic", "wrap"), ("zero", "constant")]
 )
@@ -279,12 +279,13 @@ def test_boundary_is_an_extension_by_hand(randn, shape, boundary, mode):
     x = randn(2, *shape)
     pads = [
         (left, size - left - n)
-        for left, size, n in zip(geometry.left, geometry.extended, shape, strict=False)
+        for left, size, n in zip(geometry.left, geometry.span, shape, strict=False)
     ]
     by_hand = torch.from_numpy(np.pad(x.numpy(), [(0, 0), *pads], mode))
-    # a periodic signal of fitting size is taken as it is
+    # a periodic signal is taken as it is
     whole = scattering_plan(by_hand.shape[1:], boundary="periodic", **options)
     assert whole.geometry.extended == geometry.extended
+    assert whole.geometry.span == geometry.span
     expected = scattering(by_hand, whole)
     for axis in range(len(shape)):
         expected = expected.narrow(2 + axis, geometry.first[axis], geometry.count[axis])
