@@ -37,9 +37,9 @@ from skwave import CASEGenerator
 from skwave.validation import generation_report, psnr, ssim
 
 N_SHOWN, N_MEASURED = 10, 1000
-SHARED = {"J": 3, "lr": 4e-3, "batch_size": 128, "random_state": 0}
+SHARED = {"J": 3, "learning_rate_init": 4e-3, "batch_size": 128, "random_state": 0}
 DICTIONARY = {"decoder": "dictionary", "channels": 8, "n_atoms": (512, 32)}
-CONVOLUTIONAL = {"decoder": "convolutional", "lr": 2e-3, "scattering_weight": 0.05}
+CONVOLUTIONAL = {"decoder": "convolutional", "learning_rate_init": 2e-3, "scattering_weight": 0.05}
 DECODERS = {
     "dictionary": {**DICTIONARY, "scattering_weight": 0.05},
     "squared": {**DICTIONARY, "scattering_weight": 0.0},
@@ -154,7 +154,7 @@ def run_case(X, groups, X_test, d, parameters, epochs, memory, path):
     if parameters["decoder"] == "convolutional":
         parameters = {**parameters, "channels": EQUAL.get(d, 14)}
     model = CASEGenerator(
-        n_components=d, max_epochs=epochs, sampler="mixture", memory=memory,
+        n_components=d, max_iter=epochs, sampler="mixture", memory=memory,
         **{**SHARED, **parameters},
     )  # fmt: skip
     start = time.process_time()
@@ -162,7 +162,7 @@ def run_case(X, groups, X_test, d, parameters, epochs, memory, path):
     row = {
         "fit_s": time.process_time() - start,
         "n_parameters": model.n_parameters_,
-        "epochs": model.n_epochs_,
+        "epochs": model.n_iter_,
         "sparsity": model.sparsity_,
         "coherence": model.coherence_,
         "codes": model.latent_report_,

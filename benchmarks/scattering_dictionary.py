@@ -23,7 +23,7 @@ from skwave import ScatteringDictionaryClassifier
 
 WIDTH = 256
 N_DRAWN = 5000
-PLAIN = {"block": None, "pool": 8, "weight_decay": 0.1}  # pooled to 4 by 4 it is 3 points worse
+PLAIN = {"block": None, "pooling": 8, "weight_decay": 0.1}  # pooled to 4 by 4 it is 3 points worse
 ROWS = {
     "linear": ("scattering + linear", {**PLAIN, "dropout": 0.3}),
     "relu": (f"scattering + ReLU layer of {WIDTH}", {"block": "relu"}),
@@ -38,9 +38,8 @@ ROWS = {
     "phase_collapse": (f"scattering + phase collapse, {WIDTH}", {"block": "phase_collapse"}),
 }
 SHARED = {
-    "J": 2, "n_components": WIDTH, "projection": 128, "kernel_size": 3,
-    "n_iter": 6, "alpha": 0.1, "early_stopping": False, "lr": 1e-3, "weight_decay": 1e-2,
-    "dropout": 0.2,
+    "J": 2, "n_atoms": WIDTH, "projection": 128, "kernel_size": 3, "n_iter": 6, "alpha": 0.1,
+    "early_stopping": False, "learning_rate_init": 1e-3, "weight_decay": 1e-2, "dropout": 0.2,
 }  # fmt: skip
 OPPONENT = np.array([[1 / 3, 1 / 3, 1 / 3], [0.5, -0.5, 0], [0.25, 0.25, -0.5]], np.float32)
 
@@ -78,7 +77,7 @@ def run(data, row, seed, parameters, memory):
     return {
         "row": row,
         "seed": seed,
-        "epochs": model.n_epochs_,
+        "epochs": model.n_iter_,
         "accuracy": float(model.score(X_test, y_test)),
         "train_loss": model.loss_curve_[-1],
         "fit_s": seconds,
@@ -139,7 +138,7 @@ def main():
                             continue
                         epochs = next(e for most, e in EPOCHS.items() if n <= most)
                         parts = X[chosen], y[chosen], X_test, y_test
-                        result = run(parts, row, seed, {**parameters, "max_epochs": epochs}, memory)
+                        result = run(parts, row, seed, {**parameters, "max_iter": epochs}, memory)
                         found[f"{name} {n}"] = [r for r in runs if r not in same] + [result]
                         print(name, n, result, flush=True)
                         save("scattering_dictionary", found, table(found))

@@ -35,15 +35,9 @@ POWERS = (0.5, 1.0, 2.0, 3.0)
 
 def estimator(accuracy, **parameters):
     """Ours at the same settings."""
-    return SolidHarmonicScattering(
-        J=2,
-        L=3,
-        sigma=SIGMA / PIXELS,
-        integral_powers=POWERS,
-        accuracy=accuracy,
-        dtype="float32",
-        **parameters,
-    )
+    settings = {"J": 2, "L": 3, "Q": 1, "sigma": SIGMA / PIXELS, "pooling": "integral"}
+    settings |= {"integral_powers": POWERS, "accuracy": accuracy, "dtype": "float32"}
+    return SolidHarmonicScattering(**settings | parameters)
 
 
 def kymatio_densities(est, molecule):

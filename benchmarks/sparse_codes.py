@@ -132,7 +132,7 @@ def measure(name):
     """Time and gap of every solver, in turns; every time beside ours of the same turn."""
     load, n_atoms, alpha, n_slow = CASES[name]
     X = load(N_SAMPLES + 5000)
-    learner = SparseCoder(n_atoms, alpha, max_iter=2, random_state=0)
+    learner = SparseCoder(n_atoms, alpha=alpha, max_iter=2, random_state=0)
     D = learner.fit(X[N_SAMPLES:]).components_
     X = X[:N_SAMPLES]
     best = lasso_gram(X, D, alpha, tol=1e-12)[0]
@@ -186,7 +186,7 @@ def measure_cuda(name, n=100_000):
     """Wall time of the torch solver on CUDA beside one core's CPU time of the compiled one."""
     load, n_atoms, alpha, _ = CASES[name]
     X = load(N_SAMPLES)
-    D = SparseCoder(n_atoms, alpha, max_iter=2, random_state=0).fit(X[:5000]).components_
+    D = SparseCoder(n_atoms, alpha=alpha, max_iter=2, random_state=0).fit(X[:5000]).components_
     X, D = np.tile(X, (n // len(X), 1)).astype("f4"), D.astype("f4")
     start = time.process_time()
     lasso_gram(X[:5000], D, alpha)

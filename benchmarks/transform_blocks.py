@@ -33,7 +33,7 @@ MEASURES = {"Rss": "RSS", "Pss": "PSS", "Pss_Anon": "anonymous"}
 
 def estimator():
     """The transformer of all runs; fitted to one image, because it only learns the shape."""
-    est = ScatteringTransformer(J=2, ndim=2, padding="periodic")
+    est = ScatteringTransformer(J=2, ndim=2, boundary="periodic")
     return est.fit(np.zeros((1, *SHAPE), np.float32))
 
 
@@ -131,7 +131,7 @@ def measure(backend, images, out, reference):
 def table(rows, n, seconds):
     """Markdown table."""
     lines = [
-        f'{n} images of 32×32, `ScatteringTransformer(J=2, ndim=2, padding="periodic")`, file '
+        f'{n} images of 32×32, `ScatteringTransformer(J=2, ndim=2, boundary="periodic")`, file '
         "to file, 2 processes. "
         f"`est.transform` alone, in one process with torch's threads: {n / seconds:.0f} images/s.",
         "",

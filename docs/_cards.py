@@ -88,7 +88,7 @@ def maximum_entropy(x):
 def solid_harmonics():
     """Draw the density of a molecule, and one of its moduli."""
     X = load_qm7_sample().data
-    model = skwave.SolidHarmonicScattering(J=2, L=3).fit(X)
+    model = skwave.SolidHarmonicScattering(pooling="integral").fit(X)
     left, right = panels(1, 2)
     show = SolidHarmonicDisplay.from_estimator(model, X, sample=420, ax=left, cmap="magma")
     show.plot(right, j=0, l=2, cmap="magma")
@@ -116,7 +116,7 @@ def scattering_dictionary():
     X, y = load_digits(return_X_y=True)
     X = X.reshape(-1, 8, 8)
     model = skwave.ScatteringDictionaryClassifier(
-        J=1, n_components=48, projection=32, max_epochs=15, lr=0.005, random_state=0
+        J=1, n_atoms=48, projection=32, max_iter=15, learning_rate_init=0.005, random_state=0
     ).fit(X[:1200], y[:1200])
     codes = model.codes(X).mean((2, 3))
     means = np.stack([codes[y == k].mean(0) for k in range(10)])
@@ -130,7 +130,7 @@ def case():
     X, y = load_digits(return_X_y=True)
     X = (X / 16).reshape(-1, 8, 8).astype(np.float32)
     model = skwave.CASEGenerator(
-        J=2, n_components=16, L=4, n_atoms=(256, 16), max_epochs=20, random_state=0
+        J=2, n_components=16, L=4, n_atoms=(256, 16), max_iter=20, random_state=0
     ).fit(X)
     paths = model.interpolate(X[y == 2][:4], X[y == 7][:4], n_steps=8)
     for ax, image in zip(panels(4, 8), paths.reshape(-1, 8, 8), strict=True):

@@ -39,11 +39,11 @@ X_train, y_train, X_test, y_test = X[:n_labels], y[:n_labels], X[50_000:], y[50_
 # learned dictionary. They are computed once and read from the disk, 62 kB an image.
 
 SHARED = {
-    "J": 2, "mirror": True, "max_epochs": 8, "early_stopping": False, "random_state": 0,
+    "J": 2, "mirror": True, "max_iter": 8, "early_stopping": False, "random_state": 0,
     "memory": Memory("scattering_of_cifar10", mmap_mode="r", verbose=0),
 }  # fmt: skip
 LAYER = {
-    "n_components": 256, "projection": 128, "kernel_size": 3, "weight_decay": 1e-2, "dropout": 0.2,
+    "n_atoms": 256, "projection": 128, "kernel_size": 3, "weight_decay": 1e-2, "dropout": 0.2,
 }  # fmt: skip
 ROWS = {
     "linear": {"block": None, "weight_decay": 0.1, "dropout": 0.3},

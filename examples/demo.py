@@ -109,7 +109,7 @@ with TemporaryDirectory() as memory:
     solid = GridSearchCV(
         Pipeline(
             [
-                ("scattering", SolidHarmonicScattering(pooling="atoms")),
+                ("scattering", SolidHarmonicScattering(Q=1)),
                 ("scale", StandardScaler()),
                 ("ridge", Ridge()),
             ],

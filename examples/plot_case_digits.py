@@ -29,7 +29,7 @@ X, y = load_digits(return_X_y=True)
 X = (X / 16).reshape(-1, 8, 8).astype(np.float32)
 X_train, X_test, y_train, y_test = train_test_split(X, y, train_size=1400, random_state=0)
 
-model = CASEGenerator(J=2, n_components=16, L=4, n_atoms=(256, 16), max_epochs=20, random_state=0)
+model = CASEGenerator(J=2, n_components=16, L=4, n_atoms=(256, 16), max_iter=20, random_state=0)
 model.fit(X_train)
 linear = CASEGenerator(J=2, n_components=16, L=4, decoder="linear").fit(X_train)
 for name, generator in {"regression": linear, "and dictionaries": model}.items():

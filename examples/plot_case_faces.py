@@ -54,7 +54,7 @@ print(f"{kind}: {len(X_train)} to train on, {len(X_test)} to test on")
 parameters = {"J": 2, "n_components": 48, "L": 4, "random_state": 0}
 linear = CASEGenerator(**parameters, decoder="linear").fit(X_train)
 model = CASEGenerator(
-    **parameters, n_atoms=(128, 16), channels=4, max_epochs=5, sampler="mixture"
+    **parameters, n_atoms=(128, 16), channels=4, max_iter=5, sampler="mixture"
 ).fit(X_train, groups=groups)
 for name, generator in {"regression": linear, "and dictionaries": model}.items():
     print(f"{name:16s} {generator.score(X_train):.2f} dB, {generator.score(X_test):.2f} dB in test")

@@ -39,7 +39,7 @@ print(f"{len(patches)} patches of {side}×{side} pixels")
 # noisy image are samples.
 
 alpha = 2.5 * sigma
-coder = SparseCoder(128, alpha, max_iter=3, random_state=0).fit(patches - means)
+coder = SparseCoder(128, alpha=alpha, max_iter=3, random_state=0).fit(patches - means)
 codes = coder.transform(patches - means)
 print(f"{(codes != 0).sum(1).mean():.1f} atoms in a code, coherence {coder.coherence_:.2f}")
 SparseCodeDisplay.from_estimator(coder, (patches - means)[::50])

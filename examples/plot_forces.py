@@ -11,8 +11,8 @@ linear model, stretches a bond, and compares the gradient with finite difference
 # %%
 # A linear model
 # --------------
-# ``pooling="atoms"`` gives the number of atoms of each element, :math:`n_e`, and local invariants
-# :math:`\Phi`, so that
+# :class:`~skwave.SolidHarmonicScattering` gives the number of atoms of each element, :math:`n_e`,
+# and local invariants :math:`\Phi`, so that
 #
 # .. math:: E(r) = c + \sum_e w_e n_e + \langle w, \Phi(r)\rangle .
 
@@ -25,11 +25,10 @@ from sklearn.preprocessing import StandardScaler
 
 from skwave import SolidHarmonicScattering
 from skwave.datasets import load_qm7_sample
-from skwave.functional import local_invariants
 
 qm7 = load_qm7_sample()
 X, y, test = qm7.data, qm7.target, qm7.fold == 0
-features = SolidHarmonicScattering(J=2, L=2, sigma=0.5, pooling="atoms")
+features = SolidHarmonicScattering(J=1, L=3, sigma=0.5)
 model = make_pipeline(features, StandardScaler(), RidgeCV(np.logspace(-3, 3, 13)))
 model.fit(X[~test], y[~test])
 error = np.abs(model.predict(X[test]) - y[test]).mean()
@@ -38,23 +37,19 @@ print(f"mean absolute error on {test.sum()} other molecules: {error:.1f} kcal/mo
 # %%
 # The energy as a function of positions
 # -------------------------------------
-# The scaler and the ridge are one affine map. Before them stands
-# :func:`skwave.functional.local_invariants`, which the estimator calls as well: the weight of an
-# atom is 1 in the density of its element, else 0.
+# The scaler and the ridge are one affine map. The estimator before them takes tensors of rows
+# :math:`(Z, x, y, z)`, and keeps their gradient.
 
 scale, ridge = model[1], model[2]
 w = torch.from_numpy(ridge.coef_ / scale.scale_)
 constant = ridge.intercept_ - float(w @ torch.from_numpy(scale.mean_))
-elements = torch.from_numpy(features.elements_)
 
 
 def energy(numbers, positions):
     """Energy in kcal/mol of positions in Å of shape (..., n_atoms, 3)."""
-    weights = (torch.tensor(numbers) == elements[:, None]).to(positions)
     positions = positions.reshape(-1, len(numbers), 3)
-    weights = weights.expand(len(positions), -1, -1)
-    phi = local_invariants(positions, weights, features.scales_, features.L)
-    return torch.cat([weights.sum(-1), phi.flatten(1)], 1) @ w + constant
+    numbers = torch.tensor(numbers).to(positions)[:, None].expand(len(positions), -1, -1)
+    return features.transform(torch.cat([numbers, positions], -1)) @ w + constant
 
 
 # %%

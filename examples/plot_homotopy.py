@@ -88,7 +88,7 @@ patches -= patches.mean(1, keepdims=True)
 patches /= np.linalg.norm(patches, axis=1, keepdims=True) + 1e-9
 
 alpha = 0.1
-coder = SparseCoder(128, alpha, max_iter=3, random_state=0).fit(patches[:5000])
+coder = SparseCoder(128, alpha=alpha, max_iter=3, random_state=0).fit(patches[:5000])
 D, x = torch.from_numpy(coder.components_), torch.from_numpy(patches[5000:])
 best = lasso(x, D, alpha)
 least = lasso_objective(best.z, x, D, alpha).mean()

@@ -43,9 +43,9 @@ def coulomb_matrix(molecule, size):
 
 coulomb = np.stack([coulomb_matrix(molecule, X.n_atoms.max()) for molecule in X])
 integrals = SolidHarmonicScattering(
-    J=2, L=2, sigma=0.3, max_order=1, accuracy=1e-2, dtype="float32"
+    J=2, L=2, sigma=0.3, pooling="integral", max_order=1, accuracy=1e-2, dtype="float32"
 ).fit_transform(X)
-local = SolidHarmonicScattering(J=3, L=2, sigma=0.25, pooling="elements").fit(X)
+local = SolidHarmonicScattering(L=4, pooling="elements").fit(X)
 is_count = np.char.startswith(local.get_feature_names_out().astype(str), "n_")
 invariants = local.transform(X)
 counts, invariants = invariants[:, is_count], invariants[:, ~is_count]
@@ -131,7 +131,7 @@ for name, error in errors.items():
 #    from skwave.parallel import transform_blocks
 #
 #    X, y = fetch_qm9(return_X_y=True)  # internal energies of atomisation, kcal/mol
-#    local = SolidHarmonicScattering(J=3, L=2, sigma=0.25, pooling="elements").fit(X)
+#    local = SolidHarmonicScattering(L=4, pooling="elements").fit(X)
 #    invariants = transform_blocks(local, X, "qm9_invariants.npy")
 #    sizes = [100, 300, 1000, 3000, 10_000]
 #

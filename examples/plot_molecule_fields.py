@@ -32,7 +32,7 @@ flatness = [np.linalg.svd(m.positions - m.positions.mean(0))[1][-1] for m in X]
 sample = int(np.argmin(np.where(n_elements == 4, flatness, np.inf)))
 print(f"molecule {sample}: {X.formula(sample)}, {y[sample]:.0f} kcal/mol")
 
-scattering = SolidHarmonicScattering(J=2, L=2, sigma=0.2).fit(X)
+scattering = SolidHarmonicScattering(J=2, L=2, sigma=0.2, pooling="integral").fit(X)
 fig, axes = plt.subplots(1, 3, figsize=(11, 2.8), layout="constrained")
 for ax, density in zip(axes, ("full", "core", "valence"), strict=True):
     SolidHarmonicDisplay.from_estimator(
@@ -42,7 +42,7 @@ for ax, density in zip(axes, ("full", "core", "valence"), strict=True):
 
 # %%
 # The weights are charges (``"full"``), electrons of closed shells (``"core"``, none for hydrogen)
-# or the others (``"valence"``). By default the estimator integrates all three, so that what
+# or the others (``"valence"``). The estimator integrates all three, so that what
 # follows can tell a carbon from two lithiums at the same place.
 #
 # The moduli

@@ -62,7 +62,7 @@ for texture, image in zip(photos.names, images, strict=True):
     for family, (moments, tol) in families.items():
         model = MaxEntTextureModel(J=4, moments=moments, max_iter=200, tol=tol, random_state=0)
         samples[texture, family] = model.fit(image[None]).sample()[0]
-        steps, energy = len(model.loss_curve_) - 1, model.loss_curve_[-1, 0]
+        steps, energy = model.n_iter_, model.loss_curve_[-1, 0]
         print(f"{texture:13}  {family:16}  {model.n_moments_:6d}   {steps:5d}   {energy:.1e}")
 
 fig, axes = plt.subplots(2, 3, figsize=(8, 5.5), layout="constrained")

@@ -42,7 +42,7 @@ for start in range(0, n_images, 1000):
     images[start : start + 1000] = waves - waves.mean((-2, -1), keepdims=True)
 
 X = np.load(path / "images.npy", mmap_mode="r")
-scattering = ScatteringTransformer(J=2, ndim=2, padding="periodic").fit(X[:2])
+scattering = ScatteringTransformer(J=2, ndim=2, boundary="periodic").fit(X[:2])
 n_features = len(scattering.get_feature_names_out())
 print(f"{n_images} images: {X.nbytes / 1e6:.0f} MB")
 print(f"{n_features} coefficients of each: {4 * n_images * n_features / 1e6:.0f} MB")

@@ -77,7 +77,7 @@ seconds["Coulomb matrix, kernel ridge"] = time.perf_counter() - start
 
 start = time.perf_counter()
 integrals = SolidHarmonicScattering(
-    J=2, L=2, sigma=0.3, max_order=1, accuracy=1e-2, dtype="float32"
+    J=2, L=2, sigma=0.3, pooling="integral", max_order=1, accuracy=1e-2, dtype="float32"
 )
 S = integrals.fit_transform(X)
 model = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-6, 0, 7)))
@@ -98,7 +98,7 @@ print("integrals:", S.shape)
 # features are neither standardised nor whitened: their natural size tells which of them matter.
 
 start = time.perf_counter()
-local = SolidHarmonicScattering(J=3, L=2, sigma=0.25, pooling="elements")
+local = SolidHarmonicScattering(L=4, pooling="elements")
 S = local.fit_transform(X)
 is_count = np.char.startswith(local.get_feature_names_out().astype(str), "n_")
 counts, S = S[:, is_count], S[:, ~is_count]

@@ -35,10 +35,10 @@ X_train, X_test, y_train, y_test = train_test_split(
     X, y, train_size=1000, stratify=y, random_state=0
 )
 model = ScatteringDictionaryClassifier(
-    J=1, n_components=64, projection=32, lr=0.005, max_epochs=20, random_state=0
+    J=1, n_atoms=64, projection=32, learning_rate_init=0.005, max_iter=20, random_state=0
 )
 model.fit(X_train, y_train)
-print(f"test accuracy {model.score(X_test, y_test):.3f} after {model.n_epochs_} epochs")
+print(f"test accuracy {model.score(X_test, y_test):.3f} after {model.n_iter_} epochs")
 
 # %%
 # One code
@@ -122,8 +122,8 @@ for name, parameters in {
 }.items():
     scores = [
         ScatteringDictionaryClassifier(
-            J=1, n_components=64, projection=32, lr=0.005, max_epochs=8, early_stopping=False,
-            random_state=seed, **parameters,
+            J=1, n_atoms=64, projection=32, learning_rate_init=0.005, max_iter=8,
+            early_stopping=False, random_state=seed, **parameters,
         )
         .fit(X_train, y_train)
         .score(X_test, y_test)

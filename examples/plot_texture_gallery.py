@@ -55,7 +55,7 @@ for name, image in targets.items():
     boundary = "crop" if name in ("nuts", "reptile skin") else "periodic"
     model = MaxEntTextureModel(J=4, boundary=boundary, max_iter=150, tol=2e-3, random_state=0)
     samples[name] = model.fit(image[None].astype(np.float32)).sample()[0]
-    print(f"{name:14}  {len(model.loss_curve_) - 1:5d}   {model.loss_curve_[-1, 0]:.1e}")
+    print(f"{name:14}  {model.n_iter_:5d}   {model.loss_curve_[-1, 0]:.1e}")
 print(f"{model.n_moments_} moments of {image.size} pixels")
 
 fig, axes = plt.subplots(2, 5, figsize=(12, 5), layout="constrained")

@@ -47,7 +47,7 @@ print("moments               number   steps    energy")
 for name, moments in names.items():
     model = MaxEntTextureModel(J=5, moments=moments, tol=1e-3, random_state=0).fit(target)
     samples[name] = model.sample()
-    steps, energy = len(model.loss_curve_) - 1, model.loss_curve_[-1, 0]
+    steps, energy = model.n_iter_, model.loss_curve_[-1, 0]
     print(f"{name:20}  {model.n_moments_:6d}   {steps:5d}   {energy:.1e}")
 
 images = {"snapshot": target, **samples}

@@ -1,4 +1,4 @@
-"""Augmentation of features: those of other images, without another transform."""
+"""Augmentation of features: those of mirrored images, without another transform."""
 
 from skwave.scattering._mirror import mirror_features
 

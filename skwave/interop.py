@@ -1,4 +1,4 @@
-"""Estimators from objects of other libraries."""
+"""Estimators with the parameters of other libraries' objects."""
 
 from skwave.scattering._kymatio import from_kymatio
 

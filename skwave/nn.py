@@ -1,4 +1,4 @@
-"""Differentiable layers."""
+"""Layers and networks of torch: scattering, sparse codes, decoders, multilinear functions."""
 
 from skwave.classification._network import ScatteringDictionary
 from skwave.generation._layers import ConvolutionalDecoder, DictionaryDecoder, DictionaryStage

@@ -1,4 +1,4 @@
-"""Displays of filters, coefficients, molecules, images and codes, in the style of scikit-learn.
+"""Displays of filters, coefficients, molecules, textures, images and codes, as scikit-learn's.
 
 They need matplotlib, which is imported when something is drawn: ``pip install "skwave[plot]"``.
 """

@@ -1,4 +1,4 @@
-"""Checks that every transformer here passes, for those who write their own."""
+"""Assertions and checks that all transformers of the package pass, for those who write others."""
 
 import pickle
 import warnings
@@ -37,7 +37,7 @@ def tolerance(dtype):
 
 
 def relative_error(actual, expected):
-    r"""Relative error :math:`\|a - b\|_2 / \|b\|_2` of arrays of any kind.
+    r"""Relative error :math:`\|a - b\|_2 / \|b\|_2` of an array to another, of any kinds.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def assert_invariant(f, x, transformed, tol):
 
 
 def check_transformer(transformer, X):
-    """Check what every transformer here promises.
+    """Check what every transformer of the package promises.
 
     Of signals: the kind, device and type of array that comes in comes out, with one value for all
     of them; the result depends neither on batches and threads nor on the memory layout; pickle,

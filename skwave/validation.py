@@ -1,4 +1,4 @@
-"""Reports on fields and images that a model makes."""
+"""Reports on the quality of the fields and images that a model makes."""
 
 from skwave.generation._metrics import (
     GenerationReport,

@@ -13,6 +13,7 @@ import torch
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -34,17 +35,17 @@ rng = np.random.default_rng(0)
 IMAGES, TARGETS = rng.normal(size=(24, 8, 8)), rng.normal(size=24)
 LABELS = np.arange(24) % 2
 ROWS, WEIGHTS = IMAGES.reshape(24, 64), 1.0 + LABELS
-NETWORK = {"J": 1, "L": 2, "n_iter": 2, "max_epochs": 2, "dtype": "float64", "random_state": 0}
+NETWORK = {"J": 1, "L": 2, "n_iter": 2, "max_iter": 2, "dtype": "float64", "random_state": 0}
 
 TRANSFORMERS = {
     "scattering": (ScatteringTransformer(J=1, L=2, ndim=2), IMAGES),
     "harmonics": (PhaseHarmonicTransformer(J=1, L=2), IMAGES),
     "textures": (MaxEntTextureModel(J=1, L=2, max_iter=2, random_state=0), IMAGES),
-    "codes": (SparseCoder(4, 0.1, max_iter=2, random_state=0), ROWS),
-    "codes, istc": (SparseCoder(4, 0.1, algorithm="istc", max_iter=2, random_state=0), ROWS),
+    "codes": (SparseCoder(4, alpha=0.1, max_iter=2, random_state=0), ROWS),
+    "codes, istc": (SparseCoder(4, alpha=0.1, algorithm="istc", max_iter=2, random_state=0), ROWS),
     "generator": (CASEGenerator(**NETWORK, n_components=3, channels=2, n_atoms=(6, 4)), IMAGES),
 }
-CLASSIFIER = ScatteringDictionaryClassifier(**NETWORK, n_components=4, projection=3)
+CLASSIFIER = ScatteringDictionaryClassifier(**NETWORK, n_atoms=4, projection=3)
 REGRESSOR = MultilinearRegressor(n_terms=3, max_iter=3, random_state=0)
 
 
@@ -236,7 +237,9 @@ def test_files_hold_no_tensors(est):
             "classifier": (CLASSIFIER, IMAGES, LABELS),
             "regressor": (REGRESSOR, ROWS, TARGETS),
         }[est]
-    est = clone(est).fit(torch.as_tensor(X), y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # of few steps
+        est = clone(est).fit(torch.as_tensor(X), y)
     named = {str(arg) for _, arg, _ in pickletools.genops(pickle.dumps(est))}
     assert not [name for name in named if name.split(".")[0] == "torch"]
 

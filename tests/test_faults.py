@@ -47,7 +47,7 @@ CASES = {
     "CASEGenerator": Case(
         {
             "J": 1, "n_components": 2, "L": 1, "channels": 1, "n_atoms": (4, 2), "n_iter": 2,
-            "max_epochs": 2, "batch_size": 4, "random_state": 0,
+            "max_iter": 2, "batch_size": 4, "random_state": 0,
         },
         IMAGES,
         draws=True,
@@ -67,7 +67,7 @@ CASES = {
     "PhaseHarmonicTransformer": Case({"J": 1, "L": 2, "shifts": 1}, rng.normal(size=(3, 8, 8))),
     "ScatteringDictionaryClassifier": Case(
         {
-            "J": 1, "L": 2, "n_components": 4, "n_iter": 2, "projection": 3, "max_epochs": 2,
+            "J": 1, "L": 2, "n_atoms": 4, "n_iter": 2, "projection": 3, "max_iter": 2,
             "batch_size": 4, "random_state": 0,
         },
         IMAGES,
@@ -275,7 +275,7 @@ def test_targets_of_the_wrong_kind(fitted):
 
 HUGE = 10**9
 ODD = [None, -1, 0, 0.5, 1e9, HUGE, np.nan, np.inf, "x", (), [], True, object()]
-STEPS = {"max_iter", "max_epochs"}  # as many as are asked for
+STEPS = {"max_iter"}  # as many as are asked for
 PATHS = {"memory", "checkpoint"}
 
 
@@ -343,16 +343,16 @@ TOGETHER = [
     ("CASEGenerator", {"alpha": 1e300}),
     ("CASEGenerator", {"decoder": "convolutional", "J": 2, "batch_size": 1}),
     ("CASEGenerator", {"latent_noise": 1e300}),
-    ("CASEGenerator", {"lr": 1e6, "weight_decay": 1e6}),
+    ("CASEGenerator", {"learning_rate_init": 1e6, "weight_decay": 1e6}),
     ("CASEGenerator", {"n_atoms": (HUGE, 2)}),
     ("CASEGenerator", {"validation_fraction": 0.95}),
     ("MaxEntTextureModel", {"boundary": "crop", "oversampling": HUGE}),
     ("MultilinearRegressor", {"validation_fraction": 0.95}),
     ("MultilinearRegressor", {"learning_rate_init": 1e300}),
-    ("MultilinearRegressor", {"learning_rate_init": 1e6, "alpha": 1e6}),
+    ("MultilinearRegressor", {"learning_rate_init": 1e6, "weight_decay": 1e6}),
     ("ScatteringDictionaryClassifier", {"J": 2, "batch_size": 1}),
-    ("ScatteringDictionaryClassifier", {"lr": 1e300}),
-    ("ScatteringDictionaryClassifier", {"lr": 1e6, "weight_decay": 1e6}),
+    ("ScatteringDictionaryClassifier", {"learning_rate_init": 1e300}),
+    ("ScatteringDictionaryClassifier", {"learning_rate_init": 1e6, "weight_decay": 1e6}),
     ("ScatteringDictionaryClassifier", {"validation_fraction": 0.95}),
     ("ScatteringTransformer", {"Q": (1, HUGE)}),
     ("ScatteringTransformer", {"T": 1e9, "averaging": "global"}),
@@ -474,9 +474,8 @@ def test_interrupted_in_training(name, when):
     est = make(name)
     assert interrupted(est, steps[0 if when == "first epoch" else -2])
     assert all(np.isfinite(a).all() for a in use(est))
-    epochs = est.n_iter_ if name == "MultilinearRegressor" else est.n_epochs_
-    assert epochs == len(est.loss_curve_) == len(est.validation_loss_curve_)
-    assert (epochs == 0) == (when == "first epoch")
+    assert est.n_iter_ == len(est.loss_curve_) == len(est.validation_loss_curve_)
+    assert (est.n_iter_ == 0) == (when == "first epoch")
 
 
 def _loads(path):

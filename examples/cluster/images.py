@@ -20,7 +20,7 @@ CHUNK = 1000
 
 def estimator(X, device=None):
     """The transformer; it learns the shape of an image, so that one is enough."""
-    return ScatteringTransformer(J=2, ndim=2, padding="periodic", device=device).fit(X[:1])
+    return ScatteringTransformer(J=2, ndim=2, boundary="periodic", device=device).fit(X[:1])
 
 
 def make_images(path, n):

@@ -1,1 +1,1 @@
-"""What every topic shares: arrays, checks, batches, the face of transformers, drawing."""
+"""Arrays, checks, batches, progress, drawing, and the base class that all topics share."""

@@ -1,4 +1,4 @@
-"""All that the package knows of kinds of arrays: numpy, torch, and the array API."""
+"""Arrays of numpy, torch and the array API; no other module tells these kinds apart."""
 
 import numpy as np
 import torch
@@ -9,7 +9,7 @@ _DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
 def dtype_name(dtype):
-    """Name that numpy and torch have in common for a type.
+    """Name of a floating type, the same for numpy, torch and the array API.
 
     Parameters
     ----------
@@ -21,11 +21,12 @@ def dtype_name(dtype):
     name : str
         Such as ``"float32"``.
     """
-    return (getattr(dtype, "__name__", None) or str(dtype)).rpartition(".")[2]
+    name = dtype.__name__ if isinstance(dtype, type) else str(dtype)
+    return name.split(".")[-1]  # "torch.float32" without the library
 
 
 def resolve_dtype(dtype, X):
-    """Torch dtype to compute in: that of ``dtype``, or of ``X`` if it is None.
+    """Torch dtype to compute in: ``dtype``, or that of ``X`` if it is None.
 
     Parameters
     ----------
@@ -56,7 +57,7 @@ def resolve_dtype(dtype, X):
 
 
 def available_devices():
-    """Names of the devices that torch can compute on here.
+    """Names of the devices of this machine that torch can compute on.
 
     Returns
     -------
@@ -131,7 +132,7 @@ def to_tensor(X, dtype, device):
 
 
 def native(X):
-    """Array whose rows are counted and cut in one way: of numpy, or of torch.
+    """Array of numpy or torch, of an array of any kind.
 
     Parameters
     ----------
@@ -141,7 +142,7 @@ def native(X):
     Returns
     -------
     X : ndarray or Tensor
-        An array of the array API becomes a tensor that shares its memory.
+        The argument, but an array of the array API becomes a tensor that shares its memory.
     """
     if hasattr(X, "__array_namespace__") and not isinstance(X, np.ndarray):
         return torch.from_dlpack(X)
@@ -154,12 +155,12 @@ def to_numpy(X):
     Parameters
     ----------
     X : object
-        Whatever was given.
+        A tensor, an array, or anything else.
 
     Returns
     -------
     X : object
-        A numpy array, in memory and without a graph; what is neither is given back as it is.
+        A numpy array, in memory and without a graph; anything else is given back as it is.
     """
     X = native(X)
     return X.numpy(force=True) if isinstance(X, torch.Tensor) else X
@@ -187,7 +188,7 @@ def reshape(Y, shape):
 
 
 def from_tensor(y, X):
-    """Give a tensor back as the kind of array that ``X`` is.
+    """Array of the same kind as ``X``, of a tensor.
 
     Parameters
     ----------
@@ -205,7 +206,7 @@ def from_tensor(y, X):
 
 
 def empty_like_kind(X, shape, dtype):
-    """Output array, of the kind and on the device of ``X``.
+    """New output array, of the kind and on the device of ``X``.
 
     Parameters
     ----------
@@ -243,7 +244,7 @@ def write(out, start, y):
 
 
 def like_kind(out, X):
-    """Give ``out`` back as the kind of array that ``X`` is.
+    """Array of the same kind as ``X``, of an output of `empty_like_kind`.
 
     Parameters
     ----------

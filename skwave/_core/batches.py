@@ -1,17 +1,23 @@
-"""The only loop over samples."""
+"""Loops over the samples of an array, batch after batch: the only ones of the package."""
 
-import time
+from contextlib import contextmanager
+from functools import partial
 from math import ceil
+from threading import Lock
 
+import numpy as np
 import torch
 from joblib import Parallel, delayed, effective_n_jobs
 from sklearn import get_config
 
-from skwave._core.arrays import empty_like_kind, like_kind, to_tensor, write
+from skwave._core.arrays import empty_like_kind, like_kind, resolve_device, to_tensor, write
+from skwave._core.progress import report_batches
 
 # glibc hands freed blocks back to the kernel above a threshold which follows the largest
 # block freed so far, up to 32 MiB; fetching the pages anew costs as much as an FFT of them
 _SETTLING_BYTES = 2**25 - 2**16
+# larger blocks of predictions, which leave the caches and are fetched anew, take twice the time
+_QUICK_BYTES = 2**26
 _settled = False
 
 
@@ -48,20 +54,59 @@ def batch_rows(batch_size, row_bytes, n_samples, n_jobs=1):
     return max(1, min(share, int(memory / n_jobs // row_bytes)))
 
 
-def _split_on_memory_error(f, x):
-    # f(x), in halves where the device has no room for the whole
+def _ranges(n, size):
+    # the samples 0..n-1 in batches of a size
+    return [range(start, min(start + size, n)) for start in range(0, n, size)]
+
+
+def _in_halves(compute, batch):
+    # [(batch, results)], or those of its halves where the device has no room for the whole
     try:
-        return f(x)
+        return [compute(batch)]
     except torch.OutOfMemoryError as error:
-        if len(x) == 1:
+        if len(batch) == 1:
             raise torch.OutOfMemoryError(
-                f"one sample of shape {tuple(x.shape[1:])} does not fit into the memory of "
-                f"{x.device}: compute on another device, with fewer scales or angles, or in "
-                "float32."
+                "one sample alone does not fit into the memory of the device: compute on another "
+                "device, with fewer scales or angles, or in float32."
             ) from error
     torch.cuda.empty_cache()
-    half = ceil(len(x) / 2)
-    return torch.cat([_split_on_memory_error(f, part) for part in x.split(half)])
+    half = ceil(len(batch) / 2)
+    return _in_halves(compute, batch[:half]) + _in_halves(compute, batch[half:])
+
+
+_sharing = Lock()
+_n_sharing = 0  # calls that share torch's threads out at the moment
+_all_threads = 0  # torch's threads before the first of them
+
+
+@contextmanager
+def share_of_threads(n_jobs):
+    """Share torch's threads out among workers that are threads of this process.
+
+    Parameters
+    ----------
+    n_jobs : int
+        Number of workers.
+
+    Yields
+    ------
+    None
+        While they are shared; then torch has as many as before the first of the calls that
+        overlap.
+    """
+    # torch's number of threads is that of the thread which sets it and of all threads to come
+    global _n_sharing, _all_threads
+    with _sharing:
+        if _n_sharing == 0:
+            _all_threads = torch.get_num_threads()
+        _n_sharing += 1
+        torch.set_num_threads(max(1, _all_threads // n_jobs))
+    try:
+        yield
+    finally:
+        with _sharing:
+            _n_sharing -= 1
+            torch.set_num_threads(_all_threads)
 
 
 def _in_threads(f, arguments, n_jobs):
@@ -69,23 +114,9 @@ def _in_threads(f, arguments, n_jobs):
     if n_jobs == 1:
         yield from map(f, arguments)
         return
-    threads = torch.get_num_threads()
-    torch.set_num_threads(max(1, threads // n_jobs))
-    try:
+    with share_of_threads(n_jobs):
         parallel = Parallel(n_jobs, prefer="threads", return_as="generator_unordered")
         yield from parallel(delayed(f)(argument) for argument in arguments)
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _report(results, n_samples, name):
-    done, begin = 0, time.perf_counter()
-    for start, y in results:
-        yield start, y
-        done += len(y)
-        print(
-            f"[{name}] {done}/{n_samples} samples, {time.perf_counter() - begin:.1f} s", flush=True
-        )
 
 
 def run_batches(compute, batches, *, n_samples, n_jobs=None, verbose=0, name=""):
@@ -96,7 +127,8 @@ def run_batches(compute, batches, *, n_samples, n_jobs=None, verbose=0, name="")
     compute : callable
         Batch -> (batch, results of its samples).
     batches : sequence
-        What ``compute`` takes.
+        Rows of the samples of each batch: ranges or arrays of indices, say. One that does not
+        fit into the memory of the device is cut into halves, by slices.
     n_samples : int
         Number of samples of all batches.
     n_jobs : int, default=None
@@ -111,8 +143,10 @@ def run_batches(compute, batches, *, n_samples, n_jobs=None, verbose=0, name="")
     batch, results : tuple
         In any order.
     """
-    results = _in_threads(compute, batches, min(effective_n_jobs(n_jobs), n_samples))
-    yield from _report(results, n_samples, name) if verbose else results
+    n_jobs = min(effective_n_jobs(n_jobs), n_samples)
+    parts = _in_threads(partial(_in_halves, compute), batches, n_jobs)
+    results = (result for part in parts for result in part)
+    yield from report_batches(results, n_samples, name) if verbose else results
 
 
 def map_batches(
@@ -135,7 +169,7 @@ def map_batches(
     device : torch.device
         Where to compute.
     batch_size : int or "auto", default="auto"
-        Samples at once; halved while CUDA has not enough memory.
+        Samples at once; a batch that does not fit into the memory of a GPU is halved.
     n_jobs : int, default=None
         Batches at once on the CPU, in threads.
     verbose : int, default=0
@@ -156,26 +190,32 @@ def map_batches(
     if device.type == "cpu":
         _settle_allocator()
 
-    def compute(start):
+    def compute(batch):
         # whether autograd records is a thread's own
         with torch.set_grad_enabled(differentiable):
-            x = to_tensor(X[start : start + rows, ...], dtype, device)
-            return start, _split_on_memory_error(f, x)
+            return batch, f(to_tensor(X[batch.start : batch.stop, ...], dtype, device))
 
     results = run_batches(
-        compute, range(0, n, rows), n_samples=n, n_jobs=n_jobs, verbose=verbose, name=name
+        compute, _ranges(n, rows), n_samples=n, n_jobs=n_jobs, verbose=verbose, name=name
     )
     if isinstance(X, torch.Tensor) and (differentiable or rows >= n):
-        blocks = sorted(results, key=lambda result: result[0])
+        blocks = sorted(results, key=lambda result: result[0].start)
         return torch.cat([y for _, y in blocks]).to(X.device)
     out = empty_like_kind(X, (n, n_out), dtype)
-    for start, y in results:
-        write(out, start, y)
+    for batch, y in results:
+        write(out, batch.start, y)
     return like_kind(out, X)
 
 
+def _as_tensor(rows):
+    # torch has no read-only tensors, nor negative strides
+    return torch.as_tensor(
+        np.require(rows, requirements=["C", "W"]) if isinstance(rows, np.ndarray) else rows
+    )
+
+
 def predict_batches(f, *arrays, row_bytes, device=None):
-    """Apply a function to the same rows of several arrays, within scikit-learn's working memory.
+    """Apply a function to several arrays, the same rows of each in a batch.
 
     Parameters
     ----------
@@ -184,23 +224,25 @@ def predict_batches(f, *arrays, row_bytes, device=None):
     *arrays : ndarray or Tensor, shape (n_samples, ...)
         Arrays of equal length.
     row_bytes : int
-        Memory that one row needs while it is worked on.
+        Memory that one row needs while it is worked on; a batch keeps within scikit-learn's
+        ``working_memory``.
     device : torch.device or None, default=None
         Where batches are moved to; None for where they are.
 
     Returns
     -------
     y : Tensor, shape (n_samples, ...)
-        Results, where the function gives them. A batch that does not fit into the memory of the
-        device is halved.
+        Results, on the device of the function's results. A batch that does not fit into the
+        memory of the device is halved.
     """
     n = len(arrays[0])
     size = batch_rows("auto", row_bytes, n)
+    if resolve_device(device, arrays[0]).type == "cpu":
+        size = min(size, max(1, _QUICK_BYTES // row_bytes))
 
-    def of_rows(rows):
-        part = slice(int(rows[0]), int(rows[-1]) + 1)
-        return f(*(torch.as_tensor(a[part]).to(device) for a in arrays))
+    def compute(batch):  # numpydoc ignore=GL08
+        rows = slice(batch.start, batch.stop)
+        return batch, f(*(_as_tensor(a[rows]).to(device) for a in arrays))
 
-    return torch.cat(
-        [_split_on_memory_error(of_rows, rows) for rows in torch.arange(n).split(size)]
-    )
+    batches = _ranges(n, size)
+    return torch.cat([y for _, y in run_batches(compute, batches, n_samples=n, n_jobs=1)])

@@ -1,6 +1,8 @@
-"""Checks of samples and features that users give."""
+"""Checks of samples, features and scales that users give."""
 
+import math
 import re
+import warnings
 from contextlib import contextmanager
 from numbers import Integral
 
@@ -10,9 +12,12 @@ from sklearn.utils.validation import check_array, validate_data
 
 from skwave._core.compat import get_namespace
 
+# a last axis of more than these is no axis of channels
+_MOST_CHANNELS = 16
+
 
 def validate_array(estimator, X, *, reset):
-    """Check the samples of an estimator: real, finite, not empty, at least 2-D.
+    """Check samples for an estimator: real, finite, not empty, at least 2-D.
 
     Torch tensors stay torch tensors, on their device and with their graph, whether or not
     array-API dispatch is on. Whatever else comes is treated as scikit-learn does.
@@ -34,6 +39,7 @@ def validate_array(estimator, X, *, reset):
     """
     if isinstance(X, torch.Tensor):
         return validate_data(estimator, _check_tensor(X), reset=reset, skip_check_array=True)
+    refuse_masked(X, estimator)
     small = isinstance(X, np.ndarray) and X.dtype.kind in "iub" and X.dtype.itemsize <= 2
     dtype = np.float32 if small else _float_dtypes(X)
     with naming("X", "real, finite numbers, shape (n_samples, ...)"):
@@ -42,7 +48,7 @@ def validate_array(estimator, X, *, reset):
 
 @contextmanager
 def naming(name, allowed):
-    """Say of an error that does not name it which argument it is about.
+    """Context whose errors name the argument that they are about.
 
     Parameters
     ----------
@@ -62,6 +68,34 @@ def naming(name, allowed):
         if not re.search(rf"\b{name}\b", str(error)):
             error.add_note(f"{name} must be an array of {allowed}.")
         raise
+
+
+def refuse_masked(X, estimator=None):
+    """Raise an error if samples are masked: the values under the mask would count as any others.
+
+    Parameters
+    ----------
+    X : object
+        Array, or sequence of arrays.
+    estimator : estimator, default=None
+        One with a parameter ``mask`` is named as a remedy.
+
+    Raises
+    ------
+    ValueError
+        If ``X`` is a masked array of numpy, or holds one, in which anything is masked.
+    """
+    parts = X if isinstance(X, list | tuple) else [X]
+    n_masked = sum(int(np.ma.count_masked(x)) for x in parts if isinstance(x, np.ma.MaskedArray))
+    if not n_masked:
+        return
+    remedy = "impute them, X.filled(value), or leave these samples out"
+    if hasattr(estimator, "mask"):
+        remedy += ". If all have one mask, fill them and give it as mask=~X.mask[0]"
+    raise ValueError(
+        f"X is a masked array with {n_masked} masked values, which would be taken for data: "
+        f"{remedy}."
+    )
 
 
 def _float_dtypes(X):
@@ -92,7 +126,7 @@ def _check_tensor(X):
 
 
 def check_values(X):
-    """Check an array of no estimator's samples: real, finite, not empty, at least 2-D.
+    """Check an array without an estimator: real, finite, not empty, at least 2-D.
 
     Parameters
     ----------
@@ -106,12 +140,13 @@ def check_values(X):
     """
     if isinstance(X, torch.Tensor):
         return _check_tensor(X)
+    refuse_masked(X)
     with naming("X", "real, finite numbers, shape (n_samples, ...)"):
         return check_array(X, dtype=_float_dtypes(X), input_name="X", allow_nd=True)
 
 
 def validate_features(X, n_features, name):
-    """Check rows of features that a transformer has given.
+    """Check features that came from a transformer, by their number.
 
     Parameters
     ----------
@@ -137,7 +172,7 @@ def validate_features(X, n_features, name):
 
 
 def check_scales(shape, J, T, averaging, note="") -> None:
-    """Refuse scales that do not fit into a signal.
+    """Raise an error if the largest scale does not fit into a signal.
 
     Parameters
     ----------
@@ -174,8 +209,41 @@ def check_scales(shape, J, T, averaging, note="") -> None:
         )
 
 
+def warn_channels_last(shape, ndim, stacklevel=2):
+    """Warn of channels on the last axis, where the last axis of a signal should be.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Channels and signal, without the samples.
+    ndim : int
+        Axes of the signal.
+    stacklevel : int, default=2
+        As that of `warnings.warn`.
+
+    Warns
+    -----
+    UserWarning
+        If there is an axis of channels that looks like one of the signal, and a last axis that
+        looks like channels.
+    """
+    if len(shape) <= ndim:
+        return
+    *others, last = shape[-ndim - 1 :]
+    if last <= _MOST_CHANNELS and min(others) >= 2 * last:
+        kind = "signals" if ndim == 1 else "images"
+        signal = " x ".join(map(str, shape[-ndim:]))
+        warnings.warn(
+            f"X has samples of shape {tuple(shape)}, taken as {math.prod(shape[:-ndim])} channels "
+            f"of {kind} of {signal}. If the {last} on the last axis are the channels, move them "
+            "to where they belong: np.moveaxis(X, -1, 1), or X.movedim(-1, 1) of a tensor.",
+            UserWarning,
+            stacklevel=stacklevel + 1,
+        )
+
+
 def default_scale(shape):
-    """Log2 of the scale of a transform whose ``J`` is None.
+    """Log2 of the largest scale, for a transform whose ``J`` is None.
 
     Parameters
     ----------
@@ -218,12 +286,15 @@ def resolve_ndim(ndim, shape, n_axes, name, stacked=None):
     Raises
     ------
     ValueError
-        If neither parameter tells, and the axes of ``X`` do not.
+        If neither parameter tells, and the axes of ``X`` do not; or if ``shape`` is of neither.
     """
     if ndim is not None:
         return ndim
     if shape is not None:
-        return 1 if isinstance(shape, Integral) else len(shape)
+        n_sides = 1 if isinstance(shape, Integral) else len(shape)
+        if n_sides not in (1, 2):
+            raise ValueError(f"shape={shape!r} must be (N,) for signals or (H, W) for images.")
+        return n_sides
     known = {2: 1, 3: stacked, 4: 2}.get(n_axes)
     if known is None:
         meaning = (

@@ -1,4 +1,4 @@
-"""Every private import from scikit-learn, in one place."""
+"""What the package uses of scikit-learn's private names; no other module imports them."""
 
 from functools import wraps
 
@@ -7,22 +7,27 @@ from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils._array_api import get_namespace
 from sklearn.utils._param_validation import Interval as _Interval
 from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._param_validation import (
+    validate_parameter_constraints as _validate_parameter_constraints,
+)
 from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 
 __all__ = [
     "Estimator",
     "Interval",
+    "Pair",
     "StrOptions",
     "check_feature_names_in",
     "check_sample_weight",
     "fit_context",
     "get_namespace",
+    "validate_parameters",
 ]
 
 
 class Estimator(BaseEstimator):
-    """Estimator whose picture in a notebook has a link to its page here."""
+    """Base of the estimators; their diagram in a notebook links to skwave's documentation."""
 
     _doc_link_module = "skwave"
     _doc_link_template = (
@@ -34,10 +39,42 @@ class Estimator(BaseEstimator):
 
 
 class Interval(_Interval):
-    """Interval of scikit-learn, for numbers alone: True is not 1."""
+    """Constraint of scikit-learn: a number of an interval. True is not 1."""
 
     def is_satisfied_by(self, val):  # numpydoc ignore=GL08
         return not isinstance(val, bool | np.bool_) and super().is_satisfied_by(val)
+
+
+class Pair(Interval):
+    """Constraint of scikit-learn: a tuple of two numbers of an interval."""
+
+    def is_satisfied_by(self, val):  # numpydoc ignore=GL08
+        pair = isinstance(val, tuple) and len(val) == 2
+        return pair and all(super(Pair, self).is_satisfied_by(v) for v in val)
+
+    def __str__(self):  # numpydoc ignore=GL08
+        return f"a tuple of two, each {super().__str__()}"
+
+
+def validate_parameters(constraints, parameters, caller):
+    """Check parameters as scikit-learn checks those of its estimators.
+
+    Parameters
+    ----------
+    constraints : dict
+        Lists of constraints by name, as ``_parameter_constraints`` of an estimator.
+    parameters : dict
+        Values by name.
+    caller : str
+        What the parameters are of, for the message.
+
+    Raises
+    ------
+    ValueError
+        For the first value that satisfies none of its constraints; scikit-learn's
+        ``InvalidParameterError``, which is a TypeError too.
+    """
+    _validate_parameter_constraints(constraints, parameters, caller_name=caller)
 
 
 def fit_context(*, prefer_skip_nested_validation):

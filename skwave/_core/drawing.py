@@ -1,23 +1,23 @@
-"""What the displays have in common: matplotlib when it is needed, and checks."""
+"""Matplotlib, imported when it is needed, and the checks that all displays share."""
 
 from numbers import Integral, Real
 
 from sklearn.utils.validation import check_is_fitted
 
-from skwave.scattering._transformer import ScatteringTransformer
-
 
 def require_matplotlib(caller, *, ax=None, figure=None):
-    """Raise an error if nothing can be drawn: before anything is computed.
+    """Raise an error if matplotlib is missing, or if what to draw in is something else.
+
+    A display calls it before it computes anything.
 
     Parameters
     ----------
     caller : str
-        What needs it.
+        The display or its method, for the message.
     ax : matplotlib Axes or None
-        Where one Axes is drawn in, as the user gave it.
+        Where a display of one panel draws, as the user gave it.
     figure : Figure, SubFigure or None
-        Where several panels are.
+        Where a display of several panels draws, as the user gave it.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def one_axes(ax, caller):
     ax : matplotlib Axes or None
         What the user gave.
     caller : str
-        What needs it.
+        The display or its method, for the message.
 
     Returns
     -------
@@ -125,7 +125,7 @@ def check_index(name, value, size):
 
 
 def check_sampling_rate(sampling_rate, ndim):
-    """Raise an error unless a sampling rate is None, or positive and that of a signal.
+    """Raise an error unless a sampling rate is None, or a positive number for signals.
 
     Parameters
     ----------
@@ -147,15 +147,15 @@ def check_sampling_rate(sampling_rate, ndim):
         )
 
 
-def check_estimator(estimator, caller, kind=ScatteringTransformer):
-    """Raise an error unless an estimator is of a class, and fitted.
+def check_estimator(estimator, caller, kind):
+    """Raise an error unless an estimator is of a class and fitted.
 
     Parameters
     ----------
     estimator : object
         What the user gave.
     caller : str
-        What needs it.
+        The display or its method, for the message.
     kind : type
         The class.
     """

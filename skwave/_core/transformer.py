@@ -1,4 +1,4 @@
-"""The face that all transformers share."""
+"""Base class of the transformers of signals and images."""
 
 import warnings
 from math import prod
@@ -11,20 +11,34 @@ from sklearn.utils.validation import check_is_fitted
 
 from skwave._core.arrays import resolve_device, resolve_dtype
 from skwave._core.batches import map_batches
-from skwave._core.checks import validate_array
+from skwave._core.checks import resolve_ndim, validate_array, warn_channels_last
 from skwave._core.compat import Estimator, Interval, StrOptions, fit_context
 
 
 class TorchTransformer(TransformerMixin, Estimator):
-    """Transformer of signals computed by torch, whatever array they come in.
+    """Transformer of signals or images that computes in torch and takes arrays of any kind.
 
     Axis 0 of ``X`` is samples, the last ``ndim`` axes are the signal, axes between are
     channels; rows of a 2-D array are folded to ``shape``. A subclass has the parameters
-    ``ndim, shape, device, dtype, batch_size, n_jobs, verbose`` and writes
-    ``_check_signal()``, ``_n_out()``, ``_row_bytes(dtype)`` and ``_forward(x)``.
+    ``ndim, shape, device, dtype, batch_size, n_jobs, verbose`` and writes four methods:
+
+    ``_check_signal(signal_shape)``
+        Refuses parameters that do not go with signals of that shape.
+    ``_n_out()``
+        Number of features of a sample.
+    ``_row_bytes(dtype)``
+        Memory that a sample needs while it is worked on.
+    ``_forward(x)``
+        Features, shape (B, n_out), of a tensor of signals, shape (B, C, N) or (B, C, H, W).
+
+    ``_stacked`` is the number of axes of the signals in a 3-D ``X`` if ``ndim`` is None: 1 for
+    signals with channels, 2 for images, None if the user has to tell.
     """
 
+    _stacked: ClassVar[int | None] = None
+
     _parameter_constraints: ClassVar[dict] = {
+        "ndim": [Interval(Integral, 1, 2, closed="both"), None],
         "shape": ["array-like", Integral, None],
         "device": [object],
         "dtype": [object],
@@ -49,16 +63,25 @@ class TorchTransformer(TransformerMixin, Estimator):
         self : estimator
             Fitted transformer.
         """
+        self._fit_signals(X)
+        return self
+
+    def _fit_signals(self, X):
+        # learn the shape of the signals, and give back the validated samples
         X = validate_array(self, X, reset=True)
         resolve_device(self.device, X)
         resolve_dtype(self.dtype, X)
         sample_shape = tuple(X.shape[1:])
-        signal_shape = self._signal_shape(sample_shape)
+        ndim = resolve_ndim(self.ndim, self.shape, X.ndim, type(self).__name__, self._stacked)
+        signal_shape = self._signal_shape(sample_shape, ndim)
+        if self.shape is None:  # else it says what the signal is
+            warn_channels_last(sample_shape, ndim, stacklevel=4)
         self._check_signal(signal_shape)
+        self.ndim_ = ndim
         self.sample_shape_ = sample_shape
         self.signal_shape_ = signal_shape
         self.n_channels_ = prod(sample_shape) // prod(signal_shape)
-        return self
+        return X
 
     def transform(self, X):
         """Compute the coefficients of signals.
@@ -76,9 +99,14 @@ class TorchTransformer(TransformerMixin, Estimator):
         X = self._validate(X)
         return self._map(self._forward, X, self._n_out())
 
-    def _validate(self, X):
+    def _check_since_fit(self):
+        # parameters may have been set since the fit, and some of them count at each call
         check_is_fitted(self)
-        self._check_signal(self.signal_shape_)  # a parameter may have been set since
+        self._validate_params()
+        self._check_signal(self.signal_shape_)
+
+    def _validate(self, X):
+        self._check_since_fit()
         X = validate_array(self, X, reset=False)
         if tuple(X.shape[1:]) != self.sample_shape_:
             raise ValueError(
@@ -104,35 +132,38 @@ class TorchTransformer(TransformerMixin, Estimator):
             name=type(self).__name__,
         )
 
-    def _signal_shape(self, sample_shape):
+    def _signal_shape(self, sample_shape, ndim):
+        # (N,) or (H, W), from the shape of a sample and the parameter shape. A flat sample
+        # (n_features,) is folded: to one signal, or to several channels if it is a multiple of
+        # the signal. Any other sample ends with the signal already, and shape repeats it.
         if self.shape is None:
-            return self._unfolded(sample_shape)
+            return self._unfolded(sample_shape, ndim)
         shape = (self.shape,) if isinstance(self.shape, Integral) else tuple(self.shape)
-        if len(shape) != self.ndim or not all(isinstance(n, Integral) for n in shape):
+        if len(shape) != ndim or not all(isinstance(n, Integral) for n in shape):
             raise ValueError(
-                f"shape={self.shape!r} must be a tuple of {self.ndim} integers for "
-                f"ndim={self.ndim}; one of them may be -1, to be inferred."
+                f"shape={self.shape!r} must be a tuple of {ndim} integers for ndim={ndim}; one "
+                "of them may be -1, to be inferred."
             )
         size = prod(sample_shape)
         if shape.count(-1) == 1:
-            known = max(-prod(shape), 1)
+            known = max(-prod(shape), 1)  # the product of the sides that are given
             shape = tuple(size // known if n == -1 else n for n in shape)
         if len(sample_shape) == 1 and min(shape) > 0 and size % prod(shape) == 0:
             return tuple(int(n) for n in shape)
-        if sample_shape[-self.ndim :] != shape:
+        if sample_shape[-ndim:] != shape:
             raise ValueError(
                 f"shape={self.shape!r} does not fit samples of shape {sample_shape}: rows must "
                 "be a multiple of its product, and unfolded samples must end with it."
             )
         return shape
 
-    def _unfolded(self, sample_shape):
-        if len(sample_shape) >= self.ndim:
-            return sample_shape[-self.ndim :]
+    def _unfolded(self, sample_shape, ndim):
+        if len(sample_shape) >= ndim:
+            return sample_shape[-ndim:]
         warnings.warn(
             f"X has flat samples of {sample_shape[0]} values, taken as images one pixel high. "
             "Give shape=(H, W) to fold them to images, or shape=(1, -1) if that is meant.",
-            stacklevel=6,
+            stacklevel=7,
         )
         return (1, *sample_shape)
 

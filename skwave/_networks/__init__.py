@@ -1,1 +1,1 @@
-"""What every network shares: training, persistence, the preparation of fits, layers."""
+"""Training, persistence, random numbers and layers of the networks of several topics."""

@@ -1,4 +1,4 @@
-"""What estimators with networks do before the training."""
+"""Preparation of a training: its seed, weights of samples, splits, parameters."""
 
 from math import ceil
 from numbers import Integral, Real
@@ -13,15 +13,15 @@ from skwave._core.arrays import to_numpy
 from skwave._core.compat import Interval, StrOptions, check_sample_weight
 
 _OF_TRAINING = (
-    *("lr", "weight_decay", "schedule", "batch_size", "max_epochs", "n_iter_no_change"),
-    "verbose",
+    *("learning_rate_init", "weight_decay", "schedule", "batch_size", "max_iter"),
+    *("n_iter_no_change", "verbose"),
 )
 TRAINING_CONSTRAINTS = {
-    "lr": [Interval(Real, 0, 1e6, closed="right")],
+    "learning_rate_init": [Interval(Real, 0, 1e6, closed="right")],
     "weight_decay": [Interval(Real, 0, 1e6, closed="both")],
     "schedule": [StrOptions({"cosine", "steps"}), None],
     "batch_size": [Interval(Integral, 1, None, closed="left")],
-    "max_epochs": [Interval(Integral, 1, None, closed="left")],
+    "max_iter": [Interval(Integral, 1, None, closed="left")],
     "early_stopping": ["boolean"],
     "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
     "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
@@ -37,12 +37,12 @@ _NOT_OF_THE_RESULT = ("checkpoint", "device", "memory", "verbose", "sampler")
 
 
 def draw_seed(estimator):
-    """Seed of a fit.
+    """Draw the seed of a fit from the ``random_state`` of an estimator.
 
     Parameters
     ----------
     estimator : estimator
-        With the parameters ``random_state`` and ``checkpoint``.
+        Estimator with the parameters ``random_state`` and ``checkpoint``.
 
     Returns
     -------
@@ -64,7 +64,7 @@ def draw_seed(estimator):
 
 
 def relative_weights(sample_weight, X):
-    """Weights of samples, of mean 1.
+    """Weights of samples divided by their mean.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def split_groups(n, groups, fraction, seed):
     fraction : float
         Share of the samples, or of the groups, that is set apart.
     seed : int
-        Of the draw.
+        Seed of the draw.
 
     Returns
     -------
@@ -131,7 +131,7 @@ def split_classes(labels, fraction, seed):
     fraction : float
         Share that is set apart.
     seed : int
-        Of the draw.
+        Seed of the draw.
 
     Returns
     -------
@@ -148,21 +148,21 @@ def split_classes(labels, fraction, seed):
 
 
 def training_parameters(estimator, device, data):
-    """Parameters of `skwave._networks.training.train` that estimators have.
+    """Arguments of `skwave._networks.training.train` that are parameters of an estimator.
 
     Parameters
     ----------
     estimator : estimator
-        With its parameters.
+        Estimator with the parameters of `TRAINING_CONSTRAINTS`.
     device : torch.device
         Where to compute.
     data : object
-        What decides the result beside the parameters: it names the folder of the checkpoint.
+        Data of the fit. Their hash and that of the parameters name the folder of the checkpoint.
 
     Returns
     -------
     parameters : dict
-        By name.
+        Arguments by name.
     """
     folder = None
     if estimator.checkpoint is not None:
@@ -176,3 +176,22 @@ def training_parameters(estimator, device, data):
         "folder": folder,
         "name": type(estimator).__name__,
     }
+
+
+def epochs_without_fall(losses, tol):
+    """Number of epochs since the loss was first as low as it is at its lowest.
+
+    Parameters
+    ----------
+    losses : list of float
+        Loss of each epoch, one at least.
+    tol : float
+        Relative amount by which the loss must fall to count as lower.
+
+    Returns
+    -------
+    n : int
+        0 if the last epoch has the lowest loss.
+    """
+    lowest = np.argmax(np.array(losses) <= (1 + tol) * min(losses))
+    return len(losses) - 1 - int(lowest)

@@ -1,108 +1,88 @@
-"""Networks as arrays, which every format of files holds and every device reads."""
-
-from functools import partial
+"""Trained networks as dictionaries of arrays, which every file format and device can hold."""
 
 import torch
-from torch import nn
+
+from skwave._networks.randomness import DrawFrom
 
 
 def to_arrays(module):
-    """Weights of a network.
+    """Weights of a network as numpy arrays.
 
     Parameters
     ----------
     module : Module
-        Trained.
+        Trained network.
 
     Returns
     -------
     weights : dict of ndarray
-        By name.
+        Parameters and buffers by name.
     """
     return {name: weight.cpu().numpy() for name, weight in module.state_dict().items()}
 
 
 def from_arrays(make_module, weights):
-    """Network of given weights, on the CPU.
-
-    torch's global generator is left as it was.
+    """Network with given weights, on the CPU and in evaluation mode.
 
     Parameters
     ----------
     make_module : callable
-        Without arguments; makes the module, of any weights.
+        Function without arguments that makes the module, with any weights.
     weights : dict of ndarray
-        As of `to_arrays`.
+        Weights, as `to_arrays` gives them.
 
     Returns
     -------
     module : Module
-        In evaluation.
+        Network whose parameters are copies of the arrays, of their type. torch's global generator
+        is left as it was.
     """
-    with torch.random.fork_rng(devices=[]):
+    with DrawFrom(torch.Generator()):
         module = make_module()
     weights = {name: torch.tensor(weight) for name, weight in weights.items()}
     module.load_state_dict(weights, assign=True)  # along with their type
     return module.eval()
 
 
-def net_to_arrays(state):
-    """Replace the net of an estimator by arrays.
+def network_to_arrays(state, name="network_"):
+    """State of an object whose network is replaced by its weights, for a pickle.
 
     Parameters
     ----------
     state : dict
-        Of the estimator, with or without ``net_``, which may be None.
+        Attributes of the object.
+    name : str, default="network_"
+        Attribute that is the network, if it is there and not None.
 
     Returns
     -------
     state : dict
-        With ``_weights`` and ``_epochs`` instead, if there is a net.
+        Attributes with the network as a dictionary of arrays.
     """
     state = dict(state)
-    if state.get("net_") is not None:
-        net = state.pop("net_")
-        state["_weights"] = to_arrays(net.module_)
-        state["_epochs"] = [
-            {name: value for name, value in epoch.items() if name != "batches"}
-            for epoch in net.history
-        ]
+    if state.get(name) is not None:
+        state[name] = to_arrays(state[name])
     return state
 
 
-def net_from_arrays(make_module, weights, epochs):
-    """Net that predicts; how it was trained is not stored.
+def network_from_arrays(state, make_module, name="network_"):
+    """State of an object whose network is made again from the weights in a pickle.
 
     Parameters
     ----------
+    state : dict
+        Attributes, as `network_to_arrays` gives them.
     make_module : callable
-        As in `from_arrays`.
-    weights : dict of ndarray
-        As there.
-    epochs : list of dict
-        Its history.
+        Function without arguments that makes the module; called if there is a network.
+    name : str, default="network_"
+        Attribute that is the network.
 
     Returns
     -------
-    net : skorch.NeuralNet
-        Initialised.
+    state : dict
+        Attributes with the network as a module.
     """
-    from skorch import NeuralNet  # takes seconds to import
-
-    net = NeuralNet(from_arrays(make_module, weights), nn.MSELoss, device="cpu", train_split=None)
-    net.initialize().history.extend(epochs)
-    return net
-
-
-class NetAsArrays:
-    """Estimator whose ``net_`` is stored as arrays; ``_make_module(weights)`` makes its module."""
-
-    def __getstate__(self):
-        return net_to_arrays(super().__getstate__())
-
-    def __setstate__(self, state):
-        state = dict(state)
-        weights, epochs = state.pop("_weights", None), state.pop("_epochs", None)
-        super().__setstate__(state)
-        if weights is not None:
-            self.net_ = net_from_arrays(partial(self._make_module, weights), weights, epochs)
+    state = dict(state)
+    if state.get(name) is not None:
+        state[name] = from_arrays(make_module, state[name])
+    return state

@@ -1,4 +1,7 @@
-"""Training of networks by skorch; apart, since skorch takes seconds to import."""
+"""Training of networks by skorch.
+
+Estimators import this module when they are fitted, since skorch takes seconds to import.
+"""
 
 import json
 import warnings
@@ -15,32 +18,39 @@ from skorch.history import History
 from torch.nn import CrossEntropyLoss
 from torch.utils.data import Dataset
 
+from skwave._networks.fitting import epochs_without_fall
+from skwave._networks.randomness import DrawFrom
+
 
 class AutocastNet(NeuralNet):
-    """Net that may compute in half precision.
+    """Net that draws from its own generator and may compute in half precision.
 
     Parameters
     ----------
     *args : object
-        As for skorch's ``NeuralNet``.
+        Arguments of skorch's ``NeuralNet``.
+    generator : torch.Generator
+        Source of the random numbers of the module, on the device of the net.
     autocast : bool, default=False
         Whether to compute in bfloat16 on CUDA.
     **kwargs : object
-        As for skorch's ``NeuralNet``.
+        Arguments of skorch's ``NeuralNet``.
     """
 
-    def __init__(self, *args, autocast=False, **kwargs):
+    def __init__(self, *args, generator, autocast=False, **kwargs):
         super().__init__(*args, **kwargs)
+        self.generator = generator
         self.autocast = autocast
 
     def infer(self, x, **fit_params):  # numpydoc ignore=GL08
-        with torch.autocast("cuda", torch.bfloat16, enabled=self.autocast):
+        half = torch.autocast("cuda", torch.bfloat16, enabled=self.autocast)
+        with DrawFrom(self.generator), half:
             y = super().infer(x, **fit_params)
         return y.float() if self.autocast else y
 
 
 class Rows(Dataset):
-    """Arrays, in memory or on disk, from which a batch is taken at once.
+    """Data set of arrays, in memory or on disk, that reads all rows of a batch at once.
 
     Parameters
     ----------
@@ -63,12 +73,15 @@ class Rows(Dataset):
 
 
 class Keeper(Callback):
-    """Seed each epoch, keep its state and the best weights, stop when nothing improves.
+    """Callback that seeds epochs, keeps the state and the best weights, and stops the training.
 
     Parameters
     ----------
+    generators : list of torch.Generator
+        Sources of all random numbers.
     seed : int
-        Each epoch draws from a seed of its own, so that a resumed training draws the same.
+        Seed of the training. Each epoch draws from a seed of its own, so that a resumed training
+        draws the same.
     patience : int
         Epochs without a lower validation loss before training stops.
     tol : float
@@ -79,12 +92,13 @@ class Keeper(Callback):
         File for the state after each epoch.
     """
 
-    def __init__(self, seed, patience, tol, floor, path):
-        self.seed, self.patience, self.tol = seed, patience, tol
+    def __init__(self, generators, seed, patience, tol, floor, path):
+        self.generators, self.seed = generators, seed
+        self.patience, self.tol = patience, tol
         self.floor, self.path = floor, path
 
     def load(self, net):
-        """Give a net the state of the last epoch, if there is one.
+        """Give a net the state of the last epoch, if there is a file of it.
 
         Parameters
         ----------
@@ -113,7 +127,7 @@ class Keeper(Callback):
         new.replace(self.path)
 
     def is_over(self, net):
-        """Whether the validation loss has not fallen for long.
+        """Whether the validation loss has not fallen for ``patience`` epochs.
 
         Parameters
         ----------
@@ -126,13 +140,11 @@ class Keeper(Callback):
             False without validation.
         """
         losses = _losses(net, "valid_loss")
-        if not losses:
-            return False
-        lowest = np.argmax(np.array(losses) <= (1 + self.tol) * min(losses))
-        return len(losses) - 1 - lowest >= self.patience
+        return bool(losses) and epochs_without_fall(losses, self.tol) >= self.patience
 
     def on_epoch_begin(self, net, **kwargs):  # numpydoc ignore=GL08
-        torch.manual_seed(self.seed + len(net.history))
+        for generator in self.generators:
+            generator.manual_seed(self.seed + len(net.history))
 
     def on_batch_end(self, net, training, **kwargs):  # numpydoc ignore=GL08
         loss = net.history[-1, "batches", -1, "train_loss" if training else "valid_loss"]
@@ -157,11 +169,11 @@ def _losses(net, name):
     return [epoch[name] for epoch in net.history if name in epoch]
 
 
-def _rate(epoch, schedule, max_epochs):
+def _rate(epoch, schedule, max_iter):
     if schedule == "cosine":
-        return (1 + cos(pi * epoch / max_epochs)) / 2
+        return (1 + cos(pi * epoch / max_iter)) / 2
     if schedule == "steps":
-        return 0.1 ** (epoch // ceil(max_epochs / 3))
+        return 0.1 ** (epoch // ceil(max_iter / 3))
     return 1.0
 
 
@@ -175,10 +187,11 @@ def train(
     seed,
     device,
     name,
+    learning_rate_init,
     weight_decay,
     schedule,
     batch_size,
-    max_epochs,
+    max_iter,
     n_iter_no_change,
     tol=0.0,
     floor=inf,
@@ -187,14 +200,16 @@ def train(
 ):
     """Train a network by AdamW, and keep its best weights.
 
-    torch's global generator is left as it was. Ctrl-C ends the training.
+    All random numbers come from generators of this training: torch's global generator is neither
+    used nor changed, and trainings in several threads do not disturb each other. Ctrl-C ends the
+    training.
 
     Parameters
     ----------
     net_class : type
         Kind of ``AutocastNet``.
     make_module : callable
-        Without arguments; makes the module.
+        Function without arguments that makes the module.
     X : array, shape (n_samples, ...)
         Inputs, in memory or on disk.
     y : ndarray, shape (n_samples, ...)
@@ -202,18 +217,21 @@ def train(
     rows : tuple of ndarray of int, or None
         Samples to train on, and to choose the epoch on; None for all, and the last epoch.
     seed : int
-        Of the first weights, the order of the samples, and what else is drawn.
+        Seed of the first weights, the order of the samples, and what else is drawn.
     device : torch.device
         Where to compute.
     name : str
         Name in the progress.
+    learning_rate_init : float
+        First step of the optimiser.
     weight_decay : float
         Decay of the weights.
     schedule : {"cosine", "steps"} or None
-        Fall of the rate along a cosine to 0 at ``max_epochs``, or by 10 after each third of them.
+        Fall of the rate along a cosine to 0 at ``max_iter``, or by 10 after each third of the
+        epochs.
     batch_size : int
         Samples of a step.
-    max_epochs : int
+    max_iter : int
         Largest number of epochs.
     n_iter_no_change : int
         Epochs without a lower validation loss before training stops.
@@ -224,12 +242,12 @@ def train(
     folder : Path or None, default=None
         Where to keep the state after each epoch, and to go on from.
     **parameters : object
-        Of the net: the criterion, ``lr``, ``verbose``.
+        Other arguments of the net: the criterion, ``verbose``.
 
     Returns
     -------
-    net : NeuralNet
-        Trained.
+    network : Module
+        Trained network, in evaluation mode.
     loss_curve : list of float
         Training loss of each epoch.
     validation_loss_curve : list of float or None
@@ -240,48 +258,54 @@ def train(
     ConvergenceWarning
         If a loss was not finite: the weights are the best until then.
     """
-    keeper = Keeper(seed, n_iter_no_change, tol, floor, folder and folder / "state.pt")
-    rate = partial(_rate, schedule=schedule, max_epochs=max_epochs)
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        net = net_class(
-            make_module(),
-            optimizer=torch.optim.AdamW,
-            optimizer__weight_decay=weight_decay,
-            dataset=Rows,
-            iterator_train__shuffle=True,
-            iterator_train__collate_fn=tuple,
-            iterator_valid__collate_fn=tuple,
-            train_split=rows and ValidSplit([rows]),
-            callbacks=[("rate", LRScheduler("LambdaLR", lr_lambda=rate)), ("keeper", keeper)],
-            batch_size=min(batch_size, len(X)),  # torch 2.4 makes a list of that length
-            device=device,
-            **parameters,
-        ).initialize()
-        keeper.load(net)
-        if net.history and net.verbose:
-            print(f"[{name}] goes on after {len(net.history)} epochs", flush=True)
-        net.max_epochs = 0 if keeper.is_over(net) else max_epochs - len(net.history)
-        try:
-            net.partial_fit(X, y)
-        except FloatingPointError as error:
-            warnings.warn(
-                f"epoch {len(net.history)} had {error}: training has stopped, and the weights are "
-                "the best of the epochs before. Lower the learning rate, or raise batch_size.",
-                ConvergenceWarning,
-                stacklevel=4,
-            )
+    order = torch.Generator()
+    draws = order if device.type == "cpu" else torch.Generator(device)
+    path = folder and folder / "state.pt"
+    keeper = Keeper([order, draws], seed, n_iter_no_change, tol, floor, path)
+    rate = partial(_rate, schedule=schedule, max_iter=max_iter)
+    with DrawFrom(order.manual_seed(seed)):
+        module = make_module()
+    net = net_class(
+        module,
+        generator=draws,
+        lr=learning_rate_init,
+        optimizer=torch.optim.AdamW,
+        optimizer__weight_decay=weight_decay,
+        dataset=Rows,
+        iterator_train__shuffle=True,
+        iterator_train__generator=order,
+        iterator_train__collate_fn=tuple,
+        iterator_valid__generator=order,
+        iterator_valid__collate_fn=tuple,
+        train_split=rows and ValidSplit([rows]),
+        callbacks=[("rate", LRScheduler("LambdaLR", lr_lambda=rate)), ("keeper", keeper)],
+        batch_size=min(batch_size, len(X)),  # torch 2.4 makes a list of that length
+        device=device,
+        **parameters,
+    ).initialize()
+    keeper.load(net)
+    if net.history and net.verbose:
+        print(f"[{name}] goes on after {len(net.history)} epochs", flush=True)
+    net.max_epochs = 0 if keeper.is_over(net) else max_iter - len(net.history)
+    try:
+        net.partial_fit(X, y)
+    except FloatingPointError as error:
+        warnings.warn(
+            f"epoch {len(net.history)} had {error}: training has stopped, and the weights are "
+            "the best of the epochs before. Lower learning_rate_init, or raise batch_size.",
+            ConvergenceWarning,
+            stacklevel=4,
+        )
     net.module_.load_state_dict(keeper.best_)
     if net.history and "train_loss" not in net.history[-1]:
         net.history.pop()  # an epoch that was interrupted
-    net.train_split = keeper.best_ = None  # which hold the rows of the parts, and the weights
-    return net, _losses(net, "train_loss"), rows and _losses(net, "valid_loss")
+    return net.module_.eval(), _losses(net, "train_loss"), rows and _losses(net, "valid_loss")
 
 
 class WeightedNet(AutocastNet):
-    """Net whose ``y`` has the columns target and weight.
+    """Net with weights of samples: the columns of ``y`` are the target and the weight.
 
-    So weights are split and shuffled along with the targets. The criterion gives the loss of each
+    Weights are so split and shuffled along with the targets. The criterion gives the loss of each
     sample.
     """
 
@@ -291,7 +315,7 @@ class WeightedNet(AutocastNet):
 
 
 class ClassLoss(CrossEntropyLoss):
-    """Cross-entropy of classes whose numbers are floats."""
+    """Cross-entropy of classes that are given as floats."""
 
     def forward(self, scores, y):  # numpydoc ignore=GL08
         return super().forward(scores, y.long())

@@ -1,4 +1,4 @@
-"""Classifier of images by sparse codes of scattering coefficients, trained end to end."""
+"""Classifier of images by learned sparse codes of their scattering coefficients."""
 
 import warnings
 from numbers import Integral, Real
@@ -6,9 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from scipy.special import softmax
 from sklearn.base import ClassifierMixin
-from sklearn.utils import gen_batches
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
@@ -22,22 +20,22 @@ from skwave._networks.fitting import (
     split_classes,
     training_parameters,
 )
-from skwave._networks.persistence import from_arrays, to_arrays
-from skwave.classification._network import describe, make_network
+from skwave._networks.persistence import network_from_arrays, network_to_arrays
+from skwave.classification._network import describe, make_network, run
 from skwave.scattering._features import (
     cached_transform,
     channel_scales,
     feature_views,
     fit_scattering,
-    transform,
+    map_coefficients,
 )
 from skwave.scattering._transformer import ScatteringTransformer
 
-_ROWS = 1000  # of a prediction at once
-_OF_SCATTERING = ("L", "max_order", "nonlinearity", "padding", "log", "shape")
+_N_DESCRIBED = 1000  # images whose codes the sparsity is measured on
+_OF_SCATTERING = ("L", "max_order", "nonlinearity", "boundary", "log", "shape")
 _OF_NETWORK = (
-    *("block", "n_iter", "alpha", "learn_dictionary", "projection", "n_components"),
-    *("kernel_size", "stride", "pool", "classifier", "n_hidden", "dropout"),
+    *("block", "n_iter", "alpha", "learn_dictionary", "projection", "n_atoms"),
+    *("kernel_size", "stride", "pooling", "classifier", "n_hidden", "dropout"),
 )
 
 
@@ -56,15 +54,15 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
 
     Parameters
     ----------
-    J : int
+    J : int, default=None
         Log2 of the largest scale of the scattering, in pixels. Coefficients are ``2**J``
-        pixels apart.
+        pixels apart. None for the largest scale that leaves four positions a side, from 1 to 3.
     L : int, default=8
         Number of orientations.
-    n_components : int, default=256
+    n_atoms : int, default=256
         Number of atoms :math:`K`, or of units of another block.
     block : {"istc", "istc_free", "tight_frame", "relu", "phase_collapse", None}, default="istc"
-        What codes the vectors: ISTC with residuals correlated with the atoms, or with a
+        Layer that codes the vectors: ISTC with residuals correlated with the atoms, or with a
         matrix :math:`W` learned apart; a thresholded tight frame; one layer of rectifiers;
         moduli of products with complex atoms. None for no projection and no codes: the
         classifier sees the standardised coefficients.
@@ -82,7 +80,7 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
         have 3.
     stride : int, default=1
         Positions from one projected vector to the next.
-    pool : int, default=4
+    pooling : int, default=4
         Cells along each axis over which codes are averaged.
     classifier : {"linear", "mlp"}, default="linear"
         Linear, or with one hidden layer of rectifiers.
@@ -92,8 +90,8 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
         Largest order of the scattering.
     nonlinearity : {"modulus", "rectifier"}, default="modulus"
         Nonlinearity of the scattering.
-    padding : {"reflect", "periodic", "zero"}, default="reflect"
-        Extension of the images.
+    boundary : {"reflect", "periodic", "zero"}, default="reflect"
+        What lies beyond the border of the images.
     log : bool or float, default=False
         Logarithm of the coefficients, see `ScatteringTransformer`.
     shape : tuple of int, default=None
@@ -110,16 +108,16 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
         Share of the classifier's inputs that are dropped in training.
     label_smoothing : float, default=0.0
         Share of each label that is spread over all classes.
-    lr : float, default=1e-3
+    learning_rate_init : float, default=1e-3
         First step of the optimiser, AdamW.
     weight_decay : float, default=1e-2
         Decay of the weights.
     schedule : {"cosine", "steps"} or None, default="cosine"
-        Fall of ``lr`` along a cosine to 0 at ``max_epochs``, by 10 after each third of them,
-        or none.
+        Fall of the step along a cosine to 0 at ``max_iter``, by 10 after each third of the
+        epochs, or none.
     batch_size : int, default=128
         Images of a step.
-    max_epochs : int, default=30
+    max_iter : int, default=30
         Largest number of epochs.
     early_stopping : bool, default=True
         Whether to set images apart, stop when their loss no longer falls, and keep the weights
@@ -147,7 +145,7 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
     ----------
     classes_ : ndarray, shape (n_classes,)
         Labels.
-    dictionary_ : ndarray, shape (n_components, projection)
+    dictionary_ : ndarray, shape (n_atoms, projection)
         Atoms; complex with ``block="phase_collapse"``, absent with None.
     coherence_ : float
         Largest cosine of the angle between two atoms, or largest
@@ -155,10 +153,12 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
     sparsity_ : float
         Mean share of the codes that is not zero, on up to 1000 training images.
     scattering_ : ScatteringTransformer
-        The transform.
+        Fitted scattering transform.
+    J_ : int
+        Log2 of its largest scale.
     network_ : skwave.nn.ScatteringDictionary
-        The trained network.
-    n_epochs_ : int
+        Trained network, in evaluation mode.
+    n_iter_ : int
         Epochs run.
     loss_curve_ : list of float
         Training loss of each epoch.
@@ -193,8 +193,8 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
     >>> from skwave import ScatteringDictionaryClassifier
     >>> X, y = load_digits(return_X_y=True)
     >>> model = ScatteringDictionaryClassifier(
-    ...     J=1, L=4, n_components=32, projection=16, shape=(8, 8), max_epochs=10, lr=0.01,
-    ...     random_state=0,
+    ...     J=1, L=4, n_atoms=32, projection=16, shape=(8, 8), max_iter=10,
+    ...     learning_rate_init=0.01, random_state=0,
     ... )
     >>> bool(model.fit(X[:1000], y[:1000]).score(X[1000:], y[1000:]) > 0.93)
     True
@@ -204,8 +204,8 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
 
     _parameter_constraints: ClassVar[dict] = {
         **{name: ScatteringTransformer._parameter_constraints[name] for name in _OF_SCATTERING},
-        "J": [Interval(Integral, 1, None, closed="left")],
-        "n_components": [Interval(Integral, 1, 2**20, closed="both")],
+        "J": [Interval(Integral, 1, None, closed="left"), None],
+        "n_atoms": [Interval(Integral, 1, 2**20, closed="both")],
         "block": [
             StrOptions({"istc", "istc_free", "tight_frame", "relu", "phase_collapse"}),
             None,
@@ -216,7 +216,7 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
         "projection": [Interval(Integral, 1, 2**16, closed="both")],
         "kernel_size": [Interval(Integral, 1, 64, closed="both")],
         "stride": [Interval(Integral, 1, None, closed="left")],
-        "pool": [Interval(Integral, 1, None, closed="left")],
+        "pooling": [Interval(Integral, 1, None, closed="left")],
         "classifier": [StrOptions({"linear", "mlp"})],
         "n_hidden": [Interval(Integral, 1, 2**20, closed="both")],
         "mirror": ["boolean"],
@@ -228,9 +228,9 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
 
     def __init__(
         self,
-        J,
+        J=None,
         L=8,
-        n_components=256,
+        n_atoms=256,
         *,
         block="istc",
         n_iter=6,
@@ -239,12 +239,12 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
         projection=128,
         kernel_size=1,
         stride=1,
-        pool=4,
+        pooling=4,
         classifier="linear",
         n_hidden=256,
         max_order=2,
         nonlinearity="modulus",
-        padding="reflect",
+        boundary="reflect",
         log=False,
         shape=None,
         memory=None,
@@ -252,11 +252,11 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
         shift=0,
         dropout=0.3,
         label_smoothing=0.0,
-        lr=1e-3,
+        learning_rate_init=1e-3,
         weight_decay=1e-2,
         schedule="cosine",
         batch_size=128,
-        max_epochs=30,
+        max_iter=30,
         early_stopping=True,
         validation_fraction=0.1,
         n_iter_no_change=10,
@@ -269,7 +269,7 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
     ):
         self.J = J
         self.L = L
-        self.n_components = n_components
+        self.n_atoms = n_atoms
         self.block = block
         self.n_iter = n_iter
         self.alpha = alpha
@@ -277,12 +277,12 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
         self.projection = projection
         self.kernel_size = kernel_size
         self.stride = stride
-        self.pool = pool
+        self.pooling = pooling
         self.classifier = classifier
         self.n_hidden = n_hidden
         self.max_order = max_order
         self.nonlinearity = nonlinearity
-        self.padding = padding
+        self.boundary = boundary
         self.log = log
         self.shape = shape
         self.memory = memory
@@ -290,11 +290,11 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
         self.shift = shift
         self.dropout = dropout
         self.label_smoothing = label_smoothing
-        self.lr = lr
+        self.learning_rate_init = learning_rate_init
         self.weight_decay = weight_decay
         self.schedule = schedule
         self.batch_size = batch_size
-        self.max_epochs = max_epochs
+        self.max_iter = max_iter
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
@@ -341,21 +341,22 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
         seed = draw_seed(self)
         device = resolve_device(self.device, X)
         self.scattering_ = fit_scattering(
-            self, X, max_order=self.max_order, padding=self.padding, log=self.log
+            self, X, max_order=self.max_order, boundary=self.boundary, log=self.log
         )
+        self.J_ = self.scattering_.J_
         self._check_grid()
         S = cached_transform(self, X)
         target = np.stack([labels, weight], 1).astype(S.dtype)
         rows = None
         if self.early_stopping:
             rows = split_classes(labels, self.validation_fraction, seed)
-        self._parts = self._design(S)
+        self._design = self._make_design(S)
         images = None
-        if self.checkpoint is not None:  # whose name they are in
+        if self.checkpoint is not None:  # whose name depends on them
             images = np.ascontiguousarray(to_numpy(X), dtype=S.dtype)
-        net, self.loss_curve_, self.validation_loss_curve_ = train(
+        self.network_, self.loss_curve_, self.validation_loss_curve_ = train(
             WeightedNet,
-            lambda: make_network(**self._parts).to(resolve_dtype(None, S)),
+            lambda: make_network(**self._design).to(resolve_dtype(None, S)),
             S,
             target,
             rows=rows,
@@ -365,13 +366,13 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
             criterion__label_smoothing=self.label_smoothing,
             **training_parameters(self, device, (images, target, self.classes_)),
         )
-        self.network_ = net.module_.eval()
-        self.n_epochs_ = len(self.loss_curve_)
+        self.n_iter_ = len(self.loss_curve_)
         self._n_views = 1 + self.mirror
         for name in ("dictionary_", "coherence_", "sparsity_"):
             vars(self).pop(name, None)  # of an earlier fit
         if self.block is not None:
-            self.dictionary_, self.coherence_, self.sparsity_ = describe(self.network_, S[:_ROWS])
+            found = describe(self.network_, S[:_N_DESCRIBED])
+            self.dictionary_, self.coherence_, self.sparsity_ = found
             self._warn_of_zeros()
         return self
 
@@ -408,8 +409,8 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
                 "coefficients: use an odd one."
             )
 
-    def _design(self, S):
-        # all that the network is built from, in numbers and arrays
+    def _make_design(self, S):
+        # parameters of the network, in numbers and arrays, which a pickle holds
         mean, scale = channel_scales(S, int(np.prod(self.scattering_.output_shape_[:2])))
         return {
             "mean": mean,
@@ -419,32 +420,17 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
             **{name: getattr(self, name) for name in _OF_NETWORK},
         }
 
-    def _run(self, method, S, view=0):
-        with torch.no_grad():
-            x = torch.as_tensor(np.array(S)).to(self.network_.gain)
-            return getattr(self.network_, method)(x, view).cpu().numpy()
-
     def __getstate__(self):
-        state = dict(super().__getstate__())
-        if "network_" in state:
-            state["_weights"] = to_arrays(state.pop("network_"))
-        return state
+        return network_to_arrays(super().__getstate__())
 
     def __setstate__(self, state):
-        state = dict(state)
-        weights = state.pop("_weights", None)
+        state = network_from_arrays(state, lambda: make_network(**state["_design"]))
         super().__setstate__(state)
-        if weights is not None:
-            self.network_ = from_arrays(lambda: make_network(**self._parts), weights)
 
-    def _blocks(self, X):
+    def _map(self, f, X):
         check_is_fitted(self)
         X = native(validate_array(self, X, reset=False))
-        if self.memory is not None:
-            S = cached_transform(self, X)
-            yield from (S[rows] for rows in gen_batches(len(S), _ROWS))
-        else:
-            yield from (transform(self.scattering_, X[rows]) for rows in gen_batches(len(X), _ROWS))
+        return map_coefficients(self, lambda S: run(self.network_, f, S), X).numpy()
 
     def predict_proba(self, X):
         """Probabilities of the classes.
@@ -460,14 +446,12 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
             In the order of ``classes_``; with ``mirror``, means over the image and its mirror
             image.
         """
-        check_is_fitted(self)
-        views = range(self._n_views)
-        return np.concatenate(
-            [
-                np.mean([softmax(self._run("forward", S, view), axis=1) for view in views], 0)
-                for S in self._blocks(X)
-            ]
-        )
+
+        def probability(x):  # numpydoc ignore=GL08
+            views = range(self._n_views)
+            return torch.stack([self.network_(x, view).softmax(1) for view in views]).mean(0)
+
+        return self._map(probability, X)
 
     def predict(self, X):
         """Most probable labels.
@@ -486,7 +470,7 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
         return self.classes_[best]
 
     def codes(self, X):
-        """Codes at each position, what the block gives.
+        """Codes of the coefficients at each position, as the block gives them.
 
         Parameters
         ----------
@@ -495,11 +479,11 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
 
         Returns
         -------
-        z : ndarray, shape (n_samples, n_components, height, width)
+        z : ndarray, shape (n_samples, n_atoms, height, width)
             Codes, on the grid of the projected coefficients; the standardised coefficients with
             ``block=None``.
         """
-        return np.concatenate([self._run("codes", S) for S in self._blocks(X)])
+        return self._map(lambda x: self.network_.codes(x), X)
 
     def score(self, X, y, sample_weight=None):
         """Accuracy.

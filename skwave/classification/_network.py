@@ -2,13 +2,13 @@
 
 from itertools import pairwise
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skwave._networks.layers import BatchNorm
+from skwave._core.batches import predict_batches
+from skwave._networks.layers import BatchNorm, Dropout
 from skwave.functional._sparse.dictionaries import coherence
-from skwave.functional._sparse.prox import normalise_atoms
+from skwave.functional._sparse.prox import normalize_atoms
 from skwave.sparse._layers import ISTC, PhaseCollapse, Rectifier, TightFrame
 
 
@@ -23,21 +23,21 @@ class ScatteringDictionary(nn.Module):
     Parameters
     ----------
     mean, scale : Tensor, shape (n_channels,)
-        What the coefficients are standardised by.
+        Mean and deviation of each channel of the coefficients.
     views : Tensor of int, shape (n_views, height, width, n_channels)
         Columns of the coefficients that each view of a sample consists of. One drawn at random
         serves in training, the first in evaluation.
     block : Module or None
-        Tensor (..., n_projected) -> Tensor (..., n_components), as `ISTC`; None for the
+        Tensor (..., n_projected) -> Tensor (..., n_atoms), as `ISTC`; None for the
         standardised coefficients themselves.
-    n_projected, n_components : int
-        Its widths.
+    n_projected, n_atoms : int
+        Lengths of the block's vectors and of its codes.
     n_classes : int
         Number of scores.
     kernel_size, stride : int, default=1
-        Of the projection :math:`P`, a convolution over positions.
-    pool : int, default=4
-        Cells that are averaged over, along each axis; all positions if they are fewer.
+        Size and step of the projection :math:`P`, a convolution over positions.
+    pooling : int, default=4
+        Cells along each axis over which codes are averaged; all positions if they are fewer.
     n_hidden : int, default=0
         Width of the hidden layer of the classifier; 0 for a linear one.
     dropout : float, default=0.0
@@ -51,12 +51,12 @@ class ScatteringDictionary(nn.Module):
         views,
         block,
         n_projected,
-        n_components,
+        n_atoms,
         n_classes,
         *,
         kernel_size=1,
         stride=1,
-        pool=4,
+        pooling=4,
         n_hidden=0,
         dropout=0.0,
     ):
@@ -72,17 +72,15 @@ class ScatteringDictionary(nn.Module):
                 n_maps, n_projected, kernel_size, stride, padding, bias=False
             )
             grid = tuple((n + 2 * padding - kernel_size) // stride + 1 for n in grid)
-            n_maps = n_components
+            n_maps = n_atoms
         self.norm = BatchNorm(n_maps)
-        cells = tuple(min(n, pool) for n in grid)
-        self.pool = nn.AdaptiveAvgPool2d(cells)
+        cells = tuple(min(n, pooling) for n in grid)
+        self.pooling = nn.AdaptiveAvgPool2d(cells)
         widths = [n_maps * cells[0] * cells[1], *[n_hidden] * (n_hidden > 0)]
         layers = [nn.Flatten()]
         for n_in, n_out in pairwise(widths):
-            layers += [nn.Dropout(dropout), nn.Linear(n_in, n_out), nn.ReLU()]
-        self.classifier = nn.Sequential(
-            *layers, nn.Dropout(dropout), nn.Linear(widths[-1], n_classes)
-        )
+            layers += [Dropout(dropout), nn.Linear(n_in, n_out), nn.ReLU()]
+        self.classifier = nn.Sequential(*layers, Dropout(dropout), nn.Linear(widths[-1], n_classes))
 
     def codes(self, X: Tensor, view: int = 0) -> Tensor:
         """Codes at each position.
@@ -96,8 +94,8 @@ class ScatteringDictionary(nn.Module):
 
         Returns
         -------
-        z : Tensor, shape (n, n_components, height, width)
-            Of the grid of the projection.
+        z : Tensor, shape (n, n_atoms, height, width)
+            Codes on the grid of the projection.
         """
         columns = self.views[view]
         shape = (len(X), *columns.shape[-3:])
@@ -126,12 +124,12 @@ class ScatteringDictionary(nn.Module):
         """
         if self.training:
             view = torch.randint(len(self.views), (len(X),), device=X.device)
-        return self.classifier(self.pool(self.norm(self.codes(X, view))))
+        return self.classifier(self.pooling(self.norm(self.codes(X, view))))
 
 
 def make_network(
     *, mean, scale, views, n_classes, block, n_iter, alpha, learn_dictionary, projection,
-    n_components, classifier, n_hidden, **others,
+    n_atoms, classifier, n_hidden, **others,
 ):  # fmt: skip
     """Network of a classifier.
 
@@ -143,7 +141,7 @@ def make_network(
         Number of scores.
     block, n_iter, alpha, learn_dictionary, projection : object
         As in `skwave.ScatteringDictionaryClassifier`.
-    n_components, classifier, n_hidden : object
+    n_atoms, classifier, n_hidden : object
         As there.
     **others : object
         As in `ScatteringDictionary`.
@@ -164,9 +162,9 @@ def make_network(
     }[block]
     return ScatteringDictionary(
         *(torch.tensor(array) for array in (mean, scale, views)),  # copies, to be written to
-        layer(projection, n_components, **parameters),
+        layer(projection, n_atoms, **parameters),
         projection,
-        n_components,
+        n_atoms,
         n_classes,
         n_hidden=n_hidden if classifier == "mlp" else 0,
         **others,
@@ -174,28 +172,73 @@ def make_network(
 
 
 @torch.no_grad()
-def describe(network, S):
-    """Dictionary of a network, how coherent its atoms and how sparse its codes are.
+def run(network, f, S):
+    """Apply a function of a network to coefficients, batch after batch.
 
     Parameters
     ----------
     network : ScatteringDictionary
-        Trained, with a block, in evaluation.
+        Network in evaluation mode.
+    f : callable
+        Tensor (n, n_features), of the type and on the device of the network -> Tensor (n, ...).
+    S : array, shape (n_samples, n_features)
+        Scattering coefficients, in memory or on disk.
+
+    Returns
+    -------
+    y : Tensor, shape (n_samples, ...)
+        Results, on the CPU.
+    """
+    weight = network.gain
+    return predict_batches(
+        lambda x: f(x.to(weight)).cpu(), S, row_bytes=row_bytes(network), device=weight.device
+    )
+
+
+def row_bytes(network):
+    """Memory that the coefficients and codes of one image take in a network.
+
+    Parameters
+    ----------
+    network : ScatteringDictionary
+        Network of a classifier.
+
+    Returns
+    -------
+    n_bytes : int
+        Memory of about all arrays that are held at once.
+    """
+    height, width, n_maps = network.views.shape[1:]
+    numbers = 4 * n_maps  # coefficients, in two orders of axes, and columns, of twice the size
+    if network.block is not None:
+        n_atoms, n_projected = network.block.atoms().shape
+        numbers += 3 * n_projected + 5 * n_atoms  # products and residual of a step, thresholds
+    return height * width * numbers * network.gain.element_size()
+
+
+@torch.no_grad()
+def describe(network, S):
+    """Dictionary of a network, its coherence, and the sparsity of its codes.
+
+    Parameters
+    ----------
+    network : ScatteringDictionary
+        Trained network with a block, in evaluation mode.
     S : array, shape (n_samples, n_features)
         Scattering coefficients.
 
     Returns
     -------
-    dictionary : ndarray, shape (n_components, n_projected)
+    dictionary : ndarray, shape (n_atoms, n_projected)
         Atoms.
     coherence : float
-        Largest product of an atom and another one, or what the residual is correlated with.
+        Largest product of an atom with another one, or with another row of :math:`W`.
     sparsity : float
         Share of the codes that is not zero.
     """
     block = network.block
     D = block.atoms()
-    unit = normalise_atoms(D)
+    unit = normalize_atoms(D)
     W = block.auxiliary() if hasattr(block, "auxiliary") else unit.conj()
-    z = network.codes(torch.as_tensor(np.array(S)).to(network.gain))
-    return D.detach().cpu().numpy(), float(coherence(unit, W)), float((z > 0).double().mean())
+    positive = run(network, lambda x: (network.codes(x) > 0).flatten(1).float().mean(1), S)
+    return D.detach().cpu().numpy(), float(coherence(unit, W)), float(positive.mean())

@@ -1,7 +1,8 @@
-"""Files of data sets: where they are looked for, checked and downloaded."""
+"""Files of data sets: search, check of their contents, download."""
 
 import hashlib
 import os
+from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,15 +10,32 @@ import numpy as np
 
 
 class File(NamedTuple):
-    """A file that is known by its contents."""
+    """File known by the hash of its contents, and the address of the original."""
 
     name: str
     sha256: str
     url: str | None = None
 
 
+def packaged(name):
+    """Arrays of a file in the package.
+
+    Parameters
+    ----------
+    name : str
+        An ``.npz`` file.
+
+    Returns
+    -------
+    arrays : dict
+        All of its arrays.
+    """
+    with (files("skwave.datasets") / "data" / name).open("rb") as f:
+        return dict(np.load(f, allow_pickle=False))
+
+
 def folders(data_home):
-    """Folders in which files are looked for, the first one first.
+    """Folders that are searched for files, in this order.
 
     Parameters
     ----------
@@ -35,7 +53,7 @@ def folders(data_home):
 
 
 def find(file, data_home):
-    """Path of a file that is there.
+    """Path of a file in the folders, after a check of its contents.
 
     Parameters
     ----------
@@ -69,7 +87,7 @@ def find(file, data_home):
 
 
 def load_npz(file, data_home):
-    """Arrays of a file, if it is there.
+    """Arrays of an ``.npz`` file, if it is in the folders.
 
     Parameters
     ----------
@@ -90,8 +108,41 @@ def load_npz(file, data_home):
         return dict(arrays)
 
 
+def provided(file, data_home, origin):
+    """Path of a file that is not downloaded.
+
+    Parameters
+    ----------
+    file : File
+        What is looked for.
+    data_home : str, Path or None
+        The parameter of the loader.
+    origin : str
+        A sentence that says where it comes from.
+
+    Returns
+    -------
+    path : Path
+        A file with the right contents.
+
+    Raises
+    ------
+    OSError
+        If there is none. The message tells where it is to be put.
+    """
+    path = find(file, data_home)
+    if path is None:
+        looked = " and ".join(str(f) for f in folders(data_home))
+        raise OSError(
+            f"{file.name} is not in {looked}, and this set is not downloaded. {origin} Either save "
+            f"it as {folders(data_home)[-1] / file.name}, or set the environment variable "
+            f"SKWAVE_DATA to a folder that holds {file.name}."
+        )
+    return path
+
+
 def original(file, data_home, download_if_missing):
-    """Path of an original file, which is downloaded if it is not there.
+    """Path of an original file, downloaded if it is not in the folders.
 
     Parameters
     ----------

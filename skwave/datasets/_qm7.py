@@ -1,12 +1,10 @@
 """QM7: atomisation energies of 7165 small organic molecules."""
 
-from importlib.resources import files
-
 import numpy as np
 from scipy.io import loadmat
 from sklearn.utils import Bunch
 
-from skwave.datasets._files import File, load_npz, original
+from skwave.datasets._files import File, load_npz, original, packaged
 from skwave.molecules import Molecules
 
 _PACKED = File("qm7.npz", "9f7de44da6d8d6003a547c27c6707ee2c941a02ac22bed504eb073cbce46049b")
@@ -81,10 +79,9 @@ def load_qm7_sample(*, return_X_y=False):
     >>> X.formula(0), float(y[0])
     ('C2H4O', -653.44)
     """
-    with (files("skwave.datasets") / "data" / "qm7_sample.npz").open("rb") as f:
-        arrays = np.load(f, allow_pickle=False)
-        data = Molecules(arrays["Z"], arrays["R"], np.cumsum([0, *arrays["n"]]))
-        return _bunch(data, arrays["E"], arrays["fold"], return_X_y)
+    arrays = packaged("qm7_sample.npz")
+    data = Molecules(arrays["Z"], arrays["R"], np.cumsum([0, *arrays["n"]]))
+    return _bunch(data, arrays["E"], arrays["fold"], return_X_y)
 
 
 def fetch_qm7(*, data_home=None, download_if_missing=True, return_X_y=False):

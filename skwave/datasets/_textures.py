@@ -1,4 +1,4 @@
-"""Images of textures and stationary fields: small ones in the package, and a larger collection."""
+"""Images of textures and stationary fields: samples in the package, and a collection of files."""
 
 from importlib.resources import files
 from pathlib import PurePosixPath
@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 import numpy as np
 from sklearn.utils import Bunch
 
-from skwave.datasets._files import File, find, folders
+from skwave.datasets._files import File, packaged, provided
 
 _MIT, _BSD, _NONE = "MIT", "BSD-3-Clause", "none stated"
 _WEB = "https://github.com/Ttantto/wph_quijote"
@@ -63,7 +63,7 @@ _SETS = {
 
 
 def load_textures():
-    """Load two photographs of textures, which are in the package.
+    """Two photographs of textures, from the package.
 
     Returns
     -------
@@ -94,13 +94,13 @@ def load_textures():
     >>> textures.names, textures.images.shape
     (['nuts', 'reptil_skin'], (2, 256, 256))
     """
-    arrays = _packaged("textures.npz")
+    arrays = packaged("textures.npz")
     images = [image.astype(np.float32) / 255 for image in arrays.values()]
     return _bunch("portilla_simoncelli", np.stack(images), list(arrays))
 
 
 def load_cosmic_web():
-    """Load eight maps of the cosmic web, which are in the package.
+    """Eight maps of the cosmic web, from the package.
 
     Returns
     -------
@@ -135,14 +135,14 @@ def load_cosmic_web():
     >>> maps.images.shape, maps.periodic
     ((8, 256, 256), True)
     """
-    steps = _packaged("cosmic_web.npz")["images"]
+    steps = packaged("cosmic_web.npz")["images"]
     steps = steps + np.random.default_rng(0).uniform(-0.5, 0.5, steps.shape)
     images = (steps / 32 - 3).astype(np.float32)
     return _bunch("cosmic_web", images, [f"df_z0_{i}" for i in range(len(images))])
 
 
 def fetch_textures(name="cosmic_web", *, data_home=None):
-    """Read one set of a collection of textures and stationary fields.
+    """One set of a collection of textures and stationary fields, from files.
 
     Parameters
     ----------
@@ -194,25 +194,9 @@ def fetch_textures(name="cosmic_web", *, data_home=None):
     listed = (files("skwave.datasets") / "data" / "textures.sha256").read_text().splitlines()
     known = [File(*reversed(line.split())) for line in listed]
     known = [file for file in known if PurePosixPath(file.name).parent.name == name]
-    images = np.stack([_read(_path(file, name, data_home)) for file in known])
+    origin = f"It comes from {_SETS[name][1]}."
+    images = np.stack([_read(provided(file, data_home, origin)) for file in known])
     return _bunch(name, images, [PurePosixPath(file.name).stem for file in known])
-
-
-def _packaged(name):
-    with (files("skwave.datasets") / "data" / name).open("rb") as f:
-        return dict(np.load(f, allow_pickle=False))
-
-
-def _path(file, name, data_home):
-    path = find(file, data_home)
-    if path is None:
-        looked = " and ".join(str(f) for f in folders(data_home))
-        raise OSError(
-            f"{file.name} is not in {looked}, and this set is not downloaded. It comes from "
-            f"{_SETS[name][1]}. Either save it as {folders(data_home)[-1] / file.name}, or set the "
-            f"environment variable SKWAVE_DATA to a folder that holds {file.name}."
-        )
-    return path
 
 
 def _read(path):

@@ -1,4 +1,4 @@
-"""Two-dimensional turbulence, from the equations."""
+"""Two-dimensional turbulence, simulated by the Navier–Stokes equations."""
 
 from numbers import Integral, Real
 
@@ -7,6 +7,7 @@ import torch
 from sklearn.utils import check_random_state
 
 from skwave._core.arrays import resolve_device
+from skwave._core.progress import progress_lines
 
 # width of the smoothing of the initial noise, in pixels: that of a wavelet's low-pass at J=1
 _SIGMA = 0.8
@@ -25,7 +26,7 @@ def make_turbulence(
     device=None,
     verbose=0,
 ):
-    r"""Vorticity of two-dimensional turbulence in decay, periodic.
+    r"""Periodic vorticity fields of decaying two-dimensional turbulence.
 
     Solves the Navier–Stokes equations for the vorticity :math:`w` of an incompressible flow
     :math:`u` on the torus :math:`[0, 2\pi)^2`,
@@ -104,6 +105,7 @@ def make_turbulence(
     seeds = check_random_state(random_state).randint(2**31 - 1, size=n_samples)
     vorticity = np.empty((n_samples, size, size), dtype)
     device = resolve_device(device, vorticity)
+    line = progress_lines("make_turbulence")
     for i, seed in enumerate(seeds):
         noise = np.random.default_rng(seed).standard_normal((2 * size, 2 * size))
         noise = torch.from_numpy(amplitude * noise).to(device)
@@ -114,12 +116,12 @@ def make_turbulence(
         w, steps = evolve(w, viscosity, time, courant)
         vorticity[i] = _subsample(w).cpu().numpy()
         if verbose:
-            print(f"[make_turbulence] sample {i + 1} of {n_samples}: {steps} steps", flush=True)
+            line(f"sample {i + 1}/{n_samples}: {steps} steps")
     return vorticity
 
 
 def evolve(w, viscosity, time, courant):
-    """Vorticity after some time.
+    """Vorticity evolved over a span of time.
 
     Parameters
     ----------

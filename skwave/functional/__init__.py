@@ -1,7 +1,23 @@
 """The mathematics: pure functions of torch tensors. Nothing here knows scikit-learn."""
 
-from skwave.functional._molecules.atoms import local_fields, local_invariants, radial_functions
+from skwave.functional._molecules.atom_derivatives import (
+    Projection,
+    project_invariants,
+    projected_jacobian,
+    projection,
+    summed_jacobian,
+)
+from skwave.functional._molecules.atoms import (
+    Environments,
+    LocalBasis,
+    local_environments,
+    local_fields,
+    local_invariants,
+    radial_functions,
+    radial_weight,
+)
 from skwave.functional._molecules.gaussians import gaussian_modulus, integrals, map_modulus
+from skwave.functional._molecules.neighbours import Pairs, neighbour_pairs
 from skwave.functional._molecules.solid_harmonics import solid_harmonics
 from skwave.functional._molecules.solid_scattering import (
     Quadrature,
@@ -28,20 +44,19 @@ from skwave.functional._sparse.dictionaries import coherence, mu_s, omp, update_
 from skwave.functional._sparse.lasso import Codes, implicit_codes, lasso
 from skwave.functional._sparse.prox import (
     nonnegative_threshold,
-    normalise_atoms,
+    normalize_atoms,
     project_ball,
     soft_threshold,
 )
-from skwave.functional._textures.covariances import Block, Moment, block_covariances, block_rows
-from skwave.functional._textures.families import Family, MomentLayout, moment_family, moment_layout
-from skwave.functional._textures.fields import FieldPlan, Fields, Reference, field_plan, reference
-from skwave.functional._textures.groups import (
-    Shifts,
-    group_blocks,
-    published_blocks,
-    rectifier_blocks,
+from skwave.functional._textures.covariances import Block, block_covariances, block_rows
+from skwave.functional._textures.families import (
+    Family,
+    HarmonicPlan,
+    harmonic_moments,
+    moment_family,
+    moment_layout,
 )
-from skwave.functional._textures.harmonics import HarmonicPlan, harmonic_moments
+from skwave.functional._textures.fields import FieldPlan, Fields, Reference, field_plan, reference
 from skwave.functional._textures.maxent import (
     conditioner,
     gaussian_field,
@@ -49,6 +64,11 @@ from skwave.functional._textures.maxent import (
     resample_spectrum,
     smoothed_spectrum,
 )
+from skwave.functional._textures.moments import Moment, MomentLayout
+from skwave.functional._textures.offsets import Shifts
+from skwave.functional._textures.phase_harmonics import group_blocks
+from skwave.functional._textures.published import published_blocks
+from skwave.functional._textures.rectifier import rectifier_blocks
 from skwave.functional._textures.reductions import Reduction, moment_reduction, reduce_moments
 from skwave.functional._textures.scattering_covariance import (
     scattering_covariance,
@@ -89,16 +109,20 @@ __all__ = [
     "Bank",
     "Block",
     "Codes",
+    "Environments",
     "Family",
     "FieldPlan",
     "Fields",
     "HarmonicPlan",
     "Layout",
+    "LocalBasis",
     "Minimum",
     "Moment",
     "MomentLayout",
+    "Pairs",
     "Path",
     "Plan",
+    "Projection",
     "Quadrature",
     "Reduction",
     "Reference",
@@ -136,6 +160,7 @@ __all__ = [
     "lbfgs",
     "lipschitz",
     "littlewood_paley",
+    "local_environments",
     "local_fields",
     "local_invariants",
     "map_modulus",
@@ -148,16 +173,21 @@ __all__ = [
     "morlet_1d",
     "morlet_2d",
     "mu_s",
+    "neighbour_pairs",
     "nonnegative_threshold",
-    "normalise_atoms",
+    "normalize_atoms",
     "omp",
     "phase_harmonic",
     "phases",
     "power_spectrum",
     "project_ball",
+    "project_invariants",
+    "projected_jacobian",
+    "projection",
     "published_blocks",
     "quadrature",
     "radial_functions",
+    "radial_weight",
     "rectifier",
     "rectifier_blocks",
     "rectifier_harmonic",
@@ -178,6 +208,7 @@ __all__ = [
     "solid_paths",
     "solid_scattering",
     "structure_functions",
+    "summed_jacobian",
     "tight_frame",
     "update_dictionary",
     "wavelet_transform",

@@ -1,4 +1,4 @@
-r"""Minimisation of many independent objectives at once."""
+r"""Minimisation of many independent objectives at once, by L-BFGS."""
 
 import math
 from collections.abc import Callable
@@ -15,11 +15,12 @@ Pair = tuple[Tensor, Tensor, Tensor]
 
 
 class Minimum(NamedTuple):
-    """What a minimisation found.
+    """Result of a minimisation.
 
-    ``x`` (B, ...) are the best points, ``history`` (n_steps + 1, B) their objectives after
-    each step, the last row those of ``x``; ``interrupted`` tells that Ctrl-C ended it, in which
-    case they are NaN if it came before the first evaluation.
+    ``x``, of shape (B, ...), are the best points, and ``history``, of shape (n_steps + 1, B),
+    their objectives after each step; its last row belongs to ``x``. ``interrupted`` tells
+    whether Ctrl-C ended the minimisation; the objectives are NaN if that was before the first
+    evaluation.
     """
 
     x: Tensor

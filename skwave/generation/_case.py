@@ -1,4 +1,4 @@
-"""Generative autoencoder whose encoder is known and whose decoder is a chain of dictionaries."""
+"""Generative autoencoder: scattering as encoder, dictionaries as decoder."""
 
 from math import prod
 from numbers import Integral, Real
@@ -17,21 +17,21 @@ from skwave._core.arrays import (
     resolve_dtype,
     to_tensor,
 )
-from skwave._core.checks import validate_array
+from skwave._core.checks import validate_array, validate_features
 from skwave._core.compat import Estimator, Interval, StrOptions, fit_context
 from skwave._networks.fitting import TRAINING_CONSTRAINTS, draw_seed, split_groups
-from skwave.generation._decoder import Decoding
+from skwave.generation._decoder import check_atoms, fit_regression
 from skwave.generation._embedding import fit_embedding, to_sphere
 from skwave.generation._metrics import code_report, decibels
 from skwave.generation._sampler import between, draw_codes, fit_sampler
-from skwave.scattering._features import cached_transform, fit_scattering
+from skwave.scattering._features import cached_transform, fit_scattering, map_coefficients
 from skwave.scattering._transformer import ScatteringTransformer
 
 _PARTS = ("train", "validation")
 _OF_SCATTERING = ("L", "nonlinearity", "shape")
 
 
-class CASEGenerator(Decoding, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
+class CASEGenerator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
     r"""Generative autoencoder: scattering as encoder, sparse dictionaries as decoder.
 
     The encoder is known: the scattering :math:`S_J x` of order 1 with phases, averaged at scale
@@ -41,30 +41,32 @@ class CASEGenerator(Decoding, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
        \hat x = Bz + b + G(z), \qquad G = G_{D_0} \circ \dots \circ G_{D_{J-1}} \circ G_{D_J}
 
     by ridge regression, and by a chain :math:`G` of sparse codes in dictionaries from coarse to
-    fine, see `skwave.nn.DictionaryDecoder`, trained end to end on what the regression leaves over.
+    fine, see `skwave.nn.DictionaryDecoder`, trained end to end on the residuals of the regression.
     The chain begins at zero, and unless it makes the error of images that were set apart smaller
     it stays there. So images can be reconstructed, interpolated, and drawn from noise, without an
     adversary, and without an encoder to train.
 
     Parameters
     ----------
-    J : int
-        Log2 of the largest scale of the scattering, in pixels.
-    n_components : int, default=64
-        Length of the codes, less than the number of samples.
+    J : int, default=None
+        Log2 of the largest scale of the scattering, in pixels. None for the largest scale that
+        leaves four positions a side, from 1 to 3.
+    n_components : int, default=None
+        Length of the codes, less than the number of samples. None for 64, or fewer if the
+        coefficients of the training images vary in fewer directions.
     L : int, default=8
         Number of orientations.
     nonlinearity : {"rectifier", "modulus"}, default="rectifier"
         Nonlinearity of the scattering; the rectifier keeps phases.
     gaussianize : {"pca", "log", "sphere", "quantile"}, default="pca"
-        How codes are made: principal components; those of logarithms of the coefficients, nearer
+        Kind of codes: principal components; those of logarithms of the coefficients, nearer
         to Gaussian and harder to decode; divided by their norms, times ``sqrt(n_components)``;
         or each coordinate mapped to a normal distribution by its quantiles.
     whiten : bool, default=True
         Whether coordinates have variance 1. Without it they have that of the principal components.
     decoder : {"dictionary", "convolutional", "linear"}, default="dictionary"
-        What is added to the ridge regression: the chain of dictionaries, a plain convolutional
-        network, or nothing.
+        Network that is added to the ridge regression: the chain of dictionaries, a plain
+        convolutional network, or none.
     channels : int, default=16
         Maps of the decoder; those of the finest scale for ``"convolutional"``.
     n_atoms : tuple of int, default=(512, 32)
@@ -73,7 +75,7 @@ class CASEGenerator(Decoding, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         Steps of ISTC that a sparse code takes.
     alpha : float, default=0.1
         Last thresholds of the sparse codes to begin with, in units of the root mean square norm
-        of what is coded; they are learned.
+        of the coded vectors; they are learned.
     linear_skip : bool, default=True
         Whether to add the ridge regression. Without it the network adds to the mean image.
     ridge_alpha : float, default=1.0
@@ -81,7 +83,7 @@ class CASEGenerator(Decoding, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     latent_noise : float, default=0.1
         Standard deviation of the noise that is added to the network's codes in training, in units
         of the codes.
-    loss : {"squared", "absolute"}, default="squared"
+    loss : {"squared_error", "absolute_error"}, default="squared_error"
         Error of a pixel.
     scale_weight : float, default=0.0
         Weight of the errors of the images at coarser scales, averages over blocks of pixels.
@@ -89,16 +91,16 @@ class CASEGenerator(Decoding, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         Weight of the errors of scattering coefficients up to order 2, in units of their deviations
         times that of the pixels. They make images sharp where the squared error alone makes them
         smooth, and samples more like images, for a little more error of the pixels.
-    lr : float, default=3e-3
+    learning_rate_init : float, default=3e-3
         First step of the optimiser, AdamW.
     weight_decay : float, default=1e-2
         Decay of the weights.
     schedule : {"cosine", "steps"} or None, default="cosine"
-        Fall of ``lr`` along a cosine to 0 at ``max_epochs``, by 10 after each third of them,
-        or none.
+        Fall of the step along a cosine to 0 at ``max_iter``, by 10 after each third of the
+        epochs, or none.
     batch_size : int, default=128
         Images of a step.
-    max_epochs : int, default=30
+    max_iter : int, default=30
         Largest number of epochs.
     early_stopping : bool, default=True
         Whether to set images apart, stop when their error no longer falls, and keep the weights
@@ -132,21 +134,25 @@ class CASEGenerator(Decoding, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     Attributes
     ----------
     scattering_ : ScatteringTransformer
-        Fitted.
+        Fitted scattering transform.
+    J_ : int
+        Log2 of its largest scale.
     embedding_ : Embedding
-        From coefficients to codes; ``embedding_.pca`` is scikit-learn's PCA, with its inverse.
+        Map from coefficients to codes; ``embedding_.pca`` is scikit-learn's PCA, with its inverse.
+    decoder_ : Decoder
+        Map from codes to images, a regression and a network.
     coef_, intercept_ : ndarray, shape (n_pixels, n_components) and (n_pixels,)
         Ridge regression of the pixels of an image, channel by channel.
-    net_ : skorch.NeuralNet or None
-        Trained network; None for ``decoder="linear"``.
+    network_ : skwave.nn.DictionaryDecoder, skwave.nn.ConvolutionalDecoder or None
+        Trained network, in evaluation mode; None for ``decoder="linear"``.
     n_parameters_ : int
-        Weights of the network.
-    n_epochs_ : int
-        Epochs that it was trained for.
+        Number of weights of the network.
+    n_iter_ : int
+        Epochs that the network was trained for; 0 for ``decoder="linear"``.
     loss_curve_ : list of float
         Loss of each epoch.
     validation_loss_curve_ : list of float or None
-        That of the images set apart.
+        Loss of the images set apart; None without early stopping.
     dictionaries_ : list of ndarray
         ``dictionaries_[j]`` are the atoms of scale ``j``: patches of 6 by 6 pixels of ``channels``
         maps on the grid of spacing ``2**j``, shape (n_atoms, n_maps, 6, 6); for ``j = J`` maps,
@@ -156,8 +162,10 @@ class CASEGenerator(Decoding, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     coherence_ : list of float
         Largest product of two atoms as they are observed, at each scale.
     latent_report_ : dict
-        `skwave.validation.code_report` of the training codes, and with early stopping of those
-        that were set apart.
+        `skwave.validation.code_report` of the training codes, and with early stopping of the
+        codes of images that were set apart.
+    sampler_ : Sampler
+        Distributions of the codes that `sample` draws from.
     data_range_ : tuple of float
         Smallest and largest value of ``X``.
     sample_shape_ : tuple of int
@@ -192,7 +200,7 @@ class CASEGenerator(Decoding, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     >>> from sklearn.datasets import load_digits
     >>> from skwave import CASEGenerator
     >>> X = load_digits().images / 16
-    >>> model = CASEGenerator(J=2, n_components=16, L=4, max_epochs=3, random_state=0)
+    >>> model = CASEGenerator(J=2, n_components=16, L=4, max_iter=3, random_state=0)
     >>> Z = model.fit_transform(X[:1000])
     >>> bool(model.score(X[1000:]) > 15)
     True
@@ -202,8 +210,8 @@ class CASEGenerator(Decoding, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
 
     _parameter_constraints: ClassVar[dict] = {
         **{name: ScatteringTransformer._parameter_constraints[name] for name in _OF_SCATTERING},
-        "J": [Interval(Integral, 1, None, closed="left")],
-        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "J": [Interval(Integral, 1, None, closed="left"), None],
+        "n_components": [Interval(Integral, 1, None, closed="left"), None],
         "gaussianize": [StrOptions({"pca", "log", "sphere", "quantile"})],
         "whiten": ["boolean"],
         "decoder": [StrOptions({"dictionary", "convolutional", "linear"})],
@@ -214,7 +222,7 @@ class CASEGenerator(Decoding, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         "linear_skip": ["boolean"],
         "ridge_alpha": [Interval(Real, 0, None, closed="left")],
         "latent_noise": [Interval(Real, 0, None, closed="left")],
-        "loss": [StrOptions({"squared", "absolute"})],
+        "loss": [StrOptions({"squared_error", "absolute_error"})],
         "scale_weight": [Interval(Real, 0, None, closed="left")],
         "scattering_weight": [Interval(Real, 0, None, closed="left")],
         "sampler": [StrOptions({"normal", "norm", "mixture"})],
@@ -223,8 +231,8 @@ class CASEGenerator(Decoding, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
 
     def __init__(
         self,
-        J,
-        n_components=64,
+        J=None,
+        n_components=None,
         *,
         L=8,
         nonlinearity="rectifier",
@@ -238,14 +246,14 @@ class CASEGenerator(Decoding, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         linear_skip=True,
         ridge_alpha=1.0,
         latent_noise=0.1,
-        loss="squared",
+        loss="squared_error",
         scale_weight=0.0,
         scattering_weight=0.0,
-        lr=3e-3,
+        learning_rate_init=3e-3,
         weight_decay=1e-2,
         schedule="cosine",
         batch_size=128,
-        max_epochs=30,
+        max_iter=30,
         early_stopping=True,
         validation_fraction=0.1,
         n_iter_no_change=5,
@@ -276,11 +284,11 @@ class CASEGenerator(Decoding, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         self.loss = loss
         self.scale_weight = scale_weight
         self.scattering_weight = scattering_weight
-        self.lr = lr
+        self.learning_rate_init = learning_rate_init
         self.weight_decay = weight_decay
         self.schedule = schedule
         self.batch_size = batch_size
-        self.max_epochs = max_epochs
+        self.max_iter = max_iter
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
@@ -325,11 +333,12 @@ class CASEGenerator(Decoding, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         ConvergenceWarning
             If the loss was not finite. The decoder is the best until then.
         """
-        X = native(self._validate(X, reset=True))
-        self._check_atoms()
+        X = native(self._validate(X))
+        check_atoms(self.n_atoms)
         check_consistent_length(X, groups)
         seed = draw_seed(self)
         self.scattering_ = fit_scattering(self, X, max_order=1)
+        self.J_ = self.scattering_.J_
         self._check_channels()
         rows = None
         if self.early_stopping and self.decoder != "linear":
@@ -342,16 +351,59 @@ class CASEGenerator(Decoding, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             S[train], self.n_components, self.gaussianize, self.whiten, n_positions, seed
         )
         Z = self.embedding_(S)
+        self.sampler_ = fit_sampler(Z[train], self.sampler == "mixture", seed)
+        self.latent_report_ = {name: code_report(Z[part]) for name, part in parts.items()}
         self.sample_shape_ = tuple(X.shape[1:])
         images = to_tensor(X, resolve_dtype(self.dtype, X), "cpu").detach().flatten(1).numpy()
         self.data_range_ = float(images.min()), float(images.max())
-        self._fit_linear(Z[train], images[train])
-        self._sampler = fit_sampler(Z[train], self.sampler == "mixture", seed)
-        self.latent_report_ = {name: code_report(Z[part]) for name, part in parts.items()}
-        self._fit_network(Z, images, rows, seed, resolve_device(self.device, X))
+        self._fit_decoder(Z, images, train, rows, seed, resolve_device(self.device, X))
         return self
 
-    def _validate(self, X, reset):
+    def _fit_decoder(self, Z, images, train, rows, seed, device):
+        decoder = fit_regression(
+            Z[train], images[train], self._image_shape, self.J_,
+            linear=self.linear_skip or self.decoder == "linear", ridge_alpha=self.ridge_alpha,
+        )  # fmt: skip
+        self.loss_curve_, self.validation_loss_curve_ = [], None
+        if self.decoder != "linear":
+            from skwave.generation._training import train_decoder  # skorch is slow to import
+
+            decoder, self.loss_curve_, self.validation_loss_curve_ = train_decoder(
+                self, decoder, Z, images, rows, seed, device
+            )
+        self.decoder_ = decoder
+        self.n_iter_ = len(self.loss_curve_)
+        self.n_parameters_ = decoder.n_parameters()
+        self.dictionaries_, self.sparsity_, self.coherence_ = decoder.describe(Z)
+
+    @property
+    def _image_shape(self):
+        return (self.scattering_.n_channels_, *self.scattering_.signal_shape_)
+
+    @property
+    def coef_(self):  # numpydoc ignore=RT01
+        """Matrix of the ridge regression of the pixels."""
+        return self.decoder_.coef
+
+    @property
+    def intercept_(self):  # numpydoc ignore=RT01
+        """Intercept of the ridge regression of the pixels."""
+        return self.decoder_.intercept
+
+    @property
+    def network_(self):  # numpydoc ignore=RT01
+        """Trained network, or None for ``decoder="linear"``."""
+        return self.decoder_.network
+
+    def _check_channels(self):
+        C = self.scattering_.n_channels_
+        if self.decoder == "dictionary" and self.channels < C:
+            raise ValueError(
+                f"channels={self.channels} is less than the {C} channels of the images, which are "
+                f"the first maps of each scale: use channels >= {C}."
+            )
+
+    def _validate(self, X):
         if isinstance(X, list | tuple):
             sizes = {np.shape(x) for x in X}
             if len(sizes) > 1:
@@ -359,16 +411,20 @@ class CASEGenerator(Decoding, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
                     f"X has images of different shapes, {sorted(sizes, key=str)[:3]}: crop or "
                     "resize them to one, since inhomogeneous images have no common codes."
                 )
-        X = validate_array(self, X, reset=reset)
-        if not reset:
-            values, (low, high) = native(X), self.data_range_
-            smallest, largest = float(values.min()), float(values.max())
-            width = high - low
-            if smallest < low - width or largest > high + width:
-                raise ValueError(
-                    f"X has values from {smallest:.4g} to {largest:.4g}, far outside the range "
-                    f"that was fitted, {low:.4g} to {high:.4g}: scale the images as for fit."
-                )
+        return validate_array(self, X, reset=True)
+
+    def _validate_again(self, X):
+        # images as in fit, in their range
+        check_is_fitted(self)
+        X = validate_array(self, X, reset=False)
+        values, (low, high) = native(X), self.data_range_
+        smallest, largest = float(values.min()), float(values.max())
+        width = high - low
+        if smallest < low - width or largest > high + width:
+            raise ValueError(
+                f"X has values from {smallest:.4g} to {largest:.4g}, far outside the range "
+                f"that was fitted, {low:.4g} to {high:.4g}: scale the images as for fit."
+            )
         return X
 
     def transform(self, X):
@@ -389,10 +445,58 @@ class CASEGenerator(Decoding, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         ValueError
             If images have another shape than those fitted, or values far outside their range.
         """
+        X = self._validate_again(X)
+        return from_tensor(self._encode(X).to(resolve_device(None, X)), X)
+
+    def _encode(self, X):
+        # codes of valid images, on the CPU
+        return map_coefficients(self, lambda S: torch.from_numpy(self.embedding_(S)), native(X))
+
+    def inverse_transform(self, X):
+        """Decode codes.
+
+        Parameters
+        ----------
+        X : array-like or Tensor, shape (n_samples, n_components)
+            Codes.
+
+        Returns
+        -------
+        images : array, shape (n_samples, ...)
+            Images of the fitted shape; same kind of array as ``X``.
+        """
+        (images,) = self.coarse_to_fine(X, scales=(0,))
+        return reshape(images, (-1, *self.sample_shape_))
+
+    def coarse_to_fine(self, X, *, scales=None):
+        """Decode codes, and show the image at every scale.
+
+        The image at scale ``2**j`` is the average of that at the next finer scale over blocks of
+        two by two pixels. In a chain of dictionaries the stages decode these images one by one.
+
+        Parameters
+        ----------
+        X : array-like or Tensor, shape (n_samples, n_components)
+            Codes.
+        scales : sequence of int, default=None
+            Scales ``j``; None for all, from ``J_`` to 0.
+
+        Returns
+        -------
+        images : list of array, shape (n_samples, height, width) or \
+                (n_samples, C, height, width)
+            Images, of ``H / 2**j`` by ``W / 2**j`` pixels, rounded up. Flat samples are unfolded.
+        """
         check_is_fitted(self)
-        X = self._validate(X, reset=False)
-        Z = self.embedding_(cached_transform(self, X))
-        return from_tensor(torch.from_numpy(Z).to(resolve_device(None, X)), X)
+        scales = range(self.J_, -1, -1) if scales is None else scales
+        if not all(isinstance(j, Integral) and 0 <= j <= self.J_ for j in scales):
+            raise ValueError(f"scales={scales!r} must be integers from 0 to J={self.J_}.")
+        X = validate_features(X, self._n_features_out, type(self).__name__)
+        Z = to_tensor(X, resolve_dtype(None, self.coef_), "cpu")
+        grey = self.scattering_.n_channels_ == 1 and len(self.sample_shape_) < 3
+        images = self.decoder_.coarse_to_fine(Z, scales)
+        device = resolve_device(None, X)
+        return [from_tensor((x[:, 0] if grey else x).to(device), X) for x in images]
 
     def sample(self, n_samples=1, *, sampler=None, random_state=None):
         """Draw images.
@@ -400,7 +504,7 @@ class CASEGenerator(Decoding, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         Parameters
         ----------
         n_samples : int, default=1
-            How many.
+            Number of images.
         sampler : {"normal", "norm", "mixture"} or estimator, default=None
             Distribution of the codes; None for the parameter of that name. ``"mixture"`` must have
             been that parameter in `fit`. An estimator with a method ``sample``, as
@@ -418,13 +522,13 @@ class CASEGenerator(Decoding, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             raise ValueError(f"n_samples must be a positive integer, got {n_samples!r}.")
         sampler = self.sampler if sampler is None else sampler
         rng = check_random_state(self.random_state if random_state is None else random_state)
-        Z = draw_codes(self._sampler, n_samples, sampler, rng)
+        Z = draw_codes(self.sampler_, n_samples, sampler, rng)
         if self.gaussianize == "sphere":
             Z = to_sphere(Z)
         return self.inverse_transform(Z)
 
     def interpolate(self, X, Y, n_steps=10):
-        r"""Images along the straight line from one code to another.
+        r"""Images on the straight line from the code of one image to that of another.
 
         .. math:: z_t = (1 - t)\, z(x) + t\, z(y), \qquad 0 \le t \le 1
 
@@ -462,11 +566,12 @@ class CASEGenerator(Decoding, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         psnr : float
             Of all pixels of all images, for the range of values in `fit`.
         """
-        Z = self.transform(X)
-        x = to_tensor(self._validate(X, reset=False), torch.float64, "cpu")
-        error = torch.as_tensor(native(self.inverse_transform(Z))).to(x) - x
+        X = self._validate_again(X)
+        x = to_tensor(X, torch.float64, "cpu").detach().flatten(1)
+        Z = self._encode(X).to(resolve_dtype(None, self.coef_))
+        (images,) = self.decoder_.coarse_to_fine(Z, (0,))
         low, high = self.data_range_
-        return decibels(error.square().mean().item(), high - low)
+        return decibels((images.flatten(1) - x).square().mean().item(), high - low)
 
     @property
     def _n_features_out(self):

@@ -1,154 +1,225 @@
-"""The decoder of `skwave.CASEGenerator`: a regression, and a network on what it leaves over."""
+"""Decoder of `skwave.CASEGenerator`: a ridge regression, and a network on its residuals."""
 
+from dataclasses import dataclass
+from math import prod
 from numbers import Integral
 
 import numpy as np
 import torch
 from sklearn.linear_model import Ridge
-from sklearn.utils.validation import check_is_fitted
+from torch import nn
 
-from skwave._core.arrays import from_tensor, reshape, resolve_device, resolve_dtype, to_tensor
-from skwave._core.checks import validate_features
+from skwave._core.batches import predict_batches
 from skwave._core.compat import Interval
-from skwave._networks.persistence import NetAsArrays
-from skwave.generation._layers import average_blocks, make_decoder
+from skwave._networks.persistence import network_from_arrays, network_to_arrays
+from skwave.functional._sparse.dictionaries import coherence
+from skwave.generation._layers import (
+    DictionaryDecoder,
+    average_blocks,
+    halved,
+    make_decoder,
+)
 
-_ROWS = 500  # decoded at once
+_N_DESCRIBED = 500  # codes that the sparsity is measured on
 _N_ATOMS = Interval(Integral, 1, 2**20, closed="both")
 
 
-class Decoding(NetAsArrays):
-    """What `skwave.CASEGenerator` does with codes of images."""
+@dataclass(frozen=True)
+class Decoder:
+    r"""Map from codes to images.
 
-    def inverse_transform(self, X):
-        """Decode codes.
+    .. math:: \hat x = Bz + b + G(z)
+
+    Attributes
+    ----------
+    coef : ndarray, shape (n_pixels, n_components)
+        Matrix :math:`B` of the regression.
+    intercept : ndarray, shape (n_pixels,)
+        Image :math:`b`.
+    image_shape : tuple of int
+        ``(C, H, W)``.
+    J : int
+        Log2 of the largest scale of `coarse_to_fine`.
+    design : dict or None
+        Parameters of `make_decoder`, of which the network is made.
+    network : Module or None
+        Network :math:`G`, in evaluation mode; None for the regression alone.
+    """
+
+    coef: np.ndarray
+    intercept: np.ndarray
+    image_shape: tuple
+    J: int
+    design: dict | None = None
+    network: nn.Module | None = None
+
+    def __getstate__(self):
+        return network_to_arrays(vars(self), "network")
+
+    def __setstate__(self, state):
+        state = network_from_arrays(state, lambda: make_decoder(**state["design"]), "network")
+        vars(self).update(state)
+
+    def regression(self, Z):
+        """Images that the regression gives.
 
         Parameters
         ----------
-        X : array-like or Tensor, shape (n_samples, n_components)
-            Codes.
+        Z : Tensor, shape (n, n_components)
+            Codes, on the CPU.
 
         Returns
         -------
-        images : array, shape (n_samples, ...)
-            Images of the fitted shape; same kind of array as ``X``.
+        images : Tensor, shape (n, C, H, W)
+            Images :math:`Bz + b`.
         """
-        (images,) = self.coarse_to_fine(X, scales=(0,))
-        return reshape(images, (-1, *self.sample_shape_))
+        x = Z.numpy() @ self.coef.T + self.intercept
+        return torch.from_numpy(x).unflatten(1, self.image_shape)
 
-    def coarse_to_fine(self, X, *, scales=None):
-        """Decode codes, and show the image at every scale.
-
-        The image at scale ``2**j`` is the average of that at the next finer scale over blocks of
-        two by two pixels. In a chain of dictionaries it is what the stages have decoded so far.
+    @torch.no_grad()
+    def coarse_to_fine(self, Z, scales):
+        """Images at given scales, averages over blocks of ``2**j`` pixels a side.
 
         Parameters
         ----------
-        X : array-like or Tensor, shape (n_samples, n_components)
-            Codes.
-        scales : sequence of int, default=None
-            Scales ``j``; None for all, from ``J`` to 0.
+        Z : Tensor, shape (n, n_components)
+            Codes, on the CPU.
+        scales : sequence of int
+            Scales ``j``, from 0 to ``J``.
 
         Returns
         -------
-        images : list of array, shape (n_samples, height, width) or \
-                (n_samples, C, height, width)
-            Images, of ``H / 2**j`` by ``W / 2**j`` pixels, rounded up. Flat samples are unfolded.
+        images : list of Tensor, shape (n, C, height, width)
+            Images of ``H / 2**j`` by ``W / 2**j`` pixels, rounded up.
         """
-        check_is_fitted(self)
-        scales = range(self.J, -1, -1) if scales is None else scales
-        if not all(isinstance(j, Integral) and 0 <= j <= self.J for j in scales):
-            raise ValueError(f"scales={scales!r} must be integers from 0 to J={self.J}.")
-        X = validate_features(X, self._n_features_out, type(self).__name__)
-        dtype = resolve_dtype(None, self.coef_)
-        Z = to_tensor(X, dtype, "cpu")
-        parts = [self._decode(z, scales) for z in Z.split(_ROWS)]
-        grey = self.scattering_.n_channels_ == 1 and len(self.sample_shape_) < 3
-        images = [torch.cat(part) for part in zip(*parts, strict=True)]
-        device = resolve_device(None, X)
-        return [from_tensor((x[:, 0] if grey else x).to(device), X) for x in images]
+        C, *shape = self.image_shape
+        shapes = [(C, *halved(shape, j)) for j in scales]
 
-    def _check_atoms(self):
-        atoms = self.n_atoms
-        if len(atoms) != 2 or not all(_N_ATOMS.is_satisfied_by(n) for n in atoms):
-            raise ValueError(
-                f"n_atoms={atoms!r} must be two integers from 1 to {_N_ATOMS.right}: the atoms of "
-                "the fully connected dictionary, and of each convolutional one."
-            )
+        def decode(z):  # numpydoc ignore=GL08
+            # the images of all scales in one row
+            return torch.cat([x.flatten(1) for x in self._decode(z, scales)], 1)
 
-    def _check_channels(self):
-        C = self.scattering_.n_channels_
-        if self.decoder == "dictionary" and self.channels < C:
-            raise ValueError(
-                f"channels={self.channels} is less than the {C} channels of the images, which are "
-                f"the first maps of each scale: use channels >= {C}."
-            )
-
-    @property
-    def _image_shape(self):
-        return (self.scattering_.n_channels_, *self.scattering_.signal_shape_)
-
-    def _fit_linear(self, Z, images):
-        if self.linear_skip or self.decoder == "linear":
-            ridge = Ridge(self.ridge_alpha).fit(Z, images)
-            self.coef_ = ridge.coef_.reshape(images.shape[1], -1)
-            self.intercept_ = np.reshape(ridge.intercept_, -1)
-        else:
-            self.coef_ = np.zeros((images.shape[1], Z.shape[1]), Z.dtype)
-            self.intercept_ = images.mean(0)
-
-    def _linear(self, Z):
-        return Z @ self.coef_.T + self.intercept_
-
-    def _fit_network(self, Z, images, rows, seed, device):
-        self.net_, self.n_parameters_ = None, 0
-        self.loss_curve_, self.validation_loss_curve_ = [], None if rows is None else []
-        self.dictionaries_, self.sparsity_, self.coherence_ = [], [], []
-        if self.decoder != "linear":
-            from skwave.generation._training import (  # skorch takes seconds to import
-                describe,
-                train_decoder,
-            )
-
-            images = np.ascontiguousarray(images.reshape(-1, *self._image_shape))
-            self._parts = self._design(Z.shape[1])
-            self.net_, self.loss_curve_, self.validation_loss_curve_ = train_decoder(
-                self, self._parts, Z, images, rows, seed, device
-            )
-            module = self.net_.module_
-            self.n_parameters_ = sum(p.numel() for p in module.parameters())
-            if self.decoder == "dictionary":
-                self.dictionaries_, self.sparsity_, self.coherence_ = describe(module, Z)
-        self.n_epochs_ = len(self.loss_curve_)
-
-    def _design(self, n_features):
-        # all that the network is built from
-        C, *shape = self._image_shape
-        parts = {
-            "decoder": self.decoder,
-            "n_features": n_features,
-            "n_channels": C,
-            "shape": shape,
-            "J": self.J,
-            "channels": self.channels,
-        }
-        if self.decoder == "dictionary":
-            parts |= {"n_components": tuple(self.n_atoms)}
-            parts |= {"n_iter": self.n_iter, "alpha": self.alpha}
-        return parts
-
-    def _make_module(self, weights):
-        return make_decoder(**self._parts)
+        rows = predict_batches(decode, Z, row_bytes=self._row_bytes())
+        parts = rows.split([prod(shape) for shape in shapes], 1)
+        return [part.unflatten(1, shape) for part, shape in zip(parts, shapes, strict=True)]
 
     def _decode(self, z, scales):
-        with torch.no_grad():
-            x = torch.from_numpy(self._linear(z.numpy())).to(z).unflatten(1, self._image_shape)
-            if self.net_ is None:
-                return [average_blocks(x, j) for j in scales]
-            module = self.net_.module_.eval()
-            z = z.to(next(module.parameters()).device)
-            if self.decoder == "convolutional":
-                return [average_blocks(x + module(z).cpu(), j) for j in scales]
-            maps = module.chain(z)[0]
-            C = len(x[0])
-            return [average_blocks(x, j) + maps[self.J - j][:, :C].cpu() for j in scales]
+        x = self.regression(z)
+        if self.network is None:
+            return [average_blocks(x, j) for j in scales]
+        z = z.to(next(self.network.parameters()).device)
+        if not isinstance(self.network, DictionaryDecoder):
+            x = x + self.network(z).cpu()
+            return [average_blocks(x, j) for j in scales]
+        maps = self.network.chain(z)[0]
+        C = self.image_shape[0]
+        return [average_blocks(x, j) + maps[self.J - j][:, :C].cpu() for j in scales]
+
+    def _row_bytes(self):
+        numbers = 4 * prod(self.image_shape)
+        if isinstance(self.network, DictionaryDecoder):
+            numbers += sum(_stage_sizes(self.network))
+        elif self.network is not None:
+            # maps of the finest scale, the layer before and its norm beside it
+            numbers += 4 * self.design["channels"] * prod(self.image_shape[1:])
+        return numbers * self.coef.itemsize
+
+    def n_parameters(self):
+        """Number of weights of the network.
+
+        Returns
+        -------
+        n : int
+            0 for the regression alone.
+        """
+        return 0 if self.network is None else sum(p.numel() for p in self.network.parameters())
+
+    @torch.no_grad()
+    def describe(self, Z):
+        """Dictionaries of the network, the sparsity of its codes, the coherence of its atoms.
+
+        Parameters
+        ----------
+        Z : ndarray, shape (n_samples, n_components)
+            Codes of images.
+
+        Returns
+        -------
+        dictionaries : list of ndarray
+            Atoms of each scale, the finest first; no scale if there are no dictionaries.
+        sparsity : list of float
+            Share of the sparse codes that is not zero.
+        coherence : list of float
+            Largest product of two atoms as they are observed.
+        """
+        if not isinstance(self.network, DictionaryDecoder):
+            return [], [], []
+        network, stages = self.network, range(len(self.network.stages) - 1, -1, -1)
+
+        def positive(z):  # numpydoc ignore=GL08
+            codes = network.chain(z)[1]
+            return torch.stack([(codes[s] > 0).flatten(1).float().mean(1) for s in stages], 1)
+
+        device = next(network.parameters()).device
+        shares = predict_batches(
+            positive, Z[:_N_DESCRIBED], row_bytes=self._row_bytes(), device=device
+        )
+        return (
+            [network.atoms(s).cpu().numpy() for s in stages],
+            shares.mean(0).tolist(),
+            [float(coherence(network.stages[s].atoms())) for s in stages],
+        )
+
+
+def _stage_sizes(network):
+    # numbers of one image that each stage holds: observations, residuals, codes, decoded patches
+    positions = [1, *(prod(grid) for grid in network.grids[:-1])]
+    for n, stage in zip(positions, network.stages, strict=True):
+        n_atoms, n_observed = stage.D.shape
+        yield n * (3 * n_observed + 4 * n_atoms + stage.B.shape[1])
+
+
+def fit_regression(Z, images, image_shape, J, *, linear, ridge_alpha):
+    """Decoder without a network.
+
+    Parameters
+    ----------
+    Z : ndarray, shape (n_samples, n_components)
+        Codes of the training images.
+    images : ndarray, shape (n_samples, n_pixels)
+        Training images.
+    image_shape : tuple of int
+        ``(C, H, W)``.
+    J : int
+        Log2 of the largest scale.
+    linear : bool
+        Whether to regress on the codes, or to give the mean image for all.
+    ridge_alpha : float
+        Penalty of the regression.
+
+    Returns
+    -------
+    decoder : Decoder
+        Fitted decoder.
+    """
+    if not linear:
+        coef = np.zeros((images.shape[1], Z.shape[1]), Z.dtype)
+        return Decoder(coef, images.mean(0), image_shape, J)
+    ridge = Ridge(ridge_alpha).fit(Z, images)
+    coef = ridge.coef_.reshape(images.shape[1], -1)
+    return Decoder(coef, np.reshape(ridge.intercept_, -1), image_shape, J)
+
+
+def check_atoms(n_atoms):
+    """Refuse numbers of atoms that are not two positive integers.
+
+    Parameters
+    ----------
+    n_atoms : tuple of int
+        Parameter of `skwave.CASEGenerator`.
+    """
+    if len(n_atoms) != 2 or not all(_N_ATOMS.is_satisfied_by(n) for n in n_atoms):
+        raise ValueError(
+            f"n_atoms={n_atoms!r} must be two integers from 1 to {_N_ATOMS.right}: the atoms of "
+            "the fully connected dictionary, and of each convolutional one."
+        )

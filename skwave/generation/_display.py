@@ -1,4 +1,4 @@
-"""Grids of what a generative model of images reconstructs, draws and interpolates."""
+"""Displays of generated images: reconstructions, samples, and paths between images."""
 
 from numbers import Integral
 
@@ -124,7 +124,7 @@ class GenerationDisplay:
     See Also
     --------
     skwave.plotting.LatentInterpolationDisplay : Paths between images.
-    skwave.validation.generation_report : Figures beside the look.
+    skwave.validation.generation_report : Distances of samples to real images.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""From scattering coefficients to the codes of `skwave.CASEGenerator`."""
+"""Codes of `skwave.CASEGenerator`: principal components of scattering coefficients."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,7 @@ from scipy.special import ndtri
 from sklearn.decomposition import PCA
 
 _LOG_FLOOR = 0.1  # below this share of the mean of a path, the logarithm is linear
+_N_COMPONENTS = 64  # by default, if there are as many
 N_QUANTILES = 1000  # that are kept
 
 
@@ -19,13 +20,13 @@ class Embedding:
     Attributes
     ----------
     gaussianize : {"pca", "log", "sphere", "quantile"}
-        What is done beside it.
+        Kind of codes, see `skwave.CASEGenerator`.
     pca : PCA
-        Of the coefficients, or of their logarithms.
+        Principal components of the coefficients, or of their logarithms.
     scale : ndarray, shape (n_coefficients,), or None
-        What the coefficients are divided by before the logarithm.
+        Divisors of the coefficients before the logarithm.
     quantiles : ndarray, shape (n_quantiles, n_components), or None
-        Of the coordinates, at the middles of equal steps of the probability.
+        Quantiles of the coordinates, at the middles of equal steps of the probability.
     """
 
     gaussianize: str
@@ -34,7 +35,7 @@ class Embedding:
     quantiles: np.ndarray | None
 
     def __call__(self, S):
-        """Codes of coefficients.
+        """Codes of scattering coefficients.
 
         Parameters
         ----------
@@ -61,7 +62,7 @@ def _levels(n):
 
 
 def to_sphere(Z):
-    r"""Codes over their norms, times :math:`\sqrt{d}`.
+    r"""Codes projected on the sphere of radius :math:`\sqrt{d}`.
 
     Parameters
     ----------
@@ -71,7 +72,7 @@ def to_sphere(Z):
     Returns
     -------
     Z : ndarray, shape (n_samples, d)
-        Of the same type; zero stays zero.
+        Codes of the same type; zero stays zero.
     """
     norms = np.linalg.norm(Z, axis=1, keepdims=True)
     return Z.shape[1] ** 0.5 * Z / np.where(norms > 0, norms, 1)
@@ -87,25 +88,25 @@ def compress(S, scale):
     S : ndarray, shape (..., n_coefficients)
         Coefficients.
     scale : ndarray, shape (n_coefficients,)
-        Positive.
+        Positive divisors.
 
     Returns
     -------
     S : ndarray, shape (..., n_coefficients)
-        Of the same type.
+        Logarithms, of the same type.
     """
     return np.sign(S) * np.log1p(np.abs(S) / scale.astype(S.dtype))
 
 
 def fit_embedding(S, n_components, gaussianize, whiten, n_positions, seed):
-    """Learn the map from coefficients to codes.
+    """Fit the map from coefficients to codes.
 
     Parameters
     ----------
     S : ndarray, shape (n_samples, n_coefficients)
         Scattering coefficients.
-    n_components : int
-        Length of the codes.
+    n_components : int or None
+        Length of the codes; None for 64, or fewer if the coefficients vary in fewer directions.
     gaussianize : {"pca", "log", "sphere", "quantile"}
         As in `skwave.CASEGenerator`.
     whiten : bool
@@ -113,7 +114,7 @@ def fit_embedding(S, n_components, gaussianize, whiten, n_positions, seed):
     n_positions : int
         Coefficients of each path, which stand together.
     seed : int
-        Of the solver.
+        Seed of the solver of the principal components.
 
     Returns
     -------
@@ -126,7 +127,7 @@ def fit_embedding(S, n_components, gaussianize, whiten, n_positions, seed):
         If the coefficients do not vary in so many directions.
     """
     largest = min(len(S) - 1, S.shape[1])
-    if n_components > largest:
+    if n_components is not None and n_components > largest:
         raise ValueError(
             f"n_components={n_components} is more than the {largest} directions in which "
             f"{len(S)} training samples of {S.shape[1]} scattering coefficients can vary: use "
@@ -139,14 +140,22 @@ def fit_embedding(S, n_components, gaussianize, whiten, n_positions, seed):
         means = np.abs(S).mean(0).reshape(-1, n_positions).mean(1)
         scale = np.repeat(_LOG_FLOOR * np.where(means > 0, means, 1), n_positions)
     Y = S if scale is None else compress(S, scale)
-    pca = PCA(n_components, whiten=whiten, random_state=seed).fit(Y)
+    pca = _fit_components(Y, n_components, largest, whiten, seed)
+    if gaussianize == "quantile":
+        quantiles = np.quantile(pca.transform(Y), _levels(min(N_QUANTILES, len(S))), axis=0)
+    return Embedding(gaussianize, pca, scale, quantiles)
+
+
+def _fit_components(Y, n_components, largest, whiten, seed):
+    n = min(_N_COMPONENTS, largest) if n_components is None else n_components
+    pca = PCA(n, whiten=whiten, random_state=seed).fit(Y)
     variance = pca.explained_variance_
-    varying = int(np.sum(variance > 10 * np.finfo(S.dtype).eps * variance[0]))
-    if varying < n_components:
+    varying = int(np.sum(variance > 10 * np.finfo(Y.dtype).eps * variance[0]))
+    if varying < n and n_components is None and varying:
+        return PCA(varying, whiten=whiten, random_state=seed).fit(Y)
+    if varying < n:
         raise ValueError(
             f"n_components={n_components}, but the scattering coefficients vary in {varying} "
             f"directions only: use n_components <= {varying}."
         )
-    if gaussianize == "quantile":
-        quantiles = np.quantile(pca.transform(Y), _levels(min(N_QUANTILES, len(S))), axis=0)
-    return Embedding(gaussianize, pca, scale, quantiles)
+    return pca

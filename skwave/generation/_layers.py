@@ -1,4 +1,4 @@
-"""Decoders from codes to images: chains of dictionaries."""
+"""Layers and networks that decode codes to images: dictionary chains, convolutions."""
 
 from itertools import pairwise
 from math import ceil, prod
@@ -19,9 +19,9 @@ class DictionaryStage(ISTC):
 
     .. math:: a = \arg\min_{a \ge 0} \tfrac12\|y - aD\|^2 + \alpha\|a\|_1, \qquad \hat x = aB
 
-    The rows of :math:`D` are what an observation :math:`y` sees of the atoms, of norm 1, and those
-    of :math:`B` the atoms themselves, or what is not seen of them. All of `ISTC` is learned, and
-    :math:`B` and the step as well.
+    The rows of :math:`D`, of norm 1, are the part of the atoms that an observation :math:`y` sees;
+    those of :math:`B` are the atoms themselves, or the part that is not seen. All parameters of
+    `ISTC` are learned, and :math:`B` and the step as well.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class DictionaryStage(ISTC):
         Length of :math:`y`.
     n_decoded : int
         Length of :math:`\hat x`.
-    n_components : int
+    n_atoms : int
         Number of atoms.
     n_iter : int, default=4
         Number of steps :math:`N`. With one step the code is a layer of rectifiers.
@@ -43,14 +43,14 @@ class DictionaryStage(ISTC):
 
     Examples
     --------
-    >>> stage = DictionaryStage(16, 4, n_components=32)
+    >>> stage = DictionaryStage(16, 4, n_atoms=32)
     >>> stage(torch.randn(5, 16)).shape
     torch.Size([5, 4])
     """
 
-    def __init__(self, n_observed, n_decoded, n_components, n_iter=4, *, alpha=0.1):
-        super().__init__(n_observed, n_components, n_iter, alpha=alpha)
-        self.B = nn.Parameter(torch.randn(n_components, n_decoded) / n_components**0.5)
+    def __init__(self, n_observed, n_decoded, n_atoms, n_iter=4, *, alpha=0.1):
+        super().__init__(n_observed, n_atoms, n_iter, alpha=alpha)
+        self.B = nn.Parameter(torch.randn(n_atoms, n_decoded) / n_atoms**0.5)
         # from 1/|D|^2 on, where the objective falls at each step, it is learned
         self.log_step = nn.Parameter(-lipschitz(self.D.detach()).clamp(min=1).log())
 
@@ -64,7 +64,7 @@ class DictionaryStage(ISTC):
 
         Returns
         -------
-        a : Tensor, shape (..., n_components)
+        a : Tensor, shape (..., n_atoms)
             Not negative.
         """
         step = self.log_step.exp()
@@ -105,7 +105,9 @@ def halved(shape, j):
 
 
 def average_blocks(x: Tensor, j: int) -> Tensor:
-    """Averages of images over blocks of ``2**j`` pixels a side; those at the border may be smaller.
+    """Averages of images over blocks of ``2**j`` pixels a side.
+
+    Blocks at the border may be smaller.
 
     Parameters
     ----------
@@ -125,7 +127,7 @@ def average_blocks(x: Tensor, j: int) -> Tensor:
 
 
 class DictionaryDecoder(nn.Module):
-    r"""Images from codes by sparse codes in learned dictionaries, from coarse to fine.
+    r"""Generator of images from codes by sparse codes in dictionaries, from coarse to fine.
 
     A code :math:`z` is decoded by a fully connected `DictionaryStage` to :math:`m` maps
     :math:`I_J` on the grid of scale :math:`2^J`. From :math:`I_{j+1}` to :math:`I_j`, on a grid
@@ -151,12 +153,12 @@ class DictionaryDecoder(nn.Module):
         Number of stages that double the resolution.
     channels : int, default=8
         Maps :math:`m_1` of scale 2, at least ``n_channels``; :math:`m_j = 2^{j-1} m_1`.
-    n_components : tuple of int, default=(512, 32)
+    n_atoms : tuple of int, default=(512, 32)
         Atoms of the fully connected stage, and of each that follows.
     n_iter : int, default=4
         Steps of ISTC.
     alpha : float, default=0.1
-        Last thresholds to begin with, in units of what is coded, see `calibrate`.
+        Last thresholds to begin with, in units of the observations, see `calibrate`.
 
     Notes
     -----
@@ -164,7 +166,7 @@ class DictionaryDecoder(nn.Module):
     """
 
     def __init__(
-        self, n_features, n_channels, shape, J, *, channels=8, n_components=(512, 32), n_iter=4,
+        self, n_features, n_channels, shape, J, *, channels=8, n_atoms=(512, 32), n_iter=4,
         alpha=0.1,
     ):  # fmt: skip
         super().__init__()
@@ -172,16 +174,16 @@ class DictionaryDecoder(nn.Module):
         self.n_channels = n_channels
         # the last stage has no maps but the image to give
         widths = [*(channels * 2 ** (j - 1) for j in range(J, 0, -1)), n_channels]
-        sizes = [(n_features, widths[0] * prod(self.grids[0]), n_components[0])]
+        sizes = [(n_features, widths[0] * prod(self.grids[0]), n_atoms[0])]
         for n_in, n_out in pairwise(widths):
-            sizes.append((n_in * _KERNEL**2, n_out * (2 * _KERNEL) ** 2, n_components[1]))
+            sizes.append((n_in * _KERNEL**2, n_out * (2 * _KERNEL) ** 2, n_atoms[1]))
         self.stages = nn.ModuleList(DictionaryStage(*size, n_iter, alpha=alpha) for size in sizes)
         with torch.no_grad():
             for stage, n in zip(self.stages, widths, strict=True):
                 stage.B.view(len(stage.B), n, -1)[:, :n_channels] = 0
 
     def details(self, j: int) -> Tensor:
-        """What the averages do not see of the atoms of a convolutional stage.
+        """Details of the atoms of a convolutional stage, which averages do not see.
 
         Parameters
         ----------
@@ -190,8 +192,8 @@ class DictionaryDecoder(nn.Module):
 
         Returns
         -------
-        B : Tensor, shape (n_components, n_maps, 6, 6)
-            Whose averages over blocks are zero.
+        B : Tensor, shape (n_atoms, n_maps, 6, 6)
+            Patches whose averages over blocks of 2 by 2 pixels are zero.
         """
         side = 2 * _KERNEL
         B = self.stages[j].B.unflatten(1, (-1, side, side))
@@ -207,7 +209,7 @@ class DictionaryDecoder(nn.Module):
 
         Returns
         -------
-        D : Tensor, shape (n_components, n_maps, height, width)
+        D : Tensor, shape (n_atoms, n_maps, height, width)
             Maps on the grid of the largest scale, or patches on the finer grid of the stage.
         """
         stage = self.stages[j]
@@ -246,8 +248,8 @@ class DictionaryDecoder(nn.Module):
         -------
         maps : list of Tensor, shape (n, n_maps, height, width)
             From coarse to fine.
-        codes : list of Tensor, shape (n, ..., n_components)
-            Sparse codes that they came from.
+        codes : list of Tensor, shape (n, ..., n_atoms)
+            Sparse codes that the maps are decoded from.
         """
         maps, codes = [z], []
         for j, stage in enumerate(self.stages):
@@ -257,7 +259,7 @@ class DictionaryDecoder(nn.Module):
 
     @torch.no_grad()
     def calibrate(self, z: Tensor) -> None:
-        """Multiply the thresholds by the root mean square norm of what each stage codes.
+        """Multiply each stage's threshold by the root mean square norm of its observations.
 
         Parameters
         ----------
@@ -289,7 +291,7 @@ class DictionaryDecoder(nn.Module):
 
 
 class ConvolutionalDecoder(nn.Sequential):
-    r"""Images from codes by a fully connected layer and convolutions, a plain generator.
+    r"""Generator of images from codes by a fully connected layer and convolutions.
 
     Linear, batch norm, rectifier; ``J`` times doubled resolution, convolution, batch norm,
     rectifier; a last convolution, which is zero at the beginning [1]_.
@@ -337,14 +339,14 @@ class ConvolutionalDecoder(nn.Sequential):
 
 
 def make_decoder(decoder, **parameters):
-    """Decoder that begins at zero.
+    """Network that decodes codes to images, and gives zero before it is trained.
 
     Parameters
     ----------
     decoder : {"dictionary", "convolutional"}
-        Its kind.
+        Kind of network.
     **parameters : object
-        Of `DictionaryDecoder` or `ConvolutionalDecoder`.
+        Parameters of `DictionaryDecoder` or `ConvolutionalDecoder`.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""How good samples of images are, without a network trained elsewhere."""
+"""Metrics of reconstructed and of generated images, without a network trained elsewhere."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from skwave.scattering._transformer import ScatteringTransformer
 
 
 def scattering_features(X, *, J=None, L=4, max_order=2):
-    """Means of scattering coefficients over each image, what samples are compared by.
+    """Features that images are compared by: means of their scattering coefficients.
 
     Parameters
     ----------
@@ -46,21 +46,21 @@ def _frechet(A, B):
 
 @dataclass(frozen=True)
 class GenerationReport:
-    """How samples compare with real images; made by `generation_report`.
+    """Distance, quality and variety of samples, made by `generation_report`.
 
     Attributes
     ----------
     frechet : float
         Fréchet distance of the scattering features of the samples to those of the real images.
     frechet_floor : float
-        That between two halves of the real images.
+        Distance between two halves of the real images.
     precision : float
         Share of the samples that lie among real images.
     recall : float
         Share of the real images that lie among samples.
     neighbour_ratio : float
-        Median distance of a sample to the nearest real image, over that of a real image to the
-        nearest other one. Far below 1 if samples are copies.
+        Median distance of a sample to the nearest real image, over the median distance of a real
+        image to the nearest other one. Far below 1 if samples are copies.
     """
 
     frechet: float
@@ -191,7 +191,7 @@ def generation_report(samples, real, *, k=3, J=None, L=4, max_order=2):
 
 
 def code_report(Z):
-    r"""How far codes are from white Gaussian noise.
+    r"""Moments of codes beside those of white Gaussian noise.
 
     Parameters
     ----------
@@ -231,16 +231,16 @@ def code_report(Z):
 
 
 def check_images(name, X, least=1):
-    """Refuse what are no images.
+    """Check an array of images: finite, enough of them, with an axis of channels.
 
     Parameters
     ----------
     name : str
-        Of the argument.
+        Name of the argument, for messages.
     X : array-like or Tensor, shape (n, H, W) or (n, C, H, W)
         Images.
     least : int, default=1
-        Smallest number of them.
+        Smallest number of images.
 
     Returns
     -------
@@ -260,16 +260,16 @@ def check_images(name, X, least=1):
 
 
 def check_pair(X, Y, names=("X", "Y"), least=1):
-    """Refuse images of two sizes.
+    """Check two arrays of images of one size.
 
     Parameters
     ----------
     X, Y : array-like or Tensor, shape (n, H, W) or (n, C, H, W)
         Images.
     names : (str, str), default=("X", "Y")
-        Of the arguments.
+        Names of the arguments, for messages.
     least : int, default=1
-        Smallest number of each.
+        Smallest number of images in each.
 
     Returns
     -------
@@ -304,7 +304,7 @@ def psnr(X, Y, *, data_range=1.0):
     Parameters
     ----------
     X, Y : array-like or Tensor, shape (n, H, W) or (n, C, H, W)
-        Images, and what they shall be.
+        Images, and the images that they should be.
     data_range : float, default=1.0
         Largest value less the smallest, :math:`r`.
 
@@ -355,7 +355,7 @@ def ssim(X, Y, *, data_range=1.0):
     Parameters
     ----------
     X, Y : array-like or Tensor, shape (n, H, W) or (n, C, H, W)
-        Images of at least 7 pixels a side, and what they shall be.
+        Images of at least 7 pixels a side, and the images that they should be.
     data_range : float, default=1.0
         Largest value less the smallest.
 

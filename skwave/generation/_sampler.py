@@ -1,5 +1,6 @@
-"""How the codes of `skwave.CASEGenerator` are distributed, and drawn."""
+"""Distributions of the codes of `skwave.CASEGenerator`, from which new codes are drawn."""
 
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ _N_MIXTURE = 10
 
 @dataclass(frozen=True)
 class Sampler:
-    """Draws codes.
+    """Distributions of codes: normal, normal with the norms of codes, mixture of Gaussians.
 
     Attributes
     ----------
@@ -23,7 +24,7 @@ class Sampler:
     norms : ndarray
         Quantiles of the norm of the codes over their deviations.
     mixture : GaussianMixture or None
-        Of the codes, if it was asked for.
+        Mixture fitted to the codes; None if ``sampler`` was not "mixture".
     """
 
     deviation: np.ndarray
@@ -36,7 +37,7 @@ class Sampler:
         Parameters
         ----------
         n_samples : int
-            How many.
+            Number of codes.
         kind : {"normal", "norm", "mixture"}
             Distribution.
         rng : RandomState
@@ -48,10 +49,8 @@ class Sampler:
             Codes.
         """
         if kind == "mixture":
-            self.mixture.set_params(random_state=rng)
-            Z = self.mixture.sample(n_samples)[0]
-            self.mixture.set_params(random_state=None)
-            return rng.permutation(Z)  # which come component by component
+            mixture = copy(self.mixture).set_params(random_state=rng)  # other threads draw too
+            return rng.permutation(mixture.sample(n_samples)[0])  # they come by component
         Z = rng.standard_normal((n_samples, len(self.deviation)))
         if kind == "norm":
             levels = np.linspace(0, 1, len(self.norms))
@@ -61,7 +60,7 @@ class Sampler:
 
 
 def fit_sampler(Z, mixture, seed):
-    """Learn how codes are distributed.
+    """Fit the distributions of codes.
 
     Parameters
     ----------
@@ -70,7 +69,7 @@ def fit_sampler(Z, mixture, seed):
     mixture : bool
         Whether to fit a mixture of Gaussians.
     seed : int
-        Of its start.
+        Seed of the start of the mixture.
 
     Returns
     -------
@@ -91,14 +90,14 @@ def fit_sampler(Z, mixture, seed):
 
 
 def draw_codes(fitted, n_samples, sampler, rng):
-    """Draw codes from the distribution that was fitted, or from another.
+    """Draw codes from a fitted distribution, or from another estimator.
 
     Parameters
     ----------
     fitted : Sampler
-        Of the training codes.
+        Distributions of the training codes.
     n_samples : int
-        How many.
+        Number of codes.
     sampler : {"normal", "norm", "mixture"} or estimator
         Distribution, or an estimator with a method ``sample``.
     rng : RandomState
@@ -126,19 +125,19 @@ def draw_codes(fitted, n_samples, sampler, rng):
 
 
 def between(A, B, n_steps):
-    """Codes on straight lines.
+    """Codes on straight lines between pairs of codes.
 
     Parameters
     ----------
     A, B : array, shape (n_pairs, n_components)
-        Where they begin and end, of any kind of array.
+        Codes where the lines begin and end, arrays of any kind.
     n_steps : int
         Codes of each line, with both ends.
 
     Returns
     -------
     Z : array, shape (n_pairs * n_steps, n_components)
-        Line after line; same kind of array as ``A``.
+        Codes, line after line; same kind of array as ``A``.
     """
     t = torch.linspace(0, 1, n_steps)[:, None]
     a, b = (torch.as_tensor(native(z))[:, None].cpu() for z in (A, B))

@@ -1,7 +1,7 @@
 """Molecules as samples, their features, and regression of their energies."""
 
 from skwave.molecules._checks import SYMBOLS
-from skwave.molecules._container import Molecule, Molecules
+from skwave.molecules._container import Molecule, Molecules, PeriodicMolecule
 from skwave.molecules._convert import as_molecules
 from skwave.molecules._energies import EnergyRegressor
 from skwave.molecules._multilinear import MultilinearRegressor
@@ -13,6 +13,7 @@ __all__ = [
     "Molecule",
     "Molecules",
     "MultilinearRegressor",
+    "PeriodicMolecule",
     "SolidHarmonicScattering",
     "as_molecules",
 ]

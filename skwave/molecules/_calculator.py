@@ -21,18 +21,21 @@ def make_calculator(regressor):
     """
     try:
         from ase.calculators.calculator import Calculator, all_changes
+        from ase.stress import full_3x3_to_voigt_6_stress
     except ImportError as error:
         raise ImportError("a calculator needs ASE: pip install 'skwave[molecules]'.") from error
 
     class EnergyCalculator(Calculator):
-        """Energies and forces of a fitted regressor."""
+        """Energies, forces and stresses of a fitted regressor."""
 
-        implemented_properties = ("energy", "free_energy", "forces")
+        implemented_properties = ("energy", "free_energy", "forces", "stress")
 
         def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
             super().calculate(atoms, properties, system_changes)
-            pair = self.atoms.numbers, self.atoms.positions
-            energy, forces = regressor.predict_energy_and_forces([pair])
+            energy, forces = regressor.predict_energy_and_forces([self.atoms])
             self.results = {"energy": energy[0], "free_energy": energy[0], "forces": forces[0]}
+            if "stress" in properties:
+                stress = regressor.predict_stress([self.atoms])[0]
+                self.results["stress"] = full_3x3_to_voigt_6_stress(stress)
 
     return EnergyCalculator()

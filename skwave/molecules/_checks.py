@@ -5,20 +5,12 @@ import warnings
 import numpy as np
 
 from skwave._core.arrays import to_numpy
-
-_TABLE = """
-H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr
-Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb
-Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf Es Fm Md No Lr
-Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og
-"""
-SYMBOLS = tuple(_TABLE.split())
-"""Symbols of the elements; that of atomic number ``Z`` is ``SYMBOLS[Z - 1]``."""
+from skwave.molecules._elements import BOND_RADII, SYMBOLS
 
 _OVERLAP = 0.1  # Å
-# bonds of hydrogen have 0.7 to 1.6 Å, and all but that of H2 more than 1.7 Bohr
-_LONGEST_BOND = 1.6  # Å, of hydrogen
 _BOHR = 0.529177  # Å
+# what positions are multiplied by if they are in another unit than Å
+_UNITS = {"Bohr": _BOHR, "nanometres": 10, "picometres": 0.01}
 
 
 def as_numpy(x):
@@ -37,8 +29,8 @@ def as_numpy(x):
     return np.asarray(to_numpy(x))
 
 
-def check(numbers, positions, offsets):
-    """Check packed molecules and give the arrays their types.
+def check(numbers, positions, offsets, name="molecule {}".format):
+    """Arrays of packed molecules, checked and with their types.
 
     Parameters
     ----------
@@ -48,6 +40,8 @@ def check(numbers, positions, offsets):
         Coordinates in Å.
     offsets : array-like, shape (n + 1,)
         First atom of each molecule, and the end.
+    name : callable
+        Gives the name of a molecule, for messages, from its index.
 
     Returns
     -------
@@ -79,17 +73,17 @@ def check(numbers, positions, offsets):
     offsets = offsets.astype(np.int64)
     empty = np.diff(offsets) == 0
     if empty.any():
-        raise ValueError(f"molecule {empty.argmax()} has no atoms: leave it out.")
-    _check_charges(numbers, offsets)
+        raise ValueError(f"{name(empty.argmax())} has no atoms: leave it out.")
+    _check_charges(numbers, offsets, name)
     finite = np.isfinite(positions).all(axis=1)
     if not finite.all():
         i, atom = _place(~finite, offsets)
         raise ValueError(
-            f"molecule {i}: atom {atom} has the coordinates {positions[offsets[i] + atom]}, which "
+            f"{name(i)}: atom {atom} has the coordinates {positions[offsets[i] + atom]}, which "
             "are not finite."
         )
     arrays = numbers.astype(np.int64), positions.astype(np.float64), offsets
-    _check_distances(*arrays)
+    _check_distances(*arrays, name)
     return freeze(*arrays)
 
 
@@ -118,55 +112,85 @@ def _place(bad, offsets):
     return i, atom - int(offsets[i])
 
 
-def _check_charges(numbers, offsets):
+def _check_charges(numbers, offsets, name):
     bad = ~((numbers >= 1) & (numbers <= len(SYMBOLS)))  # NaN is bad, too
     if numbers.dtype.kind == "f":
         bad |= numbers != np.floor(numbers)
     if bad.any():
         i, atom = _place(bad, offsets)
         raise ValueError(
-            f"molecule {i}: atom {atom} has the atomic number {numbers[offsets[i] + atom]}; it "
+            f"{name(i)}: atom {atom} has the atomic number {numbers[offsets[i] + atom]}; it "
             f"must be an integer from 1 to {len(SYMBOLS)}. Ghost atoms and point charges are to "
             "be left out."
         )
 
 
-def _check_distances(numbers, positions, offsets):
-    hydrogen = np.inf  # shortest distance of one to another atom
-    for molecules, d2, is_h in _pairs(numbers, positions, offsets):
-        near = d2 < _OVERLAP**2
-        if near.any():
-            i = int(molecules[near.any(axis=0).argmax()])
-            raise ValueError(_overlap_message(i, positions[offsets[i] : offsets[i + 1]]))
-        if hydrogen > _LONGEST_BOND**2 and is_h.any():
-            hydrogen = min(hydrogen, d2[is_h].min())
-    if _LONGEST_BOND < hydrogen**0.5 < _LONGEST_BOND / _BOHR:
+def _check_distances(numbers, positions, offsets, name):
+    nearest, bonds = _nearest(numbers, positions, offsets)
+    unit, shortest = _unit(bonds, offsets)
+    if (nearest < _OVERLAP).any():
+        i, _ = _place(nearest < _OVERLAP, offsets)
+        a, b, distance = _closest(positions[offsets[i] : offsets[i + 1]])
+        hint = f"If the positions are in {unit}, multiply them by {_UNITS[unit]}." if unit else ""
+        raise ValueError(
+            f"{name(i)}: atoms {a} and {b} overlap, they are {distance:.3g} Å apart. "
+            f"{hint or 'Remove the duplicate.'}"
+        )
+    if unit:
         warnings.warn(
-            "positions look like Bohr: no hydrogen is nearer than "
-            f"{hydrogen**0.5:.2f} to another atom, and bonds of hydrogen have 0.7 to 1.6 Å. "
-            f"Multiply by {_BOHR} for Å.",
+            f"positions look like {unit}: the nearest atoms are {shortest:.3g} lengths of a "
+            f"bond apart. Multiply by {_UNITS[unit]} for Å.",
             stacklevel=5,
         )
 
 
-def _pairs(numbers, positions, offsets):
-    """Squared distances of atoms a and a + s, for molecules of one size at a time."""
+def _nearest(numbers, positions, offsets):
+    """Distance of each atom to the nearest, in Å, and to the nearest in lengths of a bond.
+
+    Both are infinite where there is none. Molecules of one size are computed at a time, atom a
+    with atom a + s for each s.
+    """
+    nearest, bonds = np.full((2, len(numbers)), np.inf)
     n_atoms = np.diff(offsets)
     for size in np.unique(n_atoms):
-        molecules = np.flatnonzero(n_atoms == size)
-        atoms = offsets[molecules] + np.arange(size)[:, None]
+        atoms = offsets[:-1][n_atoms == size] + np.arange(size)[:, None]
         r = np.ascontiguousarray(np.moveaxis(positions[atoms], -1, 0))
-        is_h = numbers[atoms] == 1
+        radii = BOND_RADII[numbers[atoms]]
+        near, bond = np.full((2, *atoms.shape), np.inf)
         for s in range(1, size):
             d = r[:, s:] - r[:, :-s]
             d *= d
-            yield molecules, d[0] + d[1] + d[2], is_h[s:] | is_h[:-s]
+            d2 = d[0] + d[1] + d[2]
+            bond2 = d2 / (radii[s:] + radii[:-s]) ** 2
+            for part in (slice(s, None), slice(None, -s)):
+                np.minimum(near[part], d2, out=near[part])
+                np.fmin(bond[part], bond2, out=bond[part])  # NaN are noble gases
+        nearest[atoms], bonds[atoms] = np.sqrt(near), np.sqrt(bond)
+    return nearest, bonds
 
 
-def _overlap_message(i, r):
+def _unit(bonds, offsets):
+    """Unit that the positions seem to have, None for Å, and the shortest distance in bonds.
+
+    Two atoms may be anywhere, as when a bond is drawn out; of three or more some are bonded, so
+    that the shortest distance is 0.75 to 1.3 lengths of a bond.
+    """
+    n_atoms = np.diff(offsets)
+    found = bonds[np.repeat(n_atoms > 2, n_atoms)]
+    found = found[np.isfinite(found)]
+    shortest = found.min(initial=np.inf)
+    unit = None
+    middle = np.median(found) if found.size else np.nan
+    if 1.4 < shortest and middle < 2.4:
+        unit = "Bohr"
+    elif 50 < shortest and middle < 200:
+        unit = "picometres"
+    elif middle < 0.3:  # a few atoms may come too near, but not most
+        unit = "nanometres"
+    return unit, shortest
+
+
+def _closest(r):
     d = np.linalg.norm(r[:, None] - r, axis=-1) + np.diag(np.full(len(r), np.inf))
     a, b = sorted(int(k) for k in np.unravel_index(d.argmin(), d.shape))
-    return (
-        f"molecule {i}: atoms {a} and {b} overlap, they are {d[a, b]:.3g} Å apart. Remove the "
-        "duplicate; if the positions are in nanometres, multiply them by 10."
-    )
+    return a, b, d[a, b]

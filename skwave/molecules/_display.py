@@ -56,7 +56,7 @@ class SolidHarmonicDisplay:
     >>> from skwave.datasets import load_qm7_sample
     >>> from skwave.plotting import SolidHarmonicDisplay
     >>> X, y = load_qm7_sample(return_X_y=True)
-    >>> scattering = SolidHarmonicScattering(J=2, L=2).fit(X)
+    >>> scattering = SolidHarmonicScattering(J=2, L=2, Q=1).fit(X)
     >>> display = SolidHarmonicDisplay.from_estimator(scattering, X, sample=3, j=1, l=2)
     >>> display.ax_.get_xlabel()
     'x (Å)'
@@ -184,11 +184,11 @@ class SolidHarmonicDisplay:
             u = gaussian_modulus(positions, weights, axes, estimator.sigma, scale, l)
             return u[0, 0, ..., 0].T.numpy()
 
-        scales, degrees = estimator.scales_, range(estimator.L + 1)
+        scales, degrees = estimator.scales_, range(estimator.L_ + 1)
         display = cls(
             field(0.0, 0),
             np.stack([[field(s, l) for l in degrees] for s in scales]),
-            scales=tuple(i / estimator.scales_per_octave for i in range(len(scales))),
+            scales=tuple(i / estimator.Q_ for i in range(len(scales))),
             extent=tuple(float(v) for a in (x, y) for v in (a[0] - step / 2, a[-1] + step / 2)),
             atoms=[
                 (SYMBOLS[n - 1], float(a), float(b))

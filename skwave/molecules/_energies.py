@@ -10,22 +10,25 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted, check_random_state
 
 from skwave._core.compat import Estimator, Interval, StrOptions, check_sample_weight, fit_context
+from skwave.functional._molecules.atoms import local_fields, local_invariants
 from skwave.functional._molecules.energies import Compression, EnergyModel, atomic_energies
 from skwave.molecules._convert import as_molecules
 from skwave.molecules._energy_checks import (
+    check_crystals,
     check_elements,
     check_energies,
     check_forces,
-    resolve_elements,
     warn_of_duplicates,
+    warn_of_units,
 )
 from skwave.molecules._energy_features import REACH, Features, LocalSource, TransformerSource
 from skwave.molecules._energy_fit import ForceRows, Problem, choose_scales, solve_problem
+from skwave.molecules._environments import element_numbers
 
 _MOLECULES = 64  # predicted at once
 # parameters that are None: of molecules that are relaxed, and of those that move
-_RELAXED = {"n_components": 128, "J": 2, "scales_per_octave": 3, "decay_radius": 2.0, "power": 0.5}
-_MOVING = {"n_components": 48, "J": 3, "scales_per_octave": 2, "decay_radius": 3.0, "power": 0.25}
+_RELAXED = {"n_components": 128, "J": 2, "Q": 3, "decay_radius": 2.0, "power": 0.5}
+_MOVING = {"n_components": 48, "J": 3, "Q": 2, "decay_radius": 3.0, "power": 0.25}
 _WITHIN_ONE = 0.683  # share of errors within one predicted standard deviation
 _FORCES = 0.04  # weight of a squared force component
 
@@ -69,7 +72,7 @@ class EnergyRegressor(RegressorMixin, Estimator):
         Width of the smallest wavelet in Å.
     J : int, default=None
         Number of octaves of widths; None for 2, or 3 with forces.
-    scales_per_octave : int, default=None
+    Q : int, default=None
         Widths in each octave; None for 3, or 2 with forces.
     decay_radius : float, default=None
         Distance in Å at which a neighbour counts half; None for 2, or 3 with forces: what is far
@@ -86,8 +89,8 @@ class EnergyRegressor(RegressorMixin, Estimator):
         Weights of molecules by a kernel, or of features; the solutions are the same. "auto" takes
         what is smaller, and "primal" with forces.
     forces_weight : float, default=None
-        Weight of the squared error of a force component, for an energy has the weight 1. None: 0.04,
-        see the notes.
+        Weight of the squared error of a force component, where that of an energy is 1. None for
+        0.04, see the notes.
     random_state : int, RandomState instance or None, default=0
         Seed of the molecules by which is chosen, and of the draws for predicted errors.
     verbose : int, default=0
@@ -148,7 +151,7 @@ class EnergyRegressor(RegressorMixin, Estimator):
         "L": [Interval(Integral, 0, 16, closed="both")],
         "sigma": [Interval(Real, 0.01, 100, closed="both")],
         "J": [Interval(Integral, 0, 16, closed="both"), None],
-        "scales_per_octave": [Interval(Integral, 1, 16, closed="both"), None],
+        "Q": [Interval(Integral, 1, 16, closed="both"), None],
         "decay_radius": [Interval(Real, 0.1, 100, closed="both"), None],
         "cutoff": [Interval(Real, 0.5, 100, closed="both")],
         "elements": ["array-like", None],
@@ -169,7 +172,7 @@ class EnergyRegressor(RegressorMixin, Estimator):
         L=6,
         sigma=0.25,
         J=None,
-        scales_per_octave=None,
+        Q=None,
         decay_radius=None,
         cutoff=5.0,
         elements=None,
@@ -186,7 +189,7 @@ class EnergyRegressor(RegressorMixin, Estimator):
         self.L = L
         self.sigma = sigma
         self.J = J
-        self.scales_per_octave = scales_per_octave
+        self.Q = Q
         self.decay_radius = decay_radius
         self.cutoff = cutoff
         self.elements = elements
@@ -240,10 +243,14 @@ class EnergyRegressor(RegressorMixin, Estimator):
             forces = check_forces(forces, molecules, y, self.features, self.extensive)
         weight = check_sample_weight(sample_weight, np.empty((len(y), 1)), ensure_non_negative=True)
         warn_of_duplicates(molecules)
+        if self.extensive and self._flat:
+            warn_of_units(y, molecules)
         rng = check_random_state(self.random_state)
         generator = torch.Generator().manual_seed(int(rng.randint(2**31 - 1)))
         report = self._reporter()
-        self.elements_ = resolve_elements(self.elements, molecules)
+        named = self.elements is not None
+        self.elements_ = element_numbers(self.elements) if named else np.unique(molecules.numbers)
+        check_elements(molecules, self.elements_)
         self._settle(forces is not None)
         n, n_quadratic = self._settings["n_components"], self._n_quadratic()
         features = Features.learn(
@@ -348,10 +355,42 @@ class EnergyRegressor(RegressorMixin, Estimator):
         energies, forces = [], []
         for i in range(0, len(molecules), _MOLECULES):
             part = molecules[i : i + _MOLECULES]
-            of_part, slopes = self._energies_and_slopes(part)
+            of_part, slopes, _ = self._derivatives(part)
             energies.append(of_part)
             forces += np.split(-slopes, part.offsets[1:-1])
         return np.concatenate(energies), forces
+
+    def predict_stress(self, X):
+        r"""Predict stresses of crystals, the derivatives of the energy by strain.
+
+        .. math:: \sigma_{ij} = \frac1V \frac{\partial E}{\partial \epsilon_{ij}}
+
+        Parameters
+        ----------
+        X : Molecules, or whatever `skwave.molecules.as_molecules` takes
+            Structures that are periodic along all three vectors of their cells.
+
+        Returns
+        -------
+        stress : ndarray, shape (n_molecules, 3, 3)
+            Symmetric, in the unit of the energies per cubic Å; positive under tension, as ASE's.
+
+        Raises
+        ------
+        ValueError
+            If a structure is not periodic along all vectors, and as `predict_forces` does.
+        """
+        molecules = self._known(X)
+        self._check_differentiable()
+        check_crystals(molecules)
+        found = []
+        for i in range(0, len(molecules), _MOLECULES):
+            part = molecules[i : i + _MOLECULES]
+            by_strain = (
+                self._derivatives(part)[2] / np.abs(np.linalg.det(part.cells))[:, None, None]
+            )
+            found.append((by_strain + by_strain.transpose(0, 2, 1)) / 2)
+        return np.concatenate(found)
 
     def calculator(self):
         """Calculator for ASE, to relax molecules and to run their dynamics.
@@ -359,7 +398,8 @@ class EnergyRegressor(RegressorMixin, Estimator):
         Returns
         -------
         calculator : ase.calculators.calculator.Calculator
-            Gives energies and forces; the fitted energies must be in eV, as ASE's are.
+            Gives energies, forces, and of crystals stresses. The fitted energies must be in eV,
+            as ASE's are.
 
         Raises
         ------
@@ -372,17 +412,25 @@ class EnergyRegressor(RegressorMixin, Estimator):
 
         return make_calculator(self)
 
-    def _energies_and_slopes(self, molecules):
-        # energies, and their derivatives by all coordinates
-        source = self._source()
-        positions = torch.tensor(molecules.positions).requires_grad_()
+    def _derivatives(self, molecules):
+        # energies, their derivatives by all coordinates, and by strains of space, (n, 3, 3)
+        source, n = self._source(), len(molecules)
+        environments, pairs = source.environments(molecules)
+        vectors = environments.vectors.detach().requires_grad_()
         with torch.enable_grad():
-            own, phi = source.differentiable(molecules, positions)
-            mean = torch.from_numpy(self._axes["mean"])
-            energies = atomic_energies(phi, own, mean, self._model())[:, 0] * self._unit[0]
-            (slopes,) = torch.autograd.grad(energies.sum(), positions)
-        sums = np.add.reduceat(energies.detach().numpy(), molecules.offsets[:-1])
-        return sums, slopes.numpy()
+            fields = local_fields(environments._replace(vectors=vectors), source.basis)
+            phi, mean = local_invariants(fields).flatten(1), torch.from_numpy(self._axes["mean"])
+            energies = atomic_energies(phi, environments.own, mean, self._model())[:, 0]
+            energies = energies * self._unit[0]
+            (by_pair,) = torch.autograd.grad(energies.sum(), vectors)
+        slopes = torch.zeros(len(energies), 3, dtype=torch.float64)
+        slopes.index_add_(0, pairs.neighbour, by_pair).index_add_(0, pairs.centre, -by_pair)
+        molecule = torch.from_numpy(molecules.molecule_index)
+        by_strain = torch.zeros(n, 3, 3, dtype=torch.float64)
+        outer = vectors.detach()[:, :, None] * by_pair[:, None]
+        by_strain.index_add_(0, molecule[pairs.centre], outer)
+        sums = torch.zeros(n, dtype=torch.float64).index_add_(0, molecule, energies.detach())
+        return sums.numpy(), slopes.numpy(), by_strain.numpy()
 
     def _deviations(self, molecules):
         features = self._features()
@@ -429,7 +477,7 @@ class EnergyRegressor(RegressorMixin, Estimator):
     def _source(self):
         if self.features is not None:
             return TransformerSource(self.elements_, self.features)
-        octaves, per_octave = self._settings["J"], self._settings["scales_per_octave"]
+        octaves, per_octave = self._settings["J"], self._settings["Q"]
         steps = range(octaves * per_octave + 1)
         widths = tuple(float(self.sigma) * 2 ** (i / per_octave) for i in steps)
         return LocalSource(

@@ -5,9 +5,13 @@ import warnings
 import numpy as np
 
 from skwave._core.arrays import to_numpy
-from skwave.molecules._checks import SYMBOLS
+from skwave.molecules._environments import first_unknown
 
 _SAME = 1e-6  # Å, of molecules that occur twice
+# eV in kcal/mol, Hartree in eV, eV in kJ/mol, Hartree in kcal/mol and in kJ/mol
+_RATIOS = np.array([23.06, 27.211, 96.485, 627.51, 2625.5])
+_NEAR = 1.5  # factor within which energies of an atom differ by one of them
+_UNEXPLAINED = 0.1  # share of the energies that no energies of the elements explain
 
 
 def check_energies(y, molecules):
@@ -99,36 +103,6 @@ def check_forces(forces, molecules, y, features, extensive):
     return found
 
 
-def resolve_elements(elements, molecules):
-    """Atomic numbers of the elements that there may be.
-
-    Parameters
-    ----------
-    elements : list of int or str, or None
-        Atomic numbers or symbols; None for those of the molecules.
-    molecules : Molecules
-        Molecules to be fitted.
-
-    Returns
-    -------
-    numbers : ndarray of int
-        Atomic numbers, increasing.
-    """
-    if elements is None:
-        return np.unique(molecules.numbers)
-    numbers = {symbol: z for z, symbol in enumerate(SYMBOLS, 1)}
-    numbers |= {z: z for z in numbers.values()}
-    unknown = [e for e in elements if e not in numbers]
-    if unknown or len(elements) == 0:
-        raise ValueError(
-            f"elements={elements!r} must be atomic numbers from 1 to {len(SYMBOLS)}, or symbols "
-            f"such as 'C'; not {unknown}."
-        )
-    found = np.unique([numbers[e] for e in elements])
-    check_elements(molecules, found)
-    return found
-
-
 def check_elements(molecules, elements):
     """Refuse molecules of elements that were not fitted.
 
@@ -139,15 +113,64 @@ def check_elements(molecules, elements):
     elements : ndarray of int
         Atomic numbers that were fitted.
     """
-    unknown = ~np.isin(molecules.numbers, elements)
-    if unknown.any():
-        atom = int(unknown.argmax())
-        i = int(np.searchsorted(molecules.offsets, atom, side="right")) - 1
-        known = " ".join(SYMBOLS[z - 1] for z in elements)
+    found = first_unknown(molecules, elements)
+    if found is not None:
+        molecule, symbol, known = found
         raise ValueError(
-            f"molecule {i} of X holds {SYMBOLS[molecules.numbers[atom] - 1]}, of which nothing is "
-            f"known: the elements are {known}. Fit to molecules that hold all elements, or name "
-            "them by elements=."
+            f"molecule {molecule} of X holds {symbol}, of which nothing is known: the elements are "
+            f"{known}. Fit to molecules that hold all elements, or name them by elements=."
+        )
+
+
+def check_crystals(molecules):
+    """Refuse structures without a volume.
+
+    Parameters
+    ----------
+    molecules : Molecules
+        Molecules.
+    """
+    n = len(molecules)
+    open_ = np.ones(n, bool) if molecules.periodic is None else ~molecules.periodic.all(axis=1)
+    if open_.any():
+        raise ValueError(
+            f"molecule {int(open_.argmax())} of X is not periodic along three vectors, and has no "
+            "volume and no stress: give structures with cells, such as ASE's with pbc=True."
+        )
+
+
+def warn_of_units(y, molecules):
+    """Warn of energies in different units, which the composition does not explain.
+
+    Parameters
+    ----------
+    y : ndarray, shape (n, 1)
+        Energies.
+    molecules : Molecules
+        Molecules.
+    """
+    per_atom = np.abs(y[:, 0]) / molecules.n_atoms
+    if not (np.all(y > 0) or np.all(y < 0)):
+        return  # relative energies have no scale
+    elements = np.unique(molecules.numbers)
+    counts = np.zeros((len(y), len(elements)))
+    column = np.searchsorted(elements, molecules.numbers)
+    np.add.at(counts, (molecules.molecule_index, column), 1)
+    if (counts == counts[0]).all():
+        return  # nor have those of one molecule that moves
+    rest = y - counts @ np.linalg.lstsq(counts, y, rcond=None)[0]
+    order = np.argsort(per_atom)
+    first = 1 + int(np.diff(np.log(per_atom[order])).argmax())
+    low, high = order[:first], order[first:]
+    a, b = np.median(per_atom[low]), np.median(per_atom[high])
+    known = np.abs(np.log(b / a / _RATIOS)).min() < np.log(_NEAR)
+    if known and np.linalg.norm(rest) > _UNEXPLAINED * np.linalg.norm(y):
+        warnings.warn(
+            f"energies seem to be in different units: {len(low)} of y, such as y[{low[0]}], are "
+            f"about {a:.3g} an atom, and {len(high)}, such as y[{high[0]}], about {b:.3g}, "
+            f"{b / a:.3g} times as large, and no energies of the elements explain both. A Hartree "
+            "is 27.211 eV or 627.51 kcal/mol. Convert y to one unit.",
+            stacklevel=4,
         )
 
 

@@ -33,6 +33,7 @@ from skwave.functional._molecules.energies import (
     whitening,
 )
 from skwave.functional._molecules.neighbours import neighbour_pairs
+from skwave.molecules._environments import pack_atoms
 
 REACH = 2.0  # longest compressed environment, in root mean squares of the training
 _MOLECULES = 128  # whose pairs are listed at once
@@ -95,17 +96,12 @@ class LocalSource:
         return torch.from_numpy(np.searchsorted(self.elements, molecules.numbers))
 
     def environments(self, molecules, positions=None):
-        """Environments of all atoms, and their pairs."""
-        positions = torch.tensor(molecules.positions) if positions is None else positions
-        offsets = torch.tensor(molecules.offsets)
-        pairs = neighbour_pairs(positions, offsets, self.basis.cutoff)
-        return local_environments(positions, self.own(molecules), pairs), pairs
-
-    def differentiable(self, molecules, positions):
-        """Element and invariants of all atoms, differentiable in their positions."""
-        environments, _ = self.environments(molecules, positions)
-        fields = local_fields(environments, self.basis)
-        return environments.own, local_invariants(fields).flatten(1)
+        """Environments of all atoms, and their pairs; images of crystals are neighbours, too."""
+        atoms, cutoff = pack_atoms(molecules, self.elements, positions), self.basis.cutoff
+        positions, cells = atoms.positions, atoms.cells
+        pairs = neighbour_pairs(positions, atoms.offsets, cutoff, cells, atoms.periodic)
+        molecule = None if cells is None else atoms.molecule
+        return local_environments(positions, atoms.elements, pairs, cells, molecule), pairs
 
     def invariants(self, molecules, dtype=torch.float64):
         """Invariants in parts: (first atom, Tensor (atoms, F))."""

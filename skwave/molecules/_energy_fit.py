@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from skwave.functional._molecules.energy_solvers import (
-    choose_weights,
     cholesky_in_place,
+    choose_weights,
     divide_by_free,
     solve,
     solve_lower,
@@ -250,9 +250,7 @@ class _Dual:
         self._theta = torch.randn(
             sum(features.widths), _SAMPLES, generator=problem.generator, dtype=torch.float64
         )
-        self._epsilon = torch.randn(
-            n, _SAMPLES, generator=problem.generator, dtype=torch.float64
-        )
+        self._epsilon = torch.randn(n, _SAMPLES, generator=problem.generator, dtype=torch.float64)
         self._prior = torch.zeros(n, _SAMPLES, dtype=torch.float64)
         sums = []
         thetas = self._theta.split(features.widths)

@@ -1,10 +1,15 @@
-"""Packed arrays from molecules of other kinds."""
+"""Readers of molecules that other packages hold, and of arrays and records."""
 
-import warnings
+from collections.abc import Mapping
 
 import numpy as np
 
 from skwave.molecules._checks import as_numpy
+from skwave.molecules._elements import atomic_number
+
+# what records, files of arrays and data frames call numbers and positions
+_NUMBERS = ("numbers", "z", "Z", "nuclear_charges", "atomic_numbers", "symbols", "species")
+_POSITIONS = ("positions", "R", "pos", "coords", "coordinates")
 
 
 def read_ase(atoms, i):
@@ -25,12 +30,6 @@ def read_ase(atoms, i):
     if not (hasattr(atoms, "numbers") and hasattr(atoms, "positions")):
         raise TypeError(
             f"molecule {i} is a {type(atoms).__name__}, not an ase.Atoms: give a list of Atoms."
-        )
-    if np.any(getattr(atoms, "pbc", False)):
-        warnings.warn(
-            "some Atoms are periodic, and their images are left out. If they are molecules in a "
-            "box, say so by atoms.pbc = False.",
-            stacklevel=5,
         )
     return atoms.numbers, atoms.positions
 
@@ -60,14 +59,85 @@ def read_rdkit(mol, i):
             f"molecule {i} has no coordinates in three dimensions: compute them, such as by "
             "rdkit.Chem.AllChem.EmbedMolecule(mol)."
         )
-    atoms = list(mol.GetAtoms())
-    missing = sum(atom.GetTotalNumHs() for atom in atoms)
+    missing = _missing_hydrogens(mol)
     if missing:
         raise ValueError(
-            f"molecule {i} leaves out {missing} hydrogen atom(s): add them and their coordinates, "
-            "mol = rdkit.Chem.AddHs(mol, addCoords=True)."
+            f"molecule {i} leaves out {missing} hydrogen atom(s), as RDKit does unless it is told "
+            "not to: read the file again, Chem.SDMolSupplier(path, removeHs=False) or "
+            "Chem.MolFromMolFile(path, removeHs=False). If the file has none, add some, "
+            "Chem.AddHs(mol, addCoords=True), and relax them. If all are there, and the table of "
+            "bonds is wrong, give ([a.GetAtomicNum() for a in mol.GetAtoms()], "
+            "mol.GetConformer().GetPositions())."
         )
-    return [atom.GetAtomicNum() for atom in atoms], mol.GetConformer().GetPositions()
+    return [atom.GetAtomicNum() for atom in mol.GetAtoms()], mol.GetConformer().GetPositions()
+
+
+def _missing_hydrogens(mol):
+    """Hydrogens that bonds leave room for, 0 if the molecule is known to be complete.
+
+    Without a table of bonds, or with a bond missing from it, RDKit counts hydrogens that are not
+    missing. It drops all hydrogens of carbon or none: one that is there says that all are.
+    """
+    for bond in mol.GetBonds():
+        ends = sorted((bond.GetBeginAtom(), bond.GetEndAtom()), key=lambda a: a.GetAtomicNum())
+        if [a.GetAtomicNum() for a in ends] == [1, 6] and ends[0].GetIsotope() == 0:
+            return 0
+    if mol.NeedsUpdatePropertyCache():  # read by MolFromXYZBlock, or with sanitize=False
+        if mol.GetNumBonds() == 0:
+            return 0
+        mol = type(mol)(mol)
+        mol.UpdatePropertyCache(False)
+    return sum(atom.GetTotalNumHs() for atom in mol.GetAtoms())
+
+
+def read_graph(data, i):
+    """Numbers and positions of a `torch_geometric.data.Data`.
+
+    Parameters
+    ----------
+    data : torch_geometric.data.Data
+        A graph with ``z`` and ``pos``.
+    i : int
+        Its index, for messages.
+
+    Returns
+    -------
+    numbers, positions : Tensor
+        Atomic numbers, and coordinates in Å.
+    """
+    if data.z is None or data.pos is None:
+        raise ValueError(
+            f"molecule {i} is a {type(data).__name__} without z or pos: it needs atomic numbers z "
+            "of shape (n_atoms,) and positions pos of shape (n_atoms, 3) in Å."
+        )
+    return data.z, data.pos
+
+
+def read_record(record, i):
+    """Numbers and positions of a dictionary or a file of arrays.
+
+    Parameters
+    ----------
+    record : Mapping
+        Holds them by their names.
+    i : int or None
+        Its index, for messages; None if it holds all molecules.
+
+    Returns
+    -------
+    numbers, positions : object
+        What stands there.
+    """
+    keys = list(record)
+    found = [next((k for k in names if k in keys), None) for names in (_NUMBERS, _POSITIONS)]
+    if None in found:
+        raise TypeError(
+            f"{'X' if i is None else f'molecule {i}'} holds {', '.join(map(repr, keys[:9]))}, and "
+            f"no molecules: it needs numbers, called {', '.join(_NUMBERS[:-1])} or "
+            f"{_NUMBERS[-1]}, and positions in Å, called {', '.join(_POSITIONS[:-1])} or "
+            f"{_POSITIONS[-1]}."
+        )
+    return record[found[0]], record[found[1]]
 
 
 def read_pair(pair, i):
@@ -85,13 +155,14 @@ def read_pair(pair, i):
     numbers, positions : array
         Atomic numbers, and coordinates in Å.
     """
-    no_pair = isinstance(pair, str | bytes | dict) or not hasattr(pair, "__len__")
+    no_pair = isinstance(pair, str | bytes) or not hasattr(pair, "__len__")
     if no_pair or len(pair) != 2:
         raise TypeError(
             f"molecule {i} is a {type(pair).__name__}, not a pair (numbers, positions). X may be a "
-            "list of ase.Atoms, of RDKit molecules with a conformer, or of pairs (numbers, "
-            "positions), a Molecules, or a padded array of shape (n, n_atoms, 4) of [Z, x, y, z]. "
-            "One molecule is a list of one."
+            "list of pairs (numbers, positions), of ase.Atoms, of RDKit molecules with a "
+            "conformer, or of graphs with z and pos, a Molecules, or a padded array of shape (n, "
+            "n_atoms, 4) of [Z, x, y, z]. One molecule is a list of one. Files are read by "
+            "Molecules.read_extxyz."
         )
     return pair[0], pair[1]
 
@@ -101,7 +172,7 @@ def read_any(item, i):
 
     Parameters
     ----------
-    item : ase.Atoms, rdkit.Chem.Mol or pair
+    item : ase.Atoms, rdkit.Chem.Mol, torch_geometric.data.Data, Mapping or pair
         A molecule.
     i : int
         Its index, for messages.
@@ -111,11 +182,18 @@ def read_any(item, i):
     numbers, positions : array
         Atomic numbers, and coordinates in Å.
     """
-    if hasattr(item, "GetConformer"):
-        return read_rdkit(item, i)
-    if hasattr(item, "numbers") and hasattr(item, "positions"):
-        return read_ase(item, i)
-    return read_pair(item, i)
+    for names, read in _READERS:
+        if all(hasattr(item, name) for name in names):
+            return read(item, i)
+    return read_record(item, i) if isinstance(item, Mapping) else read_pair(item, i)
+
+
+# the attributes by which a kind is known
+_READERS = (
+    (("GetConformer",), read_rdkit),
+    (("numbers", "positions"), read_ase),
+    (("z", "pos"), read_graph),
+)
 
 
 def pack(items, read):
@@ -140,21 +218,12 @@ def pack(items, read):
     numbers, positions = [], []
     for i, item in enumerate(items):
         z, r = read(item, i)
-        try:
-            z, r = as_numpy(z), as_numpy(r)
-        except ValueError as error:
-            raise ValueError(f"molecule {i} is no pair of arrays: {error}") from error
+        z, r = _numbers(z, i), _real(r, "positions", i)
         if z.ndim != 1 or (z.size and r.shape != (len(z), 3)):
             raise ValueError(
                 f"molecule {i} has numbers of shape {z.shape} and positions of shape {r.shape}: "
                 "they must be (n_atoms,) and (n_atoms, 3)."
             )
-        for name, values in (("numbers", z), ("positions", r)):
-            if values.dtype.kind not in "iuf":
-                raise TypeError(
-                    f"molecule {i} has {name} of type {values.dtype}: give "
-                    + ("atomic numbers, such as 6 for C." if name == "numbers" else "real numbers.")
-                )
         numbers.append(z)
         positions.append(r.reshape(-1, 3))
     offsets = np.cumsum([0, *map(len, numbers)])
@@ -163,13 +232,44 @@ def pack(items, read):
     return np.concatenate(numbers), np.concatenate(positions), offsets
 
 
+def _array(values, i):
+    try:
+        values = as_numpy(values)
+        if values.dtype == object:  # of rows or of labels, as data frames hold them
+            values = np.array([as_numpy(row) for row in values.tolist()])
+    except ValueError as error:
+        raise ValueError(f"molecule {i} is no pair of arrays: {error}") from error
+    return values
+
+
+def _real(values, name, i):
+    values = _array(values, i)
+    if values.dtype.kind not in "iuf":
+        raise TypeError(f"molecule {i} has {name} of type {values.dtype}: give real numbers.")
+    return values
+
+
+def _numbers(values, i):
+    values = _array(values, i)
+    if values.ndim != 1 or values.dtype.kind not in "US":
+        return _real(values, "numbers", i)
+    numbers = np.empty(len(values), dtype=np.int64)
+    for atom, label in enumerate(values.astype(str).tolist()):
+        try:
+            numbers[atom] = atomic_number(label)
+        except ValueError as error:
+            raise ValueError(f"molecule {i}: atom {atom}: {error}") from error
+    return numbers
+
+
 def unpad(numbers, positions):
-    """Atoms of a padded array, one molecule after the other.
+    """Atoms of a padded array, or of many positions of the same atoms.
 
     Parameters
     ----------
-    numbers : ndarray, shape (n, n_atoms)
-        Atomic numbers; zeros at the end of a row are padding.
+    numbers : ndarray, shape (n, n_atoms) or (n_atoms,)
+        Atomic numbers; zeros at the end of a row are padding. Symbols may stand in one that all
+        molecules share.
     positions : ndarray, shape (n, n_atoms, 3)
         Coordinates in Å.
 
@@ -178,11 +278,13 @@ def unpad(numbers, positions):
     numbers, positions, offsets : ndarray
         As `pack` gives them.
     """
+    if numbers.ndim == 1 and positions.ndim == 3 and positions.shape[1] == len(numbers):
+        numbers = np.broadcast_to(_numbers(numbers, 0), positions.shape[:2])
     if numbers.ndim != 2 or positions.shape != (*numbers.shape, 3):
         raise ValueError(
             f"numbers of shape {numbers.shape} and positions of shape {positions.shape} are no "
-            "padded molecules: they must be (n, n_atoms) and (n, n_atoms, 3), or one array of "
-            "shape (n, n_atoms, 4) of [Z, x, y, z]."
+            "padded molecules: they must be (n, n_atoms) and (n, n_atoms, 3), or (n_atoms,) if "
+            "all have the same atoms, or one array of shape (n, n_atoms, 4) of [Z, x, y, z]."
         )
     for name, values in (("numbers", numbers), ("positions", positions)):
         if values.dtype.kind not in "iuf":

@@ -1,5 +1,7 @@
 """Solid harmonic scattering of molecules as a scikit-learn transformer."""
 
+import math
+from itertools import product
 from numbers import Integral, Real
 from typing import ClassVar
 
@@ -11,73 +13,116 @@ from sklearn.utils.validation import check_is_fitted
 from skwave._core.arrays import dtype_name, resolve_device, resolve_dtype
 from skwave._core.batches import batch_rows, run_batches
 from skwave._core.compat import Estimator, Interval, StrOptions, fit_context
-from skwave.functional._molecules.atoms import local_invariants
+from skwave.functional._molecules.atoms import LocalBasis
 from skwave.functional._molecules.gaussians import align
 from skwave.functional._molecules.solid_scattering import quadrature, solid_paths, solid_scattering
 from skwave.molecules import SYMBOLS, as_molecules
 from skwave.molecules._container import pad
 from skwave.molecules._densities import DENSITIES, density_weights
+from skwave.molecules._environments import (
+    element_numbers,
+    first_unknown,
+    invariants,
+    pack_atoms,
+    rows_of_atoms,
+)
 
-# molecules at once: fields on grids fill the cache alone, pairs of atoms do not
+# at once: fields on grids of one molecule fill the cache, pairs of atoms take little memory
 _ROWS_OF_GRIDS = {"cpu": 1, "cuda": 32}
-_ROWS_OF_PAIRS = {"cpu": 16, "cuda": 1024}
+_ATOMS = {"cpu": 2048, "cuda": 32768}
+
+
+def _is_positive(value):
+    return isinstance(value, Real) and 0 < value < np.inf
 
 
 class SolidHarmonicScattering(TransformerMixin, Estimator):
-    r"""Rotation invariant wavelet features of molecules.
+    r"""Rotation invariant wavelet features of molecules and crystals.
 
-    The electronic density of a molecule is modelled by Gaussians at its nuclei,
-    :math:`\rho(u) = \sum_k c_k\, g_\sigma(u - r_k)`. Solid harmonic wavelets separate its
-    scales, the norm over their orders :math:`m` makes it invariant to rotations,
+    Around each atom :math:`a`, wavelet fields of the atoms :math:`b` of each element :math:`e`
+    say what is where: Gaussians of several widths :math:`\sigma_j` times spherical harmonics,
+
+    .. math:: W_{e,j,\ell,m}(r_a) = \sum_{b \in e} u(|r_{ab}|)\, f_{j,\ell}(|r_{ab}|)\,
+       Y_{\ell m}(r_{ab}), \qquad u(r) = \frac{1}{1 + (r/r_0)^p},
+
+    with a weight :math:`u` by which far atoms count less. Products of two fields of the same
+    degree, summed over :math:`m`, do not change when the molecule is turned; they are summed over
+    its atoms,
+
+    .. math:: \Phi_{(e,j),(e',j'),\ell} = \sqrt{\tfrac{2 - \delta}{2\ell + 1}}
+       \sum_a\sum_m W_{e,j,\ell,m}(r_a)\,W_{e',j',\ell,m}(r_a),
+
+    with ``pooling="elements"`` over the atoms of each element apart. Features of molecules far
+    from each other add up.
+
+    With ``pooling="integral"`` the electronic density is modelled by Gaussians at the nuclei,
+    :math:`\rho(u) = \sum_k c_k\, g_\sigma(u - r_k)`. Solid harmonic wavelets separate its scales
+    [1]_ [2]_, the norm over their orders :math:`m` makes it invariant to rotations,
 
     .. math:: U[j,\ell]\rho(u) = \Big(\sum_m |\rho\star\psi_{j,\ell,m}(u)|^2\Big)^{1/2},
        \qquad S[j,\ell,q] = \int U[j,\ell]\rho(u)^q\, du,
 
-    and :math:`U[j',\ell]\,U[j,\ell]\rho` for :math:`j' > j` tells how scales interact. The
-    features are invariant to translations, rotations, reflections and the order of the atoms.
+    and :math:`U[j',\ell]\,U[j,\ell]\rho` for :math:`j' > j` tells how scales interact.
 
-    With ``pooling="atoms"`` there is no grid: the wavelet fields of each element are sampled
-    at the nuclei, and their products across scales and elements are summed,
-
-    .. math:: \Phi_{(e,j),(e',j'),\ell} = \sqrt{\tfrac{2 - \delta}{2\ell + 1}}
-       \sum_k\sum_m W_{e,j,\ell,m}(r_k)\,W_{e',j',\ell,m}(r_k),
-
-    over all atoms :math:`k`, or with ``pooling="elements"`` over the atoms of each element
-    apart.
+    The features are invariant to translations, rotations, reflections and the order of the atoms.
 
     Parameters
     ----------
     J : int, default=2
         Number of octaves: the widths of the wavelets are ``sigma * 2**j`` for ``j`` from 0 to
         ``J``.
-    L : int, default=3
-        Largest degree of the harmonics.
+    L : int, default=None
+        Largest degree of the harmonics. None for 6 of sums over atoms, and 3 if there are
+        integrals.
+    Q : int, default=None
+        Number of widths in each octave. None for 3 of sums over atoms, and 1 if there are
+        integrals.
     sigma : float, default=0.25
-        Width of the Gaussians and of the smallest wavelet, in Å, from 0.01 to 100.
-    scales_per_octave : int, default=1
-        Number of scales in each octave.
+        Smallest width, and the width of the Gaussians that are integrated, in Å, from 0.01 to
+        100.
+    pooling : {"atoms", "elements", "integral", "both"}, default="atoms"
+        Sums over all atoms, or over the atoms of each element, with the number of atoms of each
+        element; integrals over space; or "both", integrals and sums over all atoms.
+    elements : sequence of str or int, default=None
+        Symbols or atomic numbers of the elements that there may be. None for those of the
+        molecules in `fit`: name them if a fold or a small sample may not hold all of them.
+    handle_unknown : {"error", "ignore"}, default="error"
+        Molecules with other elements are refused, or their atoms of other elements left out.
+    cutoff : float, default=5.0
+        Distance in Å from which on atoms do not see each other; the weight :math:`u` goes to 0
+        smoothly over its last fifth. The cost grows with the number of atoms times that of
+        neighbours.
+    decay_radius : float, default=2.0
+        Distance :math:`r_0` in Å at which a neighbour counts half.
+    decay_power : float, default=8.0
+        Exponent :math:`p`, at least 2: how steeply the weight falls around ``decay_radius``.
+    per_atom : bool, default=False
+        Give a row for each atom, in the order of ``Molecules.numbers``, in place of the sum:
+        features of properties of atoms. ``Molecules.molecule_index`` has the molecules of the
+        rows. They hold 1 for the element of the atom, and with ``pooling="elements"`` 0 for the
+        sums over others, so that the rows of a molecule add up to its features. For "atoms" and
+        "elements" only.
     densities : tuple of str, default=("full", "valence", "core")
-        Any of "full", "core", "valence", "elements" and "dirac". Weights :math:`c_k`: charge,
-        electrons of closed shells, the other electrons, or one density for each element with
-        the weight 1; "dirac" has the charges as points, without a width.
+        Densities that are integrated. Any of "full", "core", "valence", "elements" and "dirac".
+        Weights :math:`c_k`: charge, electrons of closed shells, the other electrons, or one
+        density for each element with the weight 1; "dirac" has the charges as points, without a
+        width.
     integral_powers : tuple of float, default=(0.5, 1, 2, 3)
-        Exponents :math:`q`.
+        Exponents :math:`q` of integrals.
     max_order : {0, 1, 2}, default=2
-        Largest number of wavelets of a path.
+        Largest number of wavelets of a path of integrals.
     cross_degrees : bool, default=False
-        Whether the degrees of the two wavelets of order 2 may differ.
-    pooling : {"integral", "atoms", "elements", "both"}, default="integral"
-        Integrals over space; sums over all atoms, or over the atoms of each element, with the
-        number of atoms of each element; or "both", integrals and sums over all atoms.
-        ``densities``, ``integral_powers``, ``max_order`` and ``cross_degrees`` concern
-        integrals alone.
+        Whether the degrees of the two wavelets of order 2 may differ, in integrals.
     accuracy : float, default=1e-3
         Relative error of the integrals, about, from 1e-6 to 0.1. It sets the step and the reach
-        of the grids.
+        of the grids, whose fields are in single precision from 1e-4 on unless ``dtype`` is given.
     device : str or torch.device, default=None
-        Where to compute: ``"cpu"`` (None), ``"cuda"`` or ``"auto"``.
+        Where to compute: None for where a tensor is, and else for the CPU; ``"cpu"``, ``"cuda"``
+        or ``"auto"``.
     dtype : {"float32", "float64"}, default=None
-        Type to compute in and to give; None for float64, as positions are.
+        Type of the products and of the result; fields of atoms are always computed in float64.
+        None for that of a tensor, and else for float64, as positions are; integrals then are in
+        float32 where ``accuracy`` allows it.
     batch_size : int or "auto", default="auto"
         Molecules at once.
     n_jobs : int, default=None
@@ -88,17 +133,19 @@ class SolidHarmonicScattering(TransformerMixin, Estimator):
     Attributes
     ----------
     elements_ : ndarray of int
-        Atomic numbers that occur in the fitted molecules.
+        Atomic numbers of the elements for which there are features.
     scales_ : tuple of float
         Widths of the wavelets in Å, increasing.
     paths_ : list of SolidPath
         Scales and degrees of the integrals of each density.
+    basis_ : LocalBasis
+        Functions in which the neighbours of atoms are expanded.
 
     See Also
     --------
     skwave.molecules.Molecules : What molecules may be given as.
+    skwave.functional.local_invariants : The sums over atoms as a function of torch tensors.
     skwave.functional.solid_scattering : The integrals as a function of torch tensors.
-    skwave.functional.local_invariants : The sums over atoms.
 
     References
     ----------
@@ -112,23 +159,29 @@ class SolidHarmonicScattering(TransformerMixin, Estimator):
     >>> from skwave import SolidHarmonicScattering
     >>> water = [8, 1, 1], [[0, 0, 0.119], [0, 0.763, -0.477], [0, -0.763, -0.477]]
     >>> hydrogen = [1, 1], [[0, 0, 0], [0, 0, 0.74]]
-    >>> scattering = SolidHarmonicScattering(J=1, L=2, densities=("full",))
-    >>> scattering.fit_transform([water, hydrogen]).shape
-    (2, 40)
-    >>> scattering.get_feature_names_out()[[1, 39]]
-    array(['s0_full_q1', 's2_full_j0_j1_l2_q3'], dtype=object)
+    >>> scattering = SolidHarmonicScattering(J=1, L=2, Q=1).fit([water, hydrogen])
+    >>> scattering.transform([water, hydrogen]).shape
+    (2, 32)
+    >>> scattering.get_feature_names_out()[[0, 31]]
+    array(['n_H', 'a_O_j1_O_j1_l2'], dtype=object)
     """
 
     _parameter_constraints: ClassVar[dict] = {
         "J": [Interval(Integral, 0, 32, closed="both")],
-        "L": [Interval(Integral, 0, 32, closed="both")],
+        "L": [Interval(Integral, 0, 32, closed="both"), None],
+        "Q": [Interval(Integral, 1, 64, closed="both"), None],
         "sigma": [Interval(Real, 0.01, 100, closed="both")],
-        "scales_per_octave": [Interval(Integral, 1, 64, closed="both")],
+        "pooling": [StrOptions({"integral", "atoms", "elements", "both"})],
+        "elements": ["array-like", str, None],
+        "handle_unknown": [StrOptions({"error", "ignore"})],
+        "cutoff": [Interval(Real, 0.1, 1000, closed="both")],
+        "decay_radius": [Interval(Real, 0.01, None, closed="left")],
+        "decay_power": [Interval(Real, 2, 100, closed="both")],
+        "per_atom": ["boolean"],
         "densities": [tuple, list],
         "integral_powers": [tuple, list],
         "max_order": [Interval(Integral, 0, 2, closed="both")],
         "cross_degrees": ["boolean"],
-        "pooling": [StrOptions({"integral", "atoms", "elements", "both"})],
         "accuracy": [Interval(Real, 1e-6, 0.1, closed="both")],
         "device": [object],
         "dtype": [object],
@@ -140,15 +193,21 @@ class SolidHarmonicScattering(TransformerMixin, Estimator):
     def __init__(
         self,
         J=2,
-        L=3,
+        L=None,
+        Q=None,
         *,
         sigma=0.25,
-        scales_per_octave=1,
+        pooling="atoms",
+        elements=None,
+        handle_unknown="error",
+        cutoff=5.0,
+        decay_radius=2.0,
+        decay_power=8.0,
+        per_atom=False,
         densities=("full", "valence", "core"),
         integral_powers=(0.5, 1, 2, 3),
         max_order=2,
         cross_degrees=False,
-        pooling="integral",
         accuracy=1e-3,
         device=None,
         dtype=None,
@@ -158,13 +217,19 @@ class SolidHarmonicScattering(TransformerMixin, Estimator):
     ):
         self.J = J
         self.L = L
+        self.Q = Q
         self.sigma = sigma
-        self.scales_per_octave = scales_per_octave
+        self.pooling = pooling
+        self.elements = elements
+        self.handle_unknown = handle_unknown
+        self.cutoff = cutoff
+        self.decay_radius = decay_radius
+        self.decay_power = decay_power
+        self.per_atom = per_atom
         self.densities = densities
         self.integral_powers = integral_powers
         self.max_order = max_order
         self.cross_degrees = cross_degrees
-        self.pooling = pooling
         self.accuracy = accuracy
         self.device = device
         self.dtype = dtype
@@ -194,7 +259,10 @@ class SolidHarmonicScattering(TransformerMixin, Estimator):
             Fitted transformer.
         """
         self._check()
-        self.elements_ = np.unique(as_molecules(X).numbers)
+        molecules = as_molecules(X)
+        given = self.elements is not None
+        self.elements_ = element_numbers(self.elements) if given else np.unique(molecules.numbers)
+        self._check_molecules(molecules)
         return self
 
     def transform(self, X):
@@ -207,33 +275,44 @@ class SolidHarmonicScattering(TransformerMixin, Estimator):
 
         Returns
         -------
-        Y : ndarray, shape (n_molecules, n_features_out)
-            Features.
+        Y : ndarray or Tensor, shape (n_molecules or n_atoms_total, n_features_out)
+            Features, a row for each atom if ``per_atom``. Of a padded tensor they are a tensor on
+            its device; if it requires a gradient, they keep it.
         """
         check_is_fitted(self)
         self._check()
         molecules = as_molecules(X)
-        self._check_elements(molecules)
-        dtype, device = self._dtype(), resolve_device(self.device, molecules)
-        out = None
+        self._check_molecules(molecules)
+        tensor = X if isinstance(X, torch.Tensor) else None
+        device, dtype = resolve_device(self.device, X), self._dtype(X)
+        if tensor is None:
+            positions = torch.tensor(molecules.positions)
+        else:  # which keep its graph
+            positions = tensor[..., 1:][tensor[..., 0] != 0]
+        recorded = tensor is not None and tensor.requires_grad and torch.is_grad_enabled()
 
         def compute(rows):
-            numbers, positions = pad(molecules[rows])
-            with torch.no_grad():
-                y = self._features(numbers, torch.from_numpy(positions).to(device), dtype)
-            return rows, y
+            some, atoms = molecules[rows], rows_of_atoms(molecules, rows)
+            with torch.set_grad_enabled(recorded):  # a thread's own
+                of_some = positions[torch.from_numpy(atoms).to(positions.device)]
+                y = self._features(some, of_some.to(device), dtype)
+            return (atoms if self.per_atom else rows), y
 
+        n_rows = len(molecules.numbers if self.per_atom else molecules)
         results = run_batches(
             compute,
             self._batches(molecules.n_atoms, dtype, device),
-            n_samples=len(molecules),
+            n_samples=n_rows,
             n_jobs=self.n_jobs if device.type == "cpu" else 1,
             verbose=self.verbose,
             name=type(self).__name__,
         )
+        if tensor is not None:
+            rows, blocks = zip(*results, strict=True)
+            order = torch.from_numpy(np.argsort(np.concatenate(rows)))
+            return torch.cat(blocks).to(tensor.device)[order.to(tensor.device)]
+        out = np.empty((n_rows, self._n_out()), dtype=dtype_name(dtype))
         for rows, y in results:
-            if out is None:
-                out = np.empty((len(molecules), y.shape[1]), dtype=dtype_name(dtype))
             out[rows] = y.cpu().numpy()
         return out
 
@@ -263,46 +342,82 @@ class SolidHarmonicScattering(TransformerMixin, Estimator):
         """Scales and degrees of the integrals of each density, in their order."""
         check_is_fitted(self)
         return solid_paths(
-            len(self.scales_), self.L, max_order=self.max_order, cross_degrees=self.cross_degrees
+            len(self.scales_), self.L_, max_order=self.max_order, cross_degrees=self.cross_degrees
         )
+
+    @property
+    def L_(self):  # numpydoc ignore=RT01,SS06
+        """Largest degree of the harmonics."""
+        if self.L is not None:
+            return self.L
+        return 3 if self._integrates else 6
+
+    @property
+    def Q_(self):  # numpydoc ignore=RT01,SS06
+        """Number of widths in each octave."""
+        if self.Q is not None:
+            return self.Q
+        return 1 if self._integrates else 3
 
     @property
     def scales_(self):  # numpydoc ignore=RT01,SS06
         """Widths of the wavelets in Å, increasing."""
-        steps = range(self.J * self.scales_per_octave + 1)
-        return tuple(float(self.sigma) * 2 ** (i / self.scales_per_octave) for i in steps)
+        steps = range(self.J * self.Q_ + 1)
+        return tuple(float(self.sigma) * 2 ** (i / self.Q_) for i in steps)
 
-    def _dtype(self):
-        return torch.float64 if self.dtype is None else resolve_dtype(self.dtype, None)
+    @property
+    def basis_(self):  # numpydoc ignore=RT01,SS06
+        """Functions in which the neighbours of atoms are expanded."""
+        check_is_fitted(self)
+        return LocalBasis(
+            self.scales_,
+            self.L_,
+            len(self.elements_),
+            cutoff=float(self.cutoff),
+            decay_radius=float(self.decay_radius),
+            decay_power=float(self.decay_power),
+        )
+
+    def _dtype(self, X):
+        if self.dtype is not None:
+            return resolve_dtype(self.dtype, None)
+        floats = isinstance(X, torch.Tensor) and X.dtype in (torch.float32, torch.float64)
+        return X.dtype if floats else torch.float64
 
     def _check(self):
         for name, allowed, kind in (
             ("densities", lambda v: v in DENSITIES, f"of {DENSITIES}"),
-            (
-                "integral_powers",
-                lambda v: isinstance(v, Real) and 0 < v < np.inf,
-                "positive numbers",
-            ),
+            ("integral_powers", _is_positive, "positive numbers"),
         ):
             values = getattr(self, name)
             if not all(map(allowed, values)) or not 0 < len(values) == len(set(values)):
                 raise ValueError(f"{name}={values!r} must be a tuple of different values, {kind}.")
-        self._dtype()
+        if self.per_atom and self._integrates:
+            raise ValueError(
+                f"per_atom=True with pooling={self.pooling!r}: integrals over space belong to no "
+                "atom. Set pooling='atoms' or 'elements'."
+            )
+        self._dtype(None)
         resolve_device(self.device, None)
 
-    def _check_elements(self, molecules):
-        if self.pooling == "integral" and "elements" not in self.densities:
-            return
-        unknown = ~np.isin(molecules.numbers, self.elements_)
-        if unknown.any():
-            atom = int(np.flatnonzero(unknown)[0])
-            i = int(np.searchsorted(molecules.offsets, atom, side="right")) - 1
-            known = " ".join(SYMBOLS[z - 1] for z in self.elements_)
+    def _check_molecules(self, molecules):
+        if self._integrates and molecules.periodic is not None:
+            i = int(molecules.periodic.any(axis=1).argmax())
             raise ValueError(
-                f"molecule {i} of X holds {SYMBOLS[molecules.numbers[atom] - 1]}, for which there "
-                f"are no features: the fitted molecules hold {known}. Fit to molecules that hold "
-                "all elements."
+                f"molecule {i} of X is periodic, and integrals are over the space around a "
+                "molecule. Set pooling='atoms', or give molecules in a box without their cells."
             )
+        if self.handle_unknown == "ignore":
+            return
+        if self.pooling != "integral" or "elements" in self.densities:
+            found = first_unknown(molecules, self.elements_)
+            if found is not None:
+                molecule, symbol, known = found
+                raise ValueError(
+                    f"molecule {molecule} of X holds {symbol}, for which there are no features, "
+                    f"only for {known}. Name all elements, elements=(...), or fit to molecules "
+                    "that hold them; handle_unknown='ignore' leaves atoms of others out."
+                )
 
     def _channels(self):
         # names of the densities that are integrated
@@ -310,73 +425,96 @@ class SolidHarmonicScattering(TransformerMixin, Estimator):
         return [c for d in self.densities for c in (elements if d == "elements" else [d])]
 
     def _names(self):
-        names, scales = [], [f"{i / self.scales_per_octave:g}" for i in range(len(self.scales_))]
-        if self.pooling in ("integral", "both"):
-            paths = self.paths_
-            for channel in self._channels():
-                for path in paths:
-                    j = "".join(f"_j{scales[i]}" for i in path.j)
-                    degrees = path.l if self.cross_degrees else path.l[:1]
-                    l = "".join(f"_l{i}" for i in degrees)
-                    stem = f"s{len(path.j)}_{channel}{j}{l}_q"
-                    names += [f"{stem}{q:g}" for q in self.integral_powers]
+        names, scales = [], [f"{i / self.Q_:g}" for i in range(len(self.scales_))]
+        if self._integrates:
+            for channel, path in product(self._channels(), self.paths_):
+                j = "".join(f"_j{scales[i]}" for i in path.j)
+                degrees = path.l if self.cross_degrees else path.l[:1]
+                l = "".join(f"_l{i}" for i in degrees)
+                stem = f"s{len(path.j)}_{channel}{j}{l}_q"
+                names += [f"{stem}{q:g}" for q in self.integral_powers]
         if self.pooling != "integral":
             symbols = self._elements()
             fields = [f"{e}_j{j}" for e in symbols for j in scales]
             pairs = [f"{a}_{b}" for i, a in enumerate(fields) for b in fields[i:]]
             names += [f"n_{e}" for e in symbols]
             groups = symbols if self.pooling == "elements" else [""]
-            names += [f"a{e}_{p}_l{l}" for e in groups for l in range(self.L + 1) for p in pairs]
+            names += [f"a{e}_{p}_l{l}" for e in groups for l in range(self.L_ + 1) for p in pairs]
         return names
 
-    def _weights(self, numbers, channels, like):
-        weights = np.stack([density_weights(numbers, c) for c in channels], 1)
-        return torch.from_numpy(weights).to(like)
+    def _n_out(self):
+        n, elements = 0, len(self.elements_)
+        if self._integrates:
+            n += len(self._channels()) * len(self.paths_) * len(self.integral_powers)
+        if self.pooling != "integral":
+            fields = elements * len(self.scales_)
+            groups = elements if self.pooling == "elements" else 1
+            n += elements + groups * (self.L_ + 1) * fields * (fields + 1) // 2
+        return n
+
+    @property
+    def _integrates(self):
+        return self.pooling in ("integral", "both")
 
     def _elements(self):
         return [SYMBOLS[z - 1] for z in self.elements_]
 
-    def _features(self, numbers, positions, dtype):
+    def _features(self, molecules, positions, dtype):
         features = []
-        if self.pooling in ("integral", "both"):
-            positions = align(positions, torch.from_numpy(numbers > 0).to(positions.device))
-            features.append(self._integrals(numbers, positions.to(dtype)).flatten(1))
+        if self._integrates:
+            numbers, _ = pad(molecules)
+            occupied = torch.from_numpy(numbers > 0).to(positions.device)
+            padded = positions.new_zeros(*numbers.shape, 3).index_put((occupied,), positions)
+            padded = align(padded, occupied)
+            features.append(self._integrals(numbers, padded.to(dtype)).flatten(1))
         if self.pooling != "integral":
-            weights = self._weights(numbers, self._elements(), positions)
-            groups = weights if self.pooling == "elements" else None
-            phi = local_invariants(positions, weights, self.scales_, self.L, groups, dtype)
-            features += [weights.sum(-1), phi.flatten(1)]
+            features += self._sums(pack_atoms(molecules, self.elements_, positions), dtype)
         return torch.cat([f.to(dtype) for f in features], 1)
+
+    def _sums(self, atoms, dtype):
+        # atoms of each element and invariants, of atoms or molecules
+        n_elements, own = len(self.elements_), atoms.elements
+        shape, group = (len(atoms.offsets) - 1,), atoms.molecule
+        if self.per_atom:
+            shape, group = (atoms.n_atoms,), atoms.kept
+        counts = atoms.positions.new_zeros(*shape, n_elements)
+        counts.index_put_((group, own), counts.new_ones(()), accumulate=True)
+        if self.pooling == "elements":
+            shape, group = (*shape, n_elements), group * n_elements + own
+        phi = invariants(atoms, self.basis_, group, math.prod(shape), dtype)
+        return counts, phi.view(shape[0], -1)
 
     def _integrals(self, numbers, positions):
         found, channels = {}, self._channels()
+        sampling = quadrature(self.accuracy)
+        if self.dtype is not None:
+            sampling = sampling._replace(dtype=positions.dtype)
         for sigma in (float(self.sigma), 0.0):
             names = [c for c in channels if (c == "dirac") == (sigma == 0)]
             if names:
+                weights = np.stack([density_weights(numbers, name) for name in names], 1)
                 s = solid_scattering(
                     positions,
-                    self._weights(numbers, names, positions),
+                    torch.from_numpy(weights).to(positions),
                     sigma=sigma,
                     scales=self.scales_,
-                    L=self.L,
+                    L=self.L_,
                     powers=tuple(float(q) for q in self.integral_powers),
                     max_order=self.max_order,
                     cross_degrees=self.cross_degrees,
-                    quadrature=quadrature(self.accuracy),
+                    quadrature=sampling,
                 )
                 found |= dict(zip(names, s.unbind(1), strict=True))
         return torch.stack([found[c] for c in channels], 1)
 
     def _batches(self, n_atoms, dtype, device):
         # molecules of about one size together
-        order = np.argsort(n_atoms, kind="stable")
-        largest, fields = int(n_atoms.max()), len(self.elements_) * len(self.scales_)
-        limits = _ROWS_OF_GRIDS if self.pooling in ("integral", "both") else _ROWS_OF_PAIRS
-        row_bytes = dtype.itemsize * largest**2 * (2 * fields + 8 * self.L + 100)
-        rows = min(
-            batch_rows(self.batch_size, row_bytes, len(n_atoms)),
-            limits["cpu" if device.type == "cpu" else "cuda"]
-            if self.batch_size == "auto"
-            else len(n_atoms),
-        )
-        return np.split(order, range(rows, len(order), rows))
+        order, kind = np.argsort(n_atoms, kind="stable"), "cpu" if device.type == "cpu" else "cuda"
+        if self.batch_size != "auto":
+            return np.split(order, range(self.batch_size, len(order), self.batch_size))
+        if self._integrates:
+            rows = _ROWS_OF_GRIDS[kind]
+            return np.split(order, range(rows, len(order), rows))
+        last = np.cumsum(n_atoms[order])
+        size = batch_rows("auto", 2 * dtype.itemsize * self._n_out(), _ATOMS[kind])
+        return np.split(order, np.flatnonzero(np.diff(last // size)) + 1)

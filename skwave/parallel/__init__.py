@@ -1,4 +1,4 @@
-"""Transforms of data larger than memory, block by block, on one machine or a cluster."""
+"""Block-wise transforms of data larger than memory, on one machine or a cluster."""
 
 from skwave.parallel._transform import transform_blocks
 

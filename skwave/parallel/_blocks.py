@@ -1,8 +1,11 @@
-"""Blocks of rows: where they are read and written, and the journal of those that are done."""
+"""Blocks of rows in memory or in files, and the journal of the finished ones."""
 
 import json
 import os
 import re
+import socket
+import time
+import warnings
 import zlib
 from contextlib import contextmanager
 from math import prod
@@ -15,6 +18,11 @@ import joblib
 import numpy as np
 from numpy.lib.format import open_memmap
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 _ADVICE = (
     "Call with the same arguments as before to complete it, give another out, or delete the "
     "journal to start anew."
@@ -22,7 +30,7 @@ _ADVICE = (
 
 
 class File(NamedTuple):
-    """Rows that follow one another in a file, which each process reads and writes by itself.
+    """Consecutive rows of a file, which each process reads and writes by itself.
 
     By plain reads and writes: the pages of a memory map count as memory of the process, and
     on a network file system the maps of two machines write over each other's pages.
@@ -69,7 +77,7 @@ def checksum(rows):
 
 
 def file_of(array):
-    """Part of a file that a memory map shows.
+    """Rows of a file behind a memory map.
 
     Parameters
     ----------
@@ -95,7 +103,7 @@ def file_of(array):
 
 
 def take(X, start, stop):
-    """Rows of whatever can be sliced.
+    """Block of rows of an array, a data frame or any other sequence.
 
     Parameters
     ----------
@@ -114,7 +122,7 @@ def take(X, start, stop):
 
 
 def open_out(out, shape, dtype, X):
-    """Output array for rows of a known shape and type.
+    """Output array for a result of known shape and type.
 
     Parameters
     ----------
@@ -161,17 +169,17 @@ def _open_path(path, shape, dtype, X):
         raise ValueError(f"out={str(path)!r} must end with .npy, or be an array.")
     if dtype.hasobject:
         raise ValueError(f"the result has dtype {dtype}, which no file holds: give out=None.")
-    source, journal_path = file_of(X), Path(f"{path}.blocks")
+    source, record = file_of(X), journal_path(path)
     if source and path.exists() and path.samefile(source.path):
         raise ValueError(f"out={str(path)!r} is the file of X: give another path.")
-    if not path.exists() or not journal_path.exists():
+    if not path.exists() or not record.exists():
         path.unlink(missing_ok=True)  # who still maps the old file keeps it
-        journal_path.unlink(missing_ok=True)
+        record.unlink(missing_ok=True)
         return open_memmap(path, "w+", dtype, shape)
     out = open_memmap(path, "r+")
     if out.shape != shape or out.dtype != dtype:
         raise ValueError(
-            f"{str(journal_path)!r} is the journal of an interrupted call whose result has shape "
+            f"{str(record)!r} is the journal of an interrupted call whose result has shape "
             f"{out.shape} and dtype {out.dtype}, now it has {shape} and {dtype}. {_ADVICE}"
         )
     return out
@@ -185,7 +193,7 @@ def _overlap(X, out):
 
 
 def fingerprint(est, X, n, rows):
-    """What must be the same for a call to go on where another stopped.
+    """Record of a call, equal for the calls that may complete one another.
 
     Parameters
     ----------
@@ -211,6 +219,8 @@ def fingerprint(est, X, n, rows):
             "its functions at the top level of a module, or give an out in memory."
         ) from error
     sample = [take(X, int(i), int(i) + 1) for i in np.linspace(0, n - 1, min(n, 8))]
+    # joblib's hash tells apart arrays that differ in their strides alone
+    sample = [np.array(x, order="C") if isinstance(x, np.ndarray) else x for x in sample]
     return {
         "estimator": [type(est).__name__, state],
         "X": [n, joblib.hash(sample)],
@@ -218,9 +228,101 @@ def fingerprint(est, X, n, rows):
     }
 
 
+def journal_path(out):
+    """Path of the journal of an output.
+
+    Parameters
+    ----------
+    out : str, Path or File
+        Path of a file, or some rows of one.
+
+    Returns
+    -------
+    path : Path
+        Beside the file, with the offset of the rows in its name unless they are all.
+    """
+    if not isinstance(out, File):
+        return Path(f"{os.fspath(out)}.blocks")
+    return Path(f"{out.path}.blocks" if out.whole else f"{out.path}.{out.offset}.blocks")
+
+
+@contextmanager
+def lock(out):
+    """Lock of an output, which one call at a time can hold, in whatever thread or process.
+
+    The system releases it when the process ends, however it ends. Windows has no such locks, nor
+    have some network file systems, of which a warning tells.
+
+    Parameters
+    ----------
+    out : str, Path or File
+        Path of a file, or some rows of one. A file ``.lock`` beside its journal says who holds the
+        lock, as long as that is.
+
+    Yields
+    ------
+    None
+        While it is held.
+
+    Raises
+    ------
+    RuntimeError
+        If another call holds it; it says which.
+    """
+    if fcntl is None:
+        yield
+        return
+    path = Path(f"{journal_path(out)}.lock")
+    with _locked(path, out.path if isinstance(out, File) else os.fspath(out)) as f:
+        f.truncate(0)
+        f.write(
+            f"process {os.getpid()} on {socket.gethostname()}, since "
+            f"{time.strftime('%Y-%m-%d %H:%M:%S')}"
+        )
+        f.flush()
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _holder(f):
+    # who has just taken the lock needs a moment to write its name in place of the last one's
+    for _ in range(20):
+        time.sleep(0.05)
+        f.seek(0)
+        if holder := f.read():
+            return holder
+    return "another call"
+
+
+def _locked(path, name):
+    while True:
+        f = path.open("a+")
+        try:
+            fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with f:
+                holder = _holder(f)
+            raise RuntimeError(
+                f"out={name!r} is being written by {holder}: wait for its end, or give another out."
+            ) from None
+        except OSError as error:
+            warnings.warn(
+                f"the file system of out={name!r} has no locks ({error}): see to it that no other "
+                "call writes there.",
+                RuntimeWarning,
+                stacklevel=5,
+            )
+            return f
+        if path.exists() and os.path.samestat(os.fstat(f.fileno()), path.stat()):
+            return f
+        f.close()  # its last holder has removed it meanwhile
+
+
 @contextmanager
 def journal(file, record):
-    """Journal of the blocks whose rows are in a file; removed if all goes well.
+    """Journal of the finished blocks of a file, removed when all are.
 
     Parameters
     ----------
@@ -236,7 +338,7 @@ def journal(file, record):
     add : callable
         ``add(start, crc)`` notes one more.
     """
-    path = Path(f"{file.path}.blocks" if file.whole else f"{file.path}.{file.offset}.blocks")
+    path = journal_path(file)
     rows = record["block_size"]
     lines = {
         start: f"{start} {crc:08x}\n"

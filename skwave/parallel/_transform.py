@@ -1,7 +1,6 @@
-"""A fitted transformer on more data than memory holds: blocks of rows, in parallel, resumable."""
+"""Transforms of data larger than memory: blocks of rows, in parallel, that can be resumed."""
 
 import os
-import time
 import traceback
 from collections import deque
 from contextlib import closing, nullcontext
@@ -15,7 +14,17 @@ from scipy.sparse import issparse
 from sklearn import config_context, get_config
 
 from skwave._core.arrays import to_numpy
-from skwave.parallel._blocks import File, checksum, file_of, fingerprint, journal, open_out, take
+from skwave._core.progress import progress_lines
+from skwave.parallel._blocks import (
+    File,
+    checksum,
+    file_of,
+    fingerprint,
+    journal,
+    lock,
+    open_out,
+    take,
+)
 from skwave.parallel._workers import Result, compute
 
 __all__ = ["transform_blocks"]
@@ -66,12 +75,13 @@ def transform_blocks(est, X, out=None, *, n_jobs=None, block_size="auto", verbos
         If ``out`` does not fit the result, ``block_size`` is not valid, ``X`` has no rows, or
         the journal belongs to another call. No block has been computed then.
     RuntimeError
-        If blocks failed. The message tells the rows, the cause is the first error.
+        If blocks failed, of which the message tells the rows, and the first error is the cause; or
+        if another call writes to ``out``, of which it tells the process.
 
     Warns
     -----
     RuntimeWarning
-        If a worker process died. Its blocks are computed again.
+        If a worker process died, whose blocks are computed again, or the file system has no locks.
 
     See Also
     --------
@@ -93,6 +103,9 @@ def transform_blocks(est, X, out=None, *, n_jobs=None, block_size="auto", verbos
     *Threads.* ``backend="threading"`` shares out torch's threads among the workers. Processes
     of joblib have their share of the cores, those of Dask one thread each; it is theirs to
     change.
+
+    *Lock.* As long as a call writes to a file, ``<out>.blocks.lock`` keeps others from it. The
+    system frees the lock however the process ends. There is none on Windows.
 
     *Clusters.* The files of ``X`` and ``out`` have the same path on every machine.
 
@@ -120,9 +133,15 @@ def transform_blocks(est, X, out=None, *, n_jobs=None, block_size="auto", verbos
     first = dumps(take(X, 0, 1))  # a copy: some transformers write into their input
     y = _to_numpy(est.transform(loads(first)), 1)
     rows = _block_rows(block_size, n, len(first) + y.nbytes)
-    in_file = isinstance(out, str | os.PathLike) or file_of(out)
-    record = fingerprint(est, X, n, rows) if in_file else None
-    out = open_out(out, (n, *y.shape[1:]), y.dtype, X)
+    place = out if isinstance(out, str | os.PathLike) else file_of(out)
+    record = fingerprint(est, X, n, rows) if place else None
+    with lock(place) if place else nullcontext():
+        out = open_out(out, (n, *y.shape[1:]), y.dtype, X)
+        _fill(out, est, X, n, rows, record, n_jobs, verbose)
+    return out
+
+
+def _fill(out, est, X, n, rows, record, n_jobs, verbose):
     source, target, config = file_of(X), file_of(out), get_config()
 
     def task(start):  # numpydoc ignore=GL08
@@ -132,7 +151,7 @@ def transform_blocks(est, X, out=None, *, n_jobs=None, block_size="auto", verbos
             _transform_block, est, block, target, out.shape[1:], out.dtype, start, stop, config
         )
 
-    begin, errors = time.perf_counter(), []
+    line, errors = progress_lines("transform_blocks"), []
     with journal(target, record) if target else nullcontext((set(), None)) as (done, add):
         todo = deque(start for start in range(0, n, rows) if start not in done)
         n_done = len(done)
@@ -148,15 +167,9 @@ def transform_blocks(est, X, out=None, *, n_jobs=None, block_size="auto", verbos
                     out[result.start : result.start + rows] = result.value
                 n_done += 1
                 if verbose:
-                    _report(min(n, n_done * rows), n, begin)
+                    line(f"{min(n, n_done * rows)}/{n} rows")
         if errors:
             _raise(errors, rows, n, target)
-    return out
-
-
-def _report(n_done, n, begin):
-    seconds = time.perf_counter() - begin
-    print(f"[transform_blocks] {n_done}/{n} rows, {seconds:.1f} s", flush=True)
 
 
 def _raise(errors, rows, n, target):

@@ -1,19 +1,19 @@
-"""Where blocks are computed: joblib's threads or processes, or a Dask cluster."""
+"""Workers that compute blocks: threads or processes of joblib, or a Dask cluster."""
 
 import uuid
 import warnings
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from itertools import islice
 from typing import Any, NamedTuple
 
-import torch
 from joblib import Parallel, delayed, effective_n_jobs
 from joblib.parallel import get_active_backend
 
+from skwave._core.batches import share_of_threads
+
 
 class Result(NamedTuple):
-    """What the block from a row on gave: a value, or an error and its traceback as text."""
+    """Result of the block that begins at row ``start``: a value, or an error and its traceback."""
 
     start: int
     value: Any = None
@@ -22,7 +22,7 @@ class Result(NamedTuple):
 
 
 def compute(todo, task, n_jobs):
-    """Run tasks where joblib's configuration says, a bounded number at a time.
+    """Results of tasks run by the workers of joblib's configuration, few at a time.
 
     Parameters
     ----------
@@ -41,22 +41,11 @@ def compute(todo, task, n_jobs):
     """
     backend, _ = get_active_backend()
     workers = effective_n_jobs(n_jobs)
-    with _torch_threads(workers):
+    with share_of_threads(workers):
         if type(backend).__name__ == "DaskDistributedBackend":
             yield from _with_dask(todo, task, backend)
         else:
             yield from _with_joblib(todo, task, n_jobs)
-
-
-@contextmanager
-def _torch_threads(workers):
-    # for the workers that are threads of this process
-    threads = torch.get_num_threads()
-    torch.set_num_threads(max(1, threads // workers))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _calls(todo, task, running):
@@ -141,7 +130,7 @@ def _one_by_one(starts, task, run, death):
         f"A worker died. {len(starts)} block(s) that were in flight are computed again, one at a "
         "time. If memory was short, use a smaller block_size or fewer workers.",
         RuntimeWarning,
-        stacklevel=5,
+        stacklevel=6,
     )
     for start in starts:
         yield _alone(start, task(start), run, death)

@@ -1,4 +1,4 @@
-"""Scattering transforms of signals and images, their layer and their displays."""
+"""Scattering transform of signals and images: estimator, layer and displays."""
 
 from skwave.scattering._transformer import ScatteringTransformer
 

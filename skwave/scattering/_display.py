@@ -1,4 +1,4 @@
-"""Scattering coefficients of one sample: scalograms of signals, disks of images."""
+"""Display of scattering coefficients: scalograms of signals, disks of images."""
 
 import numpy as np
 import torch
@@ -14,6 +14,8 @@ from skwave._core.drawing import (
     require_matplotlib,
 )
 from skwave.scattering._disks import draw_disks
+from skwave.scattering._plans import cached_layout, layout_parameters
+from skwave.scattering._transformer import ScatteringTransformer
 
 
 class ScatteringDisplay:
@@ -228,15 +230,15 @@ class ScatteringDisplay:
         >>> from skwave import ScatteringTransformer
         >>> from skwave.plotting import ScatteringDisplay
         >>> X, y = load_digits(return_X_y=True)
-        >>> scattering = ScatteringTransformer(J=2, ndim=2, shape=(8, 8)).fit(X)
+        >>> scattering = ScatteringTransformer(J=2, shape=(8, 8)).fit(X)
         >>> display = ScatteringDisplay.from_estimator(scattering, X, sample=3)
         >>> len(display.sectors_.get_array())  # 2 scales, 8 orientations, twice each
         32
         """
         caller = f"{cls.__name__}.from_estimator"
         require_matplotlib(caller, ax=ax)
-        check_estimator(estimator, caller)
-        check_sampling_rate(sampling_rate, estimator.ndim)
+        check_estimator(estimator, caller, ScatteringTransformer)
+        check_sampling_rate(sampling_rate, estimator.ndim_)
         coefficients, paths, positions = sample_coefficients(estimator, X, sample, channel)
         display = cls(
             coefficients,
@@ -326,7 +328,7 @@ def cell_edges(xi, t, n):
 
 
 def sample_coefficients(estimator, X, sample, channel):
-    """Transform one sample.
+    """Scattering coefficients of one channel of one sample, with their paths and positions.
 
     Parameters
     ----------
@@ -384,7 +386,8 @@ def _mean_over_phases(S, paths):
 def _positions(estimator):
     if estimator.averaging == "global":
         return ()
-    geometry = estimator._layout()[0].geometry
+    shape = estimator.signal_shape_
+    geometry = cached_layout(shape, **layout_parameters(estimator, shape))[0].geometry
     axes = list(zip(geometry.first, geometry.count, geometry.left, strict=True))
     return tuple(
         geometry.step * (first + np.arange(count)) - left

@@ -1,16 +1,16 @@
-"""Scattering coefficients of images as maps: what they are standardised by, and their views."""
+"""Scattering coefficients of images for networks: scales of channels, moved and mirrored views."""
 
 from itertools import product
+from math import prod
 
 import numpy as np
 from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_memory
 
-from skwave._core.arrays import to_numpy
+from skwave._core.arrays import resolve_dtype, to_numpy
+from skwave._core.batches import batch_rows, predict_batches
 from skwave.scattering._mirror import mirror_features
 from skwave.scattering._transformer import ScatteringTransformer
-
-_ROWS = 1000  # whose double precision is held at once
 
 
 def channel_scales(S, n_channels):
@@ -29,7 +29,8 @@ def channel_scales(S, n_channels):
         The scale of a constant channel is 1.
     """
     total, squares = np.zeros((2, n_channels))
-    for rows in gen_batches(len(S), _ROWS):
+    # in double precision, with its square
+    for rows in gen_batches(len(S), batch_rows("auto", 16 * S.shape[1], len(S))):
         part = S[rows].reshape(rows.stop - rows.start, n_channels, -1).astype(np.float64)
         total += part.sum((0, 2))
         squares += (part**2).sum((0, 2))
@@ -40,7 +41,7 @@ def channel_scales(S, n_channels):
 
 
 def feature_views(scattering, mirror, shift):
-    """Columns that the coefficients of an image, mirrored or moved, are found in.
+    """Columns of the features that hold the coefficients of an image, mirrored or moved.
 
     Parameters
     ----------
@@ -73,12 +74,12 @@ _OF_SCATTERING = ("J", "L", "nonlinearity", "shape", "device", "dtype")
 
 
 def fit_scattering(estimator, X, **others):
-    """Scattering of images with the parameters of an estimator.
+    """Fitted scattering transformer of images, with the parameters of an estimator.
 
     Parameters
     ----------
     estimator : estimator
-        With the parameters ``J, L, nonlinearity, shape, device, dtype``.
+        Estimator with the parameters ``J, L, nonlinearity, shape, device, dtype``.
     X : array, shape (n_samples, ...)
         Images.
     **others : object
@@ -94,7 +95,7 @@ def fit_scattering(estimator, X, **others):
 
 
 def transform(scattering, X):
-    """Coefficients in memory, as numpy has them.
+    """Scattering coefficients of images, as a numpy array.
 
     Parameters
     ----------
@@ -112,7 +113,7 @@ def transform(scattering, X):
 
 
 def cached_transform(estimator, X):
-    """Coefficients that the memory of an estimator keeps.
+    """Scattering coefficients of images, computed once for the ``memory`` of an estimator.
 
     Parameters
     ----------
@@ -127,3 +128,27 @@ def cached_transform(estimator, X):
         Coefficients, in memory or on disk.
     """
     return check_memory(estimator.memory).cache(transform)(estimator.scattering_, X)
+
+
+def map_coefficients(estimator, f, X):
+    """Apply a function of scattering coefficients to images, within the working memory.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Estimator with ``memory`` and ``scattering_``.
+    f : callable
+        Coefficients, ndarray of shape (n, n_features) -> Tensor of shape (n, ...).
+    X : ndarray or Tensor, shape (n_samples, ...)
+        Images.
+
+    Returns
+    -------
+    y : Tensor, shape (n_samples, ...)
+        Results. With ``memory`` the coefficients of all images are kept there.
+    """
+    if estimator.memory is not None:
+        return f(cached_transform(estimator, X))
+    scattering = estimator.scattering_
+    n_bytes = prod(scattering.output_shape_) * resolve_dtype(scattering.dtype, X).itemsize
+    return predict_batches(lambda x: f(transform(scattering, x)), X, row_bytes=3 * n_bytes)

@@ -1,4 +1,4 @@
-"""Filters of a bank in the Fourier domain, and their Littlewood-Paley sum."""
+"""Display of a filter bank in the Fourier domain, and of its Littlewood-Paley sum."""
 
 import numpy as np
 
@@ -11,7 +11,8 @@ from skwave._core.drawing import (
     require_matplotlib,
 )
 from skwave.functional import Bank, littlewood_paley, morlet_1d, morlet_2d
-from skwave.scattering._plans import layout_parameters
+from skwave.scattering._plans import cached_layout, layout_parameters
+from skwave.scattering._transformer import ScatteringTransformer
 
 _KINDS = ("both", "supports", "littlewood_paley")
 # bins that resolve the narrowest filter of a drawing: per support of the low-pass, per axis
@@ -201,7 +202,7 @@ class FilterBankDisplay:
         """
         caller = f"{cls.__name__}.from_estimator"
         require_matplotlib(caller, ax=ax)
-        check_estimator(estimator, caller)
+        check_estimator(estimator, caller, ScatteringTransformer)
         check_choice("order", order, (1, 2))
         bank = _bank(estimator, order)
         return cls(bank, sampling_rate=sampling_rate).plot(ax, **kwargs)
@@ -209,8 +210,10 @@ class FilterBankDisplay:
 
 def _bank(estimator, order):
     # the filters are functions of a continuous frequency: a finer grid only draws them better
-    parameters, geometry = layout_parameters(estimator), estimator._layout()[0].geometry
-    J, Q, T = estimator.J, parameters["Q"][order - 1], parameters["T"]
+    shape = estimator.signal_shape_
+    parameters = layout_parameters(estimator, shape)
+    geometry = cached_layout(shape, **parameters)[0].geometry
+    J, Q, T = parameters["J"], parameters["Q"][order - 1], parameters["T"]
     if geometry.ndim == 1:
         n_bins = min(int(_BINS_1D * max(2**J, T or 1)), _MOST_BINS)
         return morlet_1d(max(geometry.extended[0], n_bins), J, Q, T)

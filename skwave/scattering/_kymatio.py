@@ -1,4 +1,4 @@
-"""Scattering transformers with the parameters of kymatio's."""
+"""Scattering transformers from kymatio objects."""
 
 from numbers import Integral
 
@@ -96,7 +96,7 @@ def _from_2d(scattering):
     if scattering.pre_pad:
         raise ValueError(
             "pre_pad=True takes images that are padded already. Build the kymatio object with "
-            "pre_pad=False: images are extended here, by padding='reflect' as in kymatio."
+            "pre_pad=False: images are extended here, by boundary='reflect' as in kymatio."
         )
     return {"ndim": 2, "L": scattering.L}
 

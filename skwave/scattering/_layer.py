@@ -1,28 +1,12 @@
 """The scattering transform as a torch layer."""
 
-from numbers import Integral, Real
-
 import torch
 from torch import Tensor, nn
 
-from skwave._core.checks import check_scales
+from skwave._core.checks import check_scales, resolve_ndim, warn_channels_last
+from skwave._core.compat import validate_parameters
 from skwave.functional import scattering
-from skwave.scattering._plans import cached_plan, layout_parameters
-
-_CHOICES = {
-    "ndim": (1, 2),
-    "max_order": (0, 1, 2),
-    "nonlinearity": ("modulus", "rectifier"),
-    "averaging": ("local", "global", None),
-    "padding": ("reflect", "periodic", "zero"),
-}
-
-
-_COUNTS = {"J": 1, "L": 1, "n_phases": 1, "oversampling": 0}
-
-
-def _is_count(value, least):
-    return isinstance(value, Integral) and value >= least
+from skwave.scattering._plans import CONSTRAINTS, cached_plan, layout_parameters
 
 
 class Scattering(nn.Module):
@@ -47,8 +31,9 @@ class Scattering(nn.Module):
     Q : int or (int, int), default=1
         Wavelets per octave, of the first order or of the first and the second. One number
         stands for ``(Q, 1)`` in 1-D, for ``(Q, Q)`` in 2-D.
-    ndim : {1, 2}, default=1
-        Signals or images.
+    ndim : {1, 2}, default=None
+        Signals or images. None infers it: inputs of up to 2 axes are signals, of 4 axes images
+        with channels; others need it.
     max_order : {0, 1, 2}, default=2
         Largest number of wavelets of a path.
     T : float, default=None
@@ -61,14 +46,14 @@ class Scattering(nn.Module):
         Low-pass and subsampling, mean over the signal, or the maps themselves.
     oversampling : int, default=0
         Compute every map on a grid finer by ``2**oversampling``.
-    padding : {"reflect", "periodic", "zero"}, default="reflect"
-        Extension of the signals.
+    boundary : {"reflect", "periodic", "zero"}, default="reflect"
+        What lies beyond the border of a signal: its mirror image, its repetition, or zeros.
 
     Raises
     ------
     ValueError
         If a parameter is none of these, or, in a call, if the input has fewer than ``ndim``
-        axes or the signal is shorter than ``2**J``.
+        axes, or 3 or more than 4 without ``ndim``, or if the signal is shorter than ``2**J``.
     TypeError
         In a call, if the input is not a real floating tensor.
 
@@ -111,36 +96,29 @@ class Scattering(nn.Module):
         L: int = 8,
         Q: int | tuple[int, int] = 1,
         *,
-        ndim: int = 1,
+        ndim: int | None = None,
         max_order: int = 2,
         T: float | None = None,
         nonlinearity: str = "modulus",
         n_phases: int = 4,
         averaging: str | None = "local",
         oversampling: int = 0,
-        padding: str = "reflect",
+        boundary: str = "reflect",
     ):
         super().__init__()
-        parameters = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
-        for name, value in parameters.items():
-            setattr(self, name, value)
-        for name, allowed in _CHOICES.items():
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name}={getattr(self, name)!r} must be one of {allowed}.")
-        for name, least in _COUNTS.items():
-            if not _is_count(getattr(self, name), least):
-                raise ValueError(
-                    f"{name}={getattr(self, name)!r} must be an integer from {least} on."
-                )
-        rates = Q if isinstance(Q, tuple) else (Q, Q)
-        if len(rates) != 2 or not all(_is_count(rate, 1) for rate in rates):
-            raise ValueError(f"Q={Q!r} must be an integer from 1 on, or a tuple of two of them.")
-        if T is not None and not (isinstance(T, Real) and T >= 1):
-            raise ValueError(
-                f"T={T!r} must be a number of samples from 1 on, or None for 2**J; the mean over "
-                "the signal is averaging='global'."
-            )
-        self._names = tuple(parameters)
+        self.J = J
+        self.L = L
+        self.Q = Q
+        self.ndim = ndim
+        self.max_order = max_order
+        self.T = T
+        self.nonlinearity = nonlinearity
+        self.n_phases = n_phases
+        self.averaging = averaging
+        self.oversampling = oversampling
+        self.boundary = boundary
+        parameters = {name: getattr(self, name) for name in CONSTRAINTS}
+        validate_parameters(CONSTRAINTS, parameters, type(self).__name__)
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the coefficients.
@@ -161,15 +139,18 @@ class Scattering(nn.Module):
             raise TypeError(f"Scattering takes tensors, not {type(x).__name__}: torch.as_tensor.")
         if not x.is_floating_point():
             raise TypeError(f"Scattering takes real floating tensors, not {x.dtype}: x.float().")
-        shape = tuple(x.shape[-self.ndim :])
-        if len(shape) < self.ndim:
+        ndim = resolve_ndim(self.ndim, None, max(x.ndim, 2), type(self).__name__)
+        shape = tuple(x.shape[-ndim:])
+        if len(shape) < ndim:
             raise ValueError(
-                f"x of shape {shape} has fewer axes than the signals of ndim={self.ndim}: the last "
+                f"x of shape {shape} has fewer axes than the signals of ndim={ndim}: the last "
                 "are (N,) for ndim=1, (H, W) for ndim=2."
             )
+        if x.ndim > ndim + 1:
+            warn_channels_last(tuple(x.shape[1:]), ndim)
         check_scales(shape, self.J, self.T, self.averaging)
         dtype = x.dtype if x.dtype in (torch.float32, torch.float64) else torch.float32
-        plan = cached_plan(shape, dtype, x.device, **layout_parameters(self))
+        plan = cached_plan(shape, dtype, x.device, **layout_parameters(self, shape))
         return scattering(x.to(dtype), plan).to(x.dtype)
 
     def extra_repr(self) -> str:
@@ -180,4 +161,4 @@ class Scattering(nn.Module):
         text : str
             Such as ``J=2, L=8``.
         """
-        return ", ".join(f"{name}={getattr(self, name)!r}" for name in self._names)
+        return ", ".join(f"{name}={getattr(self, name)!r}" for name in CONSTRAINTS)

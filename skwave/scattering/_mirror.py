@@ -59,7 +59,7 @@ def mirror_features(S, scattering, axis=-1):
     >>> import numpy as np
     >>> from skwave import ScatteringTransformer
     >>> X = np.random.default_rng(0).standard_normal((5, 32, 32))
-    >>> scattering = ScatteringTransformer(J=2, ndim=2, padding="periodic").fit(X)
+    >>> scattering = ScatteringTransformer(J=2, ndim=2, boundary="periodic").fit(X)
     >>> S = mirror_features(scattering.transform(X), scattering)
     >>> X_mirrored = np.roll(np.flip(X, -1), 1 - 2**2, axis=-1)
     >>> np.allclose(S, scattering.transform(X_mirrored))
@@ -89,9 +89,9 @@ def _check(scattering, axis):
             "pipeline by pipeline['scattering'], say."
         )
     check_is_fitted(scattering)
-    if scattering.ndim != 2:
+    if scattering.ndim_ != 2:
         raise ValueError(
-            f"ndim={scattering.ndim}: there is no mirror for signals, whose reversal in time is "
+            f"ndim={scattering.ndim_}: there is no mirror for signals, whose reversal in time is "
             "another signal. Only images, ndim=2, have one."
         )
     if scattering.averaging is None:

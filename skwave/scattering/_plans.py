@@ -1,14 +1,34 @@
-"""Filters of scattering transforms, made once for each shape, type and device."""
+"""Parameters, plans and paths that the scattering estimator and its layer share."""
 
 from functools import lru_cache
 from itertools import product
+from numbers import Integral, Real
 from threading import Lock
 
 import numpy as np
 import torch
 
+from skwave._core.checks import default_scale
+from skwave._core.compat import Interval, Pair, StrOptions
 from skwave.functional import Layout, Path, Plan, scattering_layout, scattering_paths
 from skwave.functional import scattering_plan as make_plan
+
+_COUNT = Interval(Integral, 1, 1024, closed="both")
+
+# of the estimator and of the layer, in the order of their parameters; J=None is the estimator's
+CONSTRAINTS = {
+    "J": [Interval(Integral, 1, None, closed="left")],
+    "L": [_COUNT],
+    "Q": [_COUNT, Pair(Integral, 1, 1024, closed="both")],
+    "ndim": [Interval(Integral, 1, 2, closed="both"), None],
+    "max_order": [Interval(Integral, 0, 2, closed="both")],
+    "T": [Interval(Real, 1, None, closed="left"), None],
+    "nonlinearity": [StrOptions({"modulus", "rectifier"})],
+    "n_phases": [_COUNT],
+    "averaging": [StrOptions({"local", "global"}), None],
+    "oversampling": [Interval(Integral, 0, None, closed="left")],
+    "boundary": [StrOptions({"reflect", "periodic", "zero"})],
+}
 
 # values that a GPU works on at once; a CPU's default is the size of its cache
 _CUDA_BLOCK = 2**26
@@ -23,7 +43,9 @@ def _plan(shape, dtype, device, **parameters):
 
 
 def cached_plan(shape, dtype, device, **parameters) -> Plan:
-    """Plan of a scattering transform; threads that ask for the same wait for one to make it.
+    """Plan of a scattering transform, kept for the next call.
+
+    Threads that ask for the same plan wait for one of them to make it.
 
     Parameters
     ----------
@@ -39,7 +61,7 @@ def cached_plan(shape, dtype, device, **parameters) -> Plan:
     Returns
     -------
     plan : Plan
-        Kept for the next call.
+        Layout and filters.
     """
     # filters made in inference mode could not be used for training later
     with _lock, torch.inference_mode(False):
@@ -48,7 +70,7 @@ def cached_plan(shape, dtype, device, **parameters) -> Plan:
 
 @lru_cache(maxsize=64)
 def cached_layout(shape, **parameters) -> tuple[Layout, tuple[Path, ...]]:
-    """Layout of a scattering transform, and its paths.
+    """Layout of a scattering transform and its paths, kept for the next call.
 
     Parameters
     ----------
@@ -60,7 +82,7 @@ def cached_layout(shape, **parameters) -> tuple[Layout, tuple[Path, ...]]:
     Returns
     -------
     layout : Layout
-        Kept for the next call.
+        Grids, wavelets and scales.
     paths : tuple of Path
         In the order of the coefficients.
     """
@@ -68,24 +90,34 @@ def cached_layout(shape, **parameters) -> tuple[Layout, tuple[Path, ...]]:
     return layout, tuple(scattering_paths(layout))
 
 
-def layout_parameters(model) -> dict:
-    """Parameters of `scattering_layout` from those of the estimator or of the layer.
+def layout_parameters(model, shape) -> dict:
+    """Parameters of `scattering_layout` for the estimator or the layer.
 
     Parameters
     ----------
     model : ScatteringTransformer or nn.Scattering
-        What has the attributes ``J``, ``L``, ``Q`` and so on.
+        With the parameters that `CONSTRAINTS` lists.
+    shape : tuple of int
+        Signal.
 
     Returns
     -------
     parameters : dict
-        Keywords.
+        Keywords, without ``shape``. One ``Q`` is made two, ``J=None`` a number, ``n_phases`` is
+        None for the modulus, and ``T`` is None unless the average has a low-pass.
     """
-    Q = model.Q if isinstance(model.Q, tuple) else (model.Q, model.Q if model.ndim == 2 else 1)
-    names = ("J", "L", "max_order", "averaging", "oversampling", "padding")
-    n_phases = model.n_phases if model.nonlinearity == "rectifier" else None
-    T = model.T if model.averaging == "local" else None  # no other average has a low-pass
-    return {**{n: getattr(model, n) for n in names}, "Q": Q, "T": T, "n_phases": n_phases}
+    Q = model.Q if isinstance(model.Q, tuple) else (model.Q, model.Q if len(shape) == 2 else 1)
+    return {
+        "J": default_scale(shape) if model.J is None else model.J,
+        "L": model.L,
+        "Q": Q,
+        "T": model.T if model.averaging == "local" else None,
+        "max_order": model.max_order,
+        "n_phases": model.n_phases if model.nonlinearity == "rectifier" else None,
+        "averaging": model.averaging,
+        "oversampling": model.oversampling,
+        "boundary": model.boundary,
+    }
 
 
 _INDICES = ("n", "theta", "phase")
@@ -93,7 +125,7 @@ _NUMBERS = ("j", "xi", "sigma")
 
 
 def path_table(layout, paths):
-    """Tabulate the wavelets of each path.
+    """Table of the wavelets of each path.
 
     Parameters
     ----------
@@ -125,7 +157,7 @@ def path_table(layout, paths):
 
 
 def path_names(layout, paths):
-    """Name the coefficients: order, wavelets, position.
+    """Names of the coefficients: order, wavelets, position.
 
     Parameters
     ----------

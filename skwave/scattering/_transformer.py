@@ -2,7 +2,7 @@
 
 import warnings
 from math import prod
-from numbers import Integral, Real
+from numbers import Real
 from typing import ClassVar
 
 import numpy as np
@@ -12,15 +12,14 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skwave._core.arrays import from_tensor, resolve_device, resolve_dtype, to_tensor
-from skwave._core.batches import map_batches
-from skwave._core.checks import check_scales, validate_features
-from skwave._core.compat import Interval, StrOptions, check_feature_names_in
+from skwave._core.checks import check_scales, default_scale, validate_features
+from skwave._core.compat import Interval, check_feature_names_in
 from skwave._core.progress import step_reporter
 from skwave._core.transformer import TorchTransformer
-from skwave.functional import invert_scattering, scattering
-from skwave.functional._scattering.inversion import scale_noise
-from skwave.functional._scattering.plan import n_kept
+from skwave.functional import scattering
+from skwave.scattering._inversion import check_minimisation, invert
 from skwave.scattering._plans import (
+    CONSTRAINTS,
     cached_layout,
     cached_plan,
     layout_parameters,
@@ -48,15 +47,19 @@ class ScatteringTransformer(TorchTransformer):
 
     Parameters
     ----------
-    J : int
-        Log2 of the largest scale, in samples; ``2**J`` is at most the smallest side.
+    J : int, default=None
+        Log2 of the largest scale, in samples; ``2**J`` is at most the smallest side. None for
+        the largest that leaves four coefficients a side, from 1 to 8 for signals, to 3 for
+        images.
     L : int, default=8
         Number of orientations in :math:`[0, \pi)`, for ``ndim=2``.
     Q : int or (int, int), default=1
         Wavelets per octave, of the first order or of the first and the second. One number
         stands for ``(Q, 1)`` in 1-D, for ``(Q, Q)`` in 2-D.
-    ndim : {1, 2}, default=1
-        Signals or images.
+    ndim : {1, 2}, default=None
+        Signals or images. None infers it, from ``shape`` or from ``X``: 2-D are signals, 4-D
+        are images with channels. Of 3-D it has to be told: ``ndim=2`` for images
+        ``(n, H, W)``, ``ndim=1`` for signals with channels ``(n, C, N)``.
     max_order : {0, 1, 2}, default=2
         Largest number of wavelets of a path.
     T : float, default=None
@@ -80,9 +83,9 @@ class ScatteringTransformer(TorchTransformer):
         Compute every map on a grid finer by ``2**oversampling``; the coefficients come
         nearer to those without any subsampling, their number stays the same unless
         ``averaging=None``.
-    padding : {"reflect", "periodic", "zero"}, default="reflect"
-        Extension of the signals. Periodic signals whose sides ``2**J`` divides are not
-        extended at all.
+    boundary : {"reflect", "periodic", "zero"}, default="reflect"
+        What lies beyond the border of a signal: its mirror image, its repetition, or zeros.
+        Periodic signals whose sides ``2**J`` divides are not extended at all.
     log : bool or float, default=False
         Give :math:`\log(|S| + \epsilon)`, with :math:`\epsilon = 10^{-6}` or the value
         itself, in units of ``X``.
@@ -104,6 +107,10 @@ class ScatteringTransformer(TorchTransformer):
         Length of axis 1 of ``X``.
     feature_names_in_ : ndarray of str
         Names of the columns of ``X``, if it is a data frame.
+    J_ : int
+        Log2 of the largest scale: ``J``, or what stands for None.
+    ndim_ : int
+        Number of axes of a signal.
     sample_shape_ : tuple of int
         Shape of one sample of ``X``.
     signal_shape_ : tuple of int
@@ -141,7 +148,7 @@ class ScatteringTransformer(TorchTransformer):
     >>> from sklearn.preprocessing import StandardScaler
     >>> from skwave import ScatteringTransformer
     >>> X, y = load_digits(return_X_y=True)
-    >>> scattering = ScatteringTransformer(J=1, ndim=2, shape=(8, 8))
+    >>> scattering = ScatteringTransformer(shape=(8, 8))
     >>> model = make_pipeline(scattering, StandardScaler(), LogisticRegression())
     >>> model.fit(X[:500], y[:500]).score(X[500:], y[500:]) > 0.93
     True
@@ -151,27 +158,18 @@ class ScatteringTransformer(TorchTransformer):
 
     _parameter_constraints: ClassVar[dict] = {
         **TorchTransformer._parameter_constraints,
-        "J": [Interval(Integral, 1, None, closed="left")],
-        "L": [Interval(Integral, 1, 1024, closed="both")],
-        "Q": [Interval(Integral, 1, 1024, closed="both"), tuple],
-        "ndim": [Interval(Integral, 1, 2, closed="both")],
-        "max_order": [Interval(Integral, 0, 2, closed="both")],
-        "T": [Interval(Real, 1, None, closed="left"), None],
-        "nonlinearity": [StrOptions({"modulus", "rectifier"})],
-        "n_phases": [Interval(Integral, 1, 1024, closed="both")],
-        "averaging": [StrOptions({"local", "global"}), None],
-        "oversampling": [Interval(Integral, 0, None, closed="left")],
-        "padding": [StrOptions({"reflect", "periodic", "zero"})],
+        **CONSTRAINTS,
+        "J": [*CONSTRAINTS["J"], None],
         "log": ["boolean", Interval(Real, 0, None, closed="neither")],
     }
 
     def __init__(
         self,
-        J,
+        J=None,
         L=8,
         Q=1,
         *,
-        ndim=1,
+        ndim=None,
         max_order=2,
         T=None,
         shape=None,
@@ -179,7 +177,7 @@ class ScatteringTransformer(TorchTransformer):
         n_phases=4,
         averaging="local",
         oversampling=0,
-        padding="reflect",
+        boundary="reflect",
         log=False,
         device=None,
         dtype=None,
@@ -198,13 +196,18 @@ class ScatteringTransformer(TorchTransformer):
         self.n_phases = n_phases
         self.averaging = averaging
         self.oversampling = oversampling
-        self.padding = padding
+        self.boundary = boundary
         self.log = log
         self.device = device
         self.dtype = dtype
         self.batch_size = batch_size
         self.n_jobs = n_jobs
         self.verbose = verbose
+
+    @property
+    def J_(self):  # numpydoc ignore=RT01
+        """Log2 of the largest scale."""
+        return default_scale(self.signal_shape_) if self.J is None else self.J
 
     @property
     def paths_(self):  # numpydoc ignore=RT01,SS06
@@ -329,19 +332,57 @@ class ScatteringTransformer(TorchTransformer):
         >>> bool(np.linalg.norm(scattering.transform(y) - S) < 0.05 * np.linalg.norm(S))
         True
         """
-        return invert(self, X, init, max_iter, tol, random_state)
+        self._check_since_fit()
+        check_minimisation(max_iter, tol, "inverse_transform")
+        X = validate_features(X, self._n_out(), type(self).__name__)
+        n, signal = X.shape[0], (self.n_channels_, *self.signal_shape_)
+        if init is None:
+            start = check_random_state(random_state).standard_normal((n, *signal))
+        else:
+            start = self._validate(init)
+            if start.shape[0] != n:
+                raise ValueError(
+                    f"init has {start.shape[0]} signals for {n} rows of X: give one each."
+                )
+        dtype, device = resolve_dtype(self.dtype, X), resolve_device(self.device, X)
+        home = X.device if isinstance(X, torch.Tensor) else torch.device("cpu")
+        s, x = (to_tensor(part, dtype, home).detach() for part in (X, start))
+        Y, interrupted = invert(
+            self._linear(s).reshape(n, self.n_channels_, -1),
+            x.reshape(n, *signal),
+            self._plan(dtype, device),
+            scale=init is None,
+            max_iter=max_iter,
+            tol=tol,
+            device=device,
+            on_step=step_reporter(type(self).__name__, max_iter) if self.verbose else None,
+            batch_size=self.batch_size,
+            n_jobs=self.n_jobs,
+        )
+        if interrupted:
+            warnings.warn(
+                "inverse_transform was interrupted: these are the signals found so far. Give "
+                "them as init= to go on.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        return from_tensor(Y.reshape(n, *self.sample_shape_), X)
+
+    def _parameters(self, changes):
+        return layout_parameters(self, self.signal_shape_) | changes
 
     def _plan(self, dtype, device, **changes):
-        return cached_plan(self.signal_shape_, dtype, device, **layout_parameters(self) | changes)
+        return cached_plan(self.signal_shape_, dtype, device, **self._parameters(changes))
 
     def _layout(self, **changes):
-        return cached_layout(self.signal_shape_, **layout_parameters(self) | changes)
+        return cached_layout(self.signal_shape_, **self._parameters(changes))
 
     def _forward(self, x):
         s = scattering(x, self._plan(x.dtype, x.device)).flatten(1)
         return torch.log(s.abs() + self._epsilon) if self.log else s
 
-    def _unlog(self, s):
+    def _linear(self, s):
+        # the coefficients that a tensor of features stands for
         return (s.exp() - self._epsilon).clamp(min=0) if self.log else s
 
     @property
@@ -356,88 +397,6 @@ class ScatteringTransformer(TorchTransformer):
         return dtype.itemsize * (2 * prod(self.sample_shape_) + 3 * self._n_out())
 
     def _check_signal(self, signal_shape):
-        if isinstance(self.Q, tuple) and not (
-            len(self.Q) == 2 and all(isinstance(q, Integral) and 1 <= q <= 1024 for q in self.Q)
-        ):
-            raise ValueError(f"Q={self.Q!r} must be an integer from 1 to 1024, or a pair of them.")
+        J = default_scale(signal_shape) if self.J is None else self.J
         note = f" (n_features={self.n_features_in_})"
-        check_scales(signal_shape, self.J, self.T, self.averaging, note)
-
-
-def _check(max_iter, tol):
-    if not isinstance(max_iter, Integral) or max_iter < 1:
-        raise ValueError(f"max_iter={max_iter!r} must be an integer from 1 on.")
-    if not isinstance(tol, Real) or not tol >= 0:
-        raise ValueError(f"tol={tol!r} must be a relative error, not under 0.")
-
-
-def invert(est, X, init, max_iter, tol, random_state):
-    """Signals whose features are ``X``: see `ScatteringTransformer.inverse_transform`.
-
-    Parameters
-    ----------
-    est : ScatteringTransformer
-        Fitted.
-    X : array-like or Tensor, shape (n_samples, n_features_out)
-        Features.
-    init : array-like, Tensor or None
-        Signals to start from.
-    max_iter, tol, random_state : int, float, int or RandomState
-        Parameters of the method.
-
-    Returns
-    -------
-    signals : array, shape (n_samples, ...)
-        Same kind of array as ``X``.
-    """
-    check_is_fitted(est)
-    est._check_signal(est.signal_shape_)  # a parameter may have been set since
-    _check(max_iter, tol)
-    n_out, sample = est._n_out(), (est.n_channels_, *est.signal_shape_)
-    X = validate_features(X, n_out, type(est).__name__)
-    n = X.shape[0]
-    if init is None:
-        start = check_random_state(random_state).standard_normal((n, prod(sample)))
-    else:
-        start = est._validate(init)
-        if start.shape[0] != n:
-            raise ValueError(f"init has {start.shape[0]} signals for {n} rows of X: give one each.")
-    dtype, device = resolve_dtype(est.dtype, X), resolve_device(est.device, X)
-    plan = est._plan(dtype, device)
-    report = step_reporter(type(est).__name__, max_iter) if est.verbose else None
-    interrupted = False
-
-    def invert_block(rows):
-        nonlocal interrupted
-        s, x = rows.split([n_out, rows.shape[1] - n_out], 1)
-        s, x = est._unlog(s).reshape(len(s), sample[0], -1), x.reshape(-1, *sample)
-        x = scale_noise(x, s, plan) if init is None else x
-        if not interrupted:
-            x, _, interrupted = invert_scattering(
-                s, plan, x, max_iter=max_iter, tol=tol, on_step=report
-            )
-        return x.flatten(1)
-
-    home, size = X.device if isinstance(X, torch.Tensor) else "cpu", prod(sample)
-    # the memory of the method and of the gradient
-    row_bytes = dtype.itemsize * (40 * size + 6 * n_out + 2 * sample[0] * n_kept(plan))
-    with torch.inference_mode(False):
-        rows = [to_tensor(part, dtype, home).detach().flatten(1) for part in (X, start)]
-        Y = map_batches(
-            invert_block,
-            torch.cat(rows, 1),
-            n_out=size,
-            row_bytes=row_bytes,
-            dtype=dtype,
-            device=device,
-            batch_size=est.batch_size,
-            n_jobs=est.n_jobs,
-        )
-    if interrupted:
-        warnings.warn(
-            "inverse_transform was interrupted: these are the signals found so far. Give them as "
-            "init= to go on.",
-            ConvergenceWarning,
-            stacklevel=3,
-        )
-    return from_tensor(Y.reshape(n, *est.sample_shape_), X)
+        check_scales(signal_shape, J, self.T, self.averaging, note)

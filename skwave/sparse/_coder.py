@@ -1,7 +1,7 @@
 """Sparse codes and dictionary learning as a scikit-learn estimator."""
 
-import time
 import warnings
+from math import prod
 from numbers import Integral, Real
 from typing import ClassVar
 
@@ -13,26 +13,33 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skwave._core.arrays import (
-    from_tensor,
+    dtype_name,
     native,
     reshape,
     resolve_device,
     resolve_dtype,
+    to_numpy,
     to_tensor,
 )
 from skwave._core.batches import map_batches
 from skwave._core.checks import check_values, validate_array
 from skwave._core.compat import Estimator, Interval, StrOptions, fit_context
-from skwave.functional import coherence, istc_step, lasso_objective
+from skwave._core.progress import progress_lines
+from skwave.functional import coherence, lasso_objective
+from skwave.functional._sparse.prox import power_of_two
 from skwave.sparse._solvers import (
     EXACT,
+    LARGEST_ALPHA,
     Learning,
     as_maps,
     as_rows,
     check_dictionary,
     compiled,
-    encode,
+    encode_batches,
+    homotopy_step,
+    largest_correlation,
     learn,
+    refuse_overflow,
     start,
 )
 
@@ -65,11 +72,18 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         classic, ``"omp"`` a greedy choice of ``transform_n_nonzero_coefs`` atoms. `fit` codes
         exactly, whatever this is.
     dictionary : array-like, shape (n_components, n_features), default=None
-        Atoms to use as they are: nothing is learnt. Atoms should have norm 1.
+        Atoms to use as they are: nothing is learnt, and `transform` needs no `fit`, but for the
+        step of ISTC. Atoms should have norm 1; one of zeros is in no code.
     positive : bool, default=False
         Codes that are not negative.
+    positive_dict : bool, default=False
+        Learn atoms that are not negative.
+    split_sign : bool, default=False
+        Give the positive parts of codes, and behind them the negative ones, as
+        ``2 * n_components`` features that are not negative.
     max_iter : int, default=10
-        Passes of `fit` over the samples.
+        Passes of `fit` over the samples. With 0 the atoms are those that learning would start
+        from.
     tol : float, default=1e-6
         A code is done when its duality gap is at most this part of :math:`\|x\|^2/2`; float32
         leaves about 2e-6.
@@ -78,7 +92,8 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
     transform_n_nonzero_coefs : int, default=None
         Atoms of a code of ``"omp"``; None for a tenth of the features.
     dict_init : array-like, shape (n_components, n_features), default=None
-        Atoms to start learning from; None for samples drawn at random.
+        Atoms to start learning from, those of zeros to be drawn; None for samples drawn at
+        random.
     batch_size : int, default=256
         Samples of a step of learning.
     shuffle : bool, default=True
@@ -100,7 +115,7 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
     coherence_ : float
         Largest product of two different atoms.
     n_iter_ : int
-        Passes over the samples; 0 if nothing was learnt.
+        Passes over the samples; 1 with a given dictionary, where ``alpha`` alone is checked.
     n_steps_ : int
         Mini-batches learnt from.
     loss_curve_ : list of float
@@ -122,6 +137,9 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
 
     Notes
     -----
+    Each sample is scaled by a power of two, and so is what `fit` learns from: the result does not
+    depend on the units of ``X`` and ``alpha``, as long as ``X`` can hold them.
+
     ``X`` of shape (n, C, H, W), or with any other axes after the channels, is coded at each
     position with one dictionary, a 1×1 convolution: codes have shape (n, n_components, H, W).
 
@@ -153,7 +171,9 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         "algorithm": [StrOptions({"auto", "cd", "fista", "istc", "ista", "omp"})],
         "dictionary": [object],
         "positive": ["boolean"],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "positive_dict": ["boolean"],
+        "split_sign": ["boolean"],
+        "max_iter": [Interval(Integral, 0, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "transform_max_iter": [Interval(Integral, 1, None, closed="left"), None],
         "transform_n_nonzero_coefs": [Interval(Integral, 1, None, closed="left"), None],
@@ -169,11 +189,13 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
     def __init__(
         self,
         n_components=None,
-        alpha=1.0,
         *,
+        alpha=1.0,
         algorithm="auto",
         dictionary=None,
         positive=False,
+        positive_dict=False,
+        split_sign=False,
         max_iter=10,
         tol=1e-6,
         transform_max_iter=None,
@@ -191,6 +213,8 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         self.algorithm = algorithm
         self.dictionary = dictionary
         self.positive = positive
+        self.positive_dict = positive_dict
+        self.split_sign = split_sign
         self.max_iter = max_iter
         self.tol = tol
         self.transform_max_iter = transform_max_iter
@@ -224,7 +248,7 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         ImportError
             If ``algorithm="cd"`` and numba is missing.
         ValueError
-            If ``dictionary`` or ``dict_init`` has the wrong width, or zero or infinite atoms.
+            If ``dictionary`` or ``dict_init`` has the wrong width, or atoms that are not finite.
 
         Warns
         -----
@@ -233,18 +257,14 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         """
         rows = self._start(X)
         if self.dictionary is None:
-            rng, begin = self._rng, time.perf_counter()
+            line = progress_lines(type(self).__name__)
             try:
                 for epoch in range(1, self.max_iter + 1):
-                    order = rng.permutation(len(rows)) if self.shuffle else np.arange(len(rows))
-                    self._pass(rows, order)
+                    order = np.arange(len(rows))
+                    self._pass(rows, self._rng.permutation(order) if self.shuffle else order)
                     self.n_iter_ = epoch
                     if self.verbose:
-                        print(
-                            f"[SparseCoder] pass {epoch}/{self.max_iter}: objective "
-                            f"{self.loss_curve_[-1]:.6g}, {time.perf_counter() - begin:.1f} s",
-                            flush=True,
-                        )
+                        line(f"pass {epoch}/{self.max_iter}: objective {self.loss_curve_[-1]:.6g}")
             except KeyboardInterrupt:
                 warnings.warn(
                     f"fit was interrupted in pass {self.n_iter_ + 1} of {self.max_iter}: the "
@@ -272,7 +292,7 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         """
         if hasattr(self, "components_"):
             self._check_sign()
-            rows = as_rows(native(validate_array(self, X, reset=False)))
+            rows = self._rows(X, reset=False)
         else:
             rows = self._start(X)
         if self.dictionary is None:
@@ -280,30 +300,39 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
             self.n_iter_ = 1
         return self._finish(rows)
 
+    def _rows(self, X, *, reset):
+        rows = as_rows(native(validate_array(self, X, reset=reset)))
+        return rows.detach() if isinstance(rows, torch.Tensor) else rows
+
     def _start(self, X):
-        rows = as_rows(native(validate_array(self, X, reset=True)))
+        rows = self._rows(X, reset=True)
         resolve_device(self.device, X)
         if self.algorithm == "cd" and not compiled():
             raise ImportError(
                 "algorithm='cd' needs numba: pip install 'skwave[fast]', or use 'auto' or 'fista'."
             )
         self._check_sign()
-        p, given = rows.shape[1], None
+        p, dtype = rows.shape[1], dtype_name(resolve_dtype(None, rows))
         self._rng = check_random_state(self.random_state)
-        for name in ("dictionary", "dict_init"):
-            if getattr(self, name) is not None and given is None:
-                given = check_dictionary(getattr(self, name), p, name)
-                if self.n_components not in (None, len(given)):
-                    raise ValueError(
-                        f"n_components={self.n_components}, but {name} has {len(given)} atoms: "
-                        "leave n_components out, or make them agree."
-                    )
+        name = "dict_init" if self.dictionary is None else "dictionary"
+        given = getattr(self, name)
+        if given is not None:
+            given = check_dictionary(given, name, dtype, p)
+            if self.n_components not in (None, len(given)):
+                raise ValueError(
+                    f"n_components={self.n_components}, but {name} has {len(given)} atoms: leave "
+                    "n_components out, or make them agree."
+                )
         if self.dictionary is None:
-            given = start(rows, self.n_components or p, given, self._rng)
-        self.components_ = given.astype(str(resolve_dtype(None, rows))[6:])
-        self.n_iter_, self.n_steps_ = 0, 0
+            K = self.n_components or (p if given is None else len(given))
+            given = start(rows, K, given, self._rng, positive=self.positive_dict)
+        self.components_ = given.astype(dtype)
+        self.n_iter_, self.n_steps_ = int(self.dictionary is not None), 0
         self.loss_curve_, self.dual_gap_ = [], np.nan
-        K, dtype = len(given), self.components_.dtype
+        # learning takes the samples in this unit, so that no mean product vanishes or overflows
+        extremes = torch.tensor([float(rows.min()), float(rows.max())], dtype=torch.float64)
+        self._unit = float(power_of_two(extremes))
+        K = len(given)
         self._statistics = np.zeros((K, K), dtype), np.zeros((K, p), dtype)
         return rows
 
@@ -318,7 +347,8 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         dtype, device = resolve_dtype(None, self.components_), resolve_device(self.device, rows)
         arrays = (to_tensor(a, dtype, device) for a in (self.components_, *self._statistics))
         state = Learning(*arrays, self.n_steps_)
-        coding = self._coding() | {"algorithm": self.algorithm, "tol": max(self.tol, _FIT_TOL)}
+        alpha = min(self.alpha / self._unit, LARGEST_ALPHA)
+        coding = self._coding() | {"alpha": alpha, "tol": max(self.tol, _FIT_TOL), "step": None}
         if self.algorithm not in EXACT:
             coding |= {"algorithm": "auto", "max_iter": None}
         total, gap, n_seen = 0.0, 0.0, 0
@@ -326,37 +356,38 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
             with torch.no_grad():
                 for i in range(0, len(order), self.batch_size):
                     index = order[i : i + self.batch_size]
-                    x = to_tensor(rows[index], dtype, device)
-                    D = state.D
-                    state, codes = learn(state, x, self._rng, **coding)
-                    total += float(lasso_objective(codes.z, x, D, self.alpha).sum())
-                    gap, n_seen = max(gap, float(codes.gap.max())), n_seen + len(x)
+                    x, D = to_tensor(rows[index], dtype, device) / self._unit, state.D
+                    z, largest, _ = encode_batches(x, D, batching={"n_jobs": 1}, **coding)
+                    state = learn(state, x, z, self._rng, positive=self.positive_dict)
+                    total += float(lasso_objective(z, x, D, alpha).sum())
+                    gap, n_seen = np.maximum(gap, largest), n_seen + len(x)
         finally:  # what an interrupted pass has learned is kept
             self.components_, *statistics = (a.cpu().numpy() for a in state[:3])
             self._statistics, self.n_steps_ = tuple(statistics), state.n_steps
             if n_seen:
-                self.loss_curve_ = [*self.loss_curve_, total / n_seen]
-                self.dual_gap_ = gap
+                mean = total / n_seen * self._unit * self._unit
+                self.loss_curve_ = [*self.loss_curve_, mean]
+                self.dual_gap_ = float(gap)
 
     def _finish(self, rows):
         dtype, device = resolve_dtype(None, self.components_), resolve_device(self.device, rows)
         D = to_tensor(self.components_, dtype, device)
         self.coherence_ = float(coherence(D))
-        x = to_tensor(rows[:_STEP_SAMPLES], dtype, device).detach()
         if self.algorithm == "istc":
             n_iter = self.transform_max_iter or 12
-            self.step_ = istc_step(x, D, self.alpha, n_iter, positive=self.positive)
+            x = to_tensor(rows[:_STEP_SAMPLES], dtype, device)
+            self.step_ = homotopy_step(x, D, self.alpha, n_iter, positive=self.positive)
         else:
             vars(self).pop("step_", None)
         self._warn_of_alpha(rows, D)
         return self
 
     def _warn_of_alpha(self, rows, D):
-        largest = -np.inf
-        for i in range(0, len(rows), 4096):
-            b = to_tensor(rows[i : i + 4096], D.dtype, D.device).detach() @ D.T
-            largest = max(largest, float((b if self.positive else b.abs()).max()))
-            if self.algorithm == "omp" or largest > self.alpha:
+        if self.algorithm == "omp":
+            return
+        for part in (rows[: self.batch_size], rows):  # some samples tell, unless alpha is too large
+            largest = largest_correlation(part, D, positive=self.positive)
+            if largest > self.alpha:
                 return
         warnings.warn(
             f"alpha={self.alpha:.4g} is not below alpha_max={largest:.4g}, the largest product of "
@@ -406,45 +437,40 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         X = validate_array(self, X, reset=False)
         self._check_sign()
         if self.algorithm == "istc" and not hasattr(self, "step_"):
-            raise ValueError("algorithm was set to 'istc' after fit, which chooses the step: fit.")
+            raise ValueError(
+                "algorithm='istc' has no step yet, which fit chooses: call fit after it is set."
+            )
         dtype, device = resolve_dtype(None, X), resolve_device(self.device, X)
-        coding, gaps = self._coding(), []
-        D = to_tensor(self.components_, dtype, device)
-        places = int(np.prod(X.shape[2:], dtype=int))
-
-        def code(x):  # numpydoc ignore=GL08
-            codes = encode(as_rows(x), D, **coding)
-            gaps.append(float(codes.gap.max()))
-            return as_maps(codes.z, x.shape).reshape(len(x), -1)
-
-        Z = map_batches(
-            code,
-            X,
-            n_out=len(D) * places,
-            row_bytes=8 * len(D) * places * torch.finfo(dtype).bits // 8,
-            dtype=dtype,
-            device=device,
-            n_jobs=self.n_jobs,
-            verbose=self.verbose,
-            name=type(self).__name__,
+        D = to_tensor(self._atoms(dtype, X.shape[1]), dtype, device)
+        batching = {"n_jobs": self.n_jobs, "verbose": self.verbose, "name": type(self).__name__}
+        Z, gap, finite = encode_batches(
+            X, D, split_sign=self.split_sign, batching=batching, **self._coding()
         )
         tol = max(self.tol, 20 * torch.finfo(dtype).eps)
-        if self.algorithm in EXACT and max(gaps) > tol:
+        if self.algorithm in EXACT and not gap <= tol:
             warnings.warn(
-                f"the relative duality gap of a code is {max(gaps):.1e}, above tol={self.tol:.1e}: "
+                f"the relative duality gap of a code is {gap:.1e}, above tol={self.tol:.1e}: "
                 "raise transform_max_iter or tol, or give the samples in float64.",
                 ConvergenceWarning,
                 stacklevel=2,
             )
-        return reshape(Z, (X.shape[0], len(D), *X.shape[2:]))
+        if not finite:
+            refuse_overflow(to_numpy(Z))
+        return reshape(Z, (X.shape[0], self._n_features_out, *X.shape[2:]))
+
+    def _atoms(self, dtype, n_features=None):
+        # before fit, those given
+        if hasattr(self, "components_"):
+            return self.components_
+        return check_dictionary(self.dictionary, "dictionary", dtype_name(dtype), n_features)
 
     def inverse_transform(self, X):
-        """Samples that codes stand for.
+        """Samples rebuilt from codes.
 
         Parameters
         ----------
         X : array-like or Tensor, shape (n_samples, n_components, ...)
-            Codes.
+            Codes, as `transform` gives them.
 
         Returns
         -------
@@ -453,26 +479,41 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         """
         check_is_fitted(self)
         Z = check_values(X)
-        if Z.shape[1] != len(self.components_):
+        if Z.shape[1] != self._n_features_out:
             raise ValueError(
-                f"X has shape {tuple(Z.shape)}, but codes have {len(self.components_)} atoms in "
+                f"X has shape {tuple(Z.shape)}, but codes have {self._n_features_out} atoms in "
                 "axis 1: pass what transform returned."
             )
         dtype, device = resolve_dtype(None, Z), resolve_device(self.device, Z)
-        z = to_tensor(Z, dtype, device)
-        D = to_tensor(self.components_, dtype, device)
-        x = as_maps(as_rows(z) @ D, z.shape)
-        return from_tensor(x.to(resolve_device(None, Z)), Z)
+        D = to_tensor(self._atoms(dtype), dtype, device)
+        (K, p), places = D.shape, prod(Z.shape[2:])
+
+        def decode(z):  # numpydoc ignore=GL08
+            rows = as_rows(z)
+            if self.split_sign:
+                rows = rows[:, :K] - rows[:, K:]
+            return as_maps(rows @ D, z.shape).reshape(len(z), -1)
+
+        X = map_batches(
+            decode,
+            Z,
+            n_out=p * places,
+            row_bytes=2 * (K + p) * places * D.element_size(),
+            dtype=dtype,
+            device=device,
+        )
+        return reshape(X, (Z.shape[0], p, *Z.shape[2:]))
 
     @property
     def _n_features_out(self):
-        return len(self.components_)
+        return (1 + self.split_sign) * np.shape(getattr(self, "components_", self.dictionary))[0]
 
     def __sklearn_is_fitted__(self):
-        return hasattr(self, "components_")
+        return hasattr(self, "components_") or self.dictionary is not None
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
+        tags.requires_fit = self.dictionary is None
         tags.input_tags.three_d_array = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags

@@ -2,10 +2,21 @@
 
 Imported where it is used, since numba is an extra. A call runs on one core and holds no lock:
 callers may have several in threads.
+
+Names, the same in all functions: K atoms, rows of ``D``; ``gram`` = D Dᵀ (K, K), whose diagonal
+is ``norm`` (K,), with inverses ``inverse`` (K,), 0 for atoms of zeros. Of one sample x: its
+products with the atoms ``b`` = D x (K,), its squared norm ``x2``, its code ``z`` (K,), and
+``q`` = b - gram z (K,), the products of the residual with the atoms, which is minus the gradient of
+the quadratic part: an atom is at its minimum where |q| <= alpha, or q = alpha sign(z) if it is
+active. The first n entries of ``S`` (K,) are the active atoms, those of ``w`` (K,) their codes, and
+``c`` (K,) is room for right sides and directions.
 """
 
 import numpy as np
+import torch
 from numba import njit
+
+from skwave.functional._sparse.dictionaries import used_atoms
 
 
 def jit(f):
@@ -32,8 +43,9 @@ def jit(f):
         return njit(**options)(f)
 
 
-# homotopy of the first sweeps, cycles over the active set before a linear system is solved
-_RATIO, _CYCLES = 0.8, 8
+# homotopy of the first sweeps: ratio of a threshold to the last, and number at most; cycles over
+# the active set before a linear system is solved
+_RATIO, _LEVELS, _CYCLES = 0.8, 100, 8
 
 
 # rows are named by their index: a slice would be counted as a reference, by an atomic operation
@@ -67,7 +79,7 @@ def _excess(q_k, positive):
 
 @jit
 def _sweep(gram, norm, inverse, q, z, alpha, positive):
-    # one pass over all coordinates; q = b - z @ gram is kept; number of atoms that entered
+    # one pass over all coordinates, which keeps q up to date; number of atoms that entered
     entered = 0
     for k in range(len(q)):
         old = z[k]
@@ -93,7 +105,8 @@ def _gather(gram, S, n):
 
 @jit
 def _cycle(gram, norm, inverse, S, n, q, w, alpha, positive):
-    # passes over the active set alone; number of atoms left
+    # passes over the active set alone, with the n x n block A of the Gram matrix and the part r of
+    # q; q itself is left behind; number of atoms left
     A, r = _gather(gram, S, n), np.empty_like(w)
     for i in range(n):
         r[i] = q[S[i]]
@@ -135,8 +148,10 @@ def _back(L, n, c):
 
 @jit
 def _direction(gram, b, S, n, w, c, alpha, rounding):
-    # from w to the minimum over codes of its signs; where atoms are dependent, along the
-    # combination that leaves the samples as they are and the l1 norm no larger
+    # writes into c the step from w to the minimum over codes of its signs, G_SS^-1 (b_S - alpha
+    # sign(w)) - w, and returns True. Where atom m is a combination of those before it, no such
+    # minimum is unique: c is the combination of the first m + 1 atoms that adds up to zero, with
+    # the sign that lets the l1 norm fall, and False says that any step along it is allowed
     L = _gather(gram, S, n)
     m = _factor(L, rounding)
     if m == n:
@@ -164,8 +179,8 @@ def _direction(gram, b, S, n, w, c, alpha, rounding):
 
 @jit
 def _newton(gram, b, S, n, w, c, alpha, rounding):
-    # minimum over codes of the signs of w, along segments that end where a sign would flip:
-    # that atom leaves; number of atoms left
+    # minimum over codes of the signs of w, along segments that end where a first sign would flip:
+    # that atom leaves, so that there are at most n segments; number of atoms left
     while n:
         regular = _direction(gram, b, S, n, w, c, alpha, rounding)
         step, leaving = 1.0 if regular else np.inf, -1
@@ -202,22 +217,30 @@ def _gap(b, q, z, x2, alpha, positive):
 def _code(
     gram, norm, inverse, b, x2, alpha, ratio, positive, tol, max_iter, rounding, z, q, S, w, c
 ):
+    # one sample, into z; the absolute gap, inf or NaN where there is none, and rounds taken
     K = len(q)
     z[:] = 0
     q[:] = b
+    # 1. Homotopy: sweeps with thresholds that fall from the largest product to alpha. The strong
+    #    atoms enter first and explain what weaker, correlated ones would enter for.
     level = q.dtype.type(0)
     for k in range(K):
         level = max(level, _excess(q[k], positive))
     level *= ratio
-    while level > alpha:
+    for _ in range(_LEVELS):
+        if not level > alpha:
+            break
         _sweep(gram, norm, inverse, q, z, level, positive)
         level *= ratio
     gap = np.inf
     for i in range(1, max_iter + 1):
+        # 2. One sweep at alpha over all atoms: the only step in which atoms may enter.
         entered = _sweep(gram, norm, inverse, q, z, alpha, positive)
         # from the second round on, rounding alone is left unless an atom entered
         if i > 1 and entered == 0:
             return gap, i
+        # 3. The active atoms alone, S[:n] with codes w[:n]: cycles of descent, then the exact
+        #    minimum over their signs. Meanwhile z is zero and q is of no use.
         n = 0
         for k in range(K):
             if z[k] != 0:
@@ -226,13 +249,15 @@ def _code(
                 n += 1
         n = _cycle(gram, norm, inverse, S, n, q, w, alpha, positive)
         n = _newton(gram, b, S, n, w, c, alpha, rounding)
+        # 4. The code goes back into z. q is computed anew from b, since updates gather rounding,
+        #    and the gap is taken from it.
         q[:] = b
         for i_S in range(n):
             k = S[i_S]
             z[k] = w[i_S]
             _subtract(q, K, z[k], gram, k)
         gap = _gap(b, q, z, x2, alpha, positive)
-        if gap <= tol:
+        if gap <= tol or not gap < np.inf:
             return gap, i
     return gap, max_iter
 
@@ -246,13 +271,13 @@ def _codes(gram, b, x2, alpha, ratio, positive, tol, max_iter, rounding, z, gap,
     for i in range(len(b)):
         limit = tol * x2[i] / 2
         gap[i], n_iter[i] = _code(
-            gram, norm, inverse, b[i], x2[i], alpha, ratio, positive, limit, max_iter, rounding,
+            gram, norm, inverse, b[i], x2[i], alpha[i], ratio, positive, limit, max_iter, rounding,
             z[i], q, S, w, c
         )  # fmt: skip
 
 
 def lasso_gram(x, D, alpha, *, positive=False, tol=1e-6, max_iter=1000, gram=None):
-    r"""Sparse codes by coordinate descent, finished by Newton's method on their signs.
+    r"""Lasso codes by coordinate descent, finished by Newton's method on their signs.
 
     .. math:: \min_z \tfrac12\|x - zD\|^2 + \alpha\|z\|_1
 
@@ -266,8 +291,8 @@ def lasso_gram(x, D, alpha, *, positive=False, tol=1e-6, max_iter=1000, gram=Non
         Samples, float32 or float64.
     D : ndarray, shape (K, p)
         Rows are atoms, of the same type.
-    alpha : float
-        Weight of the :math:`\ell^1` norm, positive.
+    alpha : float or ndarray, shape (n_samples,)
+        Weight of the :math:`\ell^1` norm, positive, of all samples or of each.
     positive : bool, default=False
         Codes that are not negative.
     tol : float, default=1e-6
@@ -282,7 +307,8 @@ def lasso_gram(x, D, alpha, *, positive=False, tol=1e-6, max_iter=1000, gram=Non
     z : ndarray, shape (n_samples, K)
         Codes.
     gap : ndarray, shape (n_samples,)
-        Their duality gaps, over :math:`\|x\|^2/2`: 0 where ``x`` is.
+        Their duality gaps, over :math:`\|x\|^2/2`: 0 where ``x`` is, infinite or NaN where
+        numbers overflow.
     n_iter : ndarray of int, shape (n_samples,)
         Rounds.
 
@@ -300,23 +326,18 @@ def lasso_gram(x, D, alpha, *, positive=False, tol=1e-6, max_iter=1000, gram=Non
     gram = np.ascontiguousarray(D @ D.T if gram is None else gram)
     b, x2 = x @ D.T, np.einsum("np,np->n", x, x, dtype=np.float64)
     z, gap, n_iter = np.empty_like(b), np.empty(len(b)), np.empty(len(b), dtype=np.intp)
-    scalar, rounding = b.dtype.type, 100 * np.finfo(b.dtype).eps
-    _codes(
-        gram, b, x2, scalar(alpha), scalar(_RATIO), positive, tol, max_iter, rounding, z, gap,
-        n_iter,
-    )  # fmt: skip
+    alpha = np.ascontiguousarray(np.broadcast_to(alpha, len(b)), dtype=b.dtype)
+    ratio, rounding = b.dtype.type(_RATIO), 100 * np.finfo(b.dtype).eps
+    _codes(gram, b, x2, alpha, ratio, positive, tol, max_iter, rounding, z, gap, n_iter)
     return z, gap / np.where(x2 > 0, x2 / 2, 1), n_iter
 
 
 @jit
-def _update(D, A, B):
+def _update(D, A, B, used, positive):
     K, p = D.shape
     u = np.empty_like(D[0])
-    limit = 0.0
     for k in range(K):
-        limit = max(limit, 1e-7 * A[k, k])
-    for k in range(K):
-        if A[k, k] <= limit:
+        if not used[k]:
             continue
         u[:] = B[k]
         for j in range(K):
@@ -324,23 +345,28 @@ def _update(D, A, B):
             if a != 0 and j != k:
                 for i in range(p):
                     u[i] -= a * D[j, i]
+        if positive:
+            for i in range(p):
+                u[i] = max(u[i], 0)
         norm = np.sqrt(np.dot(u, u))
         if norm > 0:
             for j in range(p):
                 D[k, j] = u[j] / norm
 
 
-def update_atoms(D, A, B):
-    """`skwave.functional.update_dictionary`, compiled.
+def update_atoms(D, A, B, *, positive=False):
+    """Update of the atoms by `skwave.functional.update_dictionary`, compiled.
 
     Parameters
     ----------
     D : ndarray, shape (K, p)
         Rows are atoms, of norm 1.
     A : ndarray, shape (K, K)
-        Mean of products of codes.
+        Mean products of codes.
     B : ndarray, shape (K, p)
-        Mean of products of codes and samples.
+        Mean products of codes and samples.
+    positive : bool, default=False
+        Atoms that are not negative.
 
     Returns
     -------
@@ -354,5 +380,5 @@ def update_atoms(D, A, B):
     array([[1., 0.]])
     """
     D = D.copy()
-    _update(D, A, B)
+    _update(D, A, B, used_atoms(torch.from_numpy(A)).numpy(), positive)
     return D

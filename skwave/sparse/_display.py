@@ -1,4 +1,4 @@
-"""Atoms of a dictionary, and how its codes come about."""
+"""Display of a dictionary: its atoms, statistics of its codes, convergence of the solvers."""
 
 import numpy as np
 import torch
@@ -7,6 +7,7 @@ from skwave._core.arrays import to_tensor
 from skwave._core.checks import validate_array
 from skwave._core.drawing import check_estimator, figure_of_panels, require_matplotlib
 from skwave.functional import duality_gap, fista, ista, istc, istc_step
+from skwave.functional._sparse.coding import gap_scale
 from skwave.sparse._coder import SparseCoder
 from skwave.sparse._solvers import as_rows
 
@@ -14,7 +15,7 @@ _LABELS = {"istc": "ISTC", "fista": "FISTA", "ista": "ISTA"}
 
 
 class SparseCodeDisplay:
-    """Atoms as patches, what codes look like, and how fast iterations reach them.
+    """Atoms of a dictionary, statistics of its codes, and convergence of unrolled solvers.
 
     Four panels: the atoms, those that codes have most often first; the shares of samples that have
     each atom; and, against the number of steps of ISTC, FISTA and ISTA, the mean number of atoms
@@ -107,13 +108,13 @@ class SparseCodeDisplay:
         alpha, positive = coder.alpha, coder.positive
         step = istc_step(x, D, alpha, positive=positive)
         n_iter = np.unique(np.geomspace(1, max_iter, 12).round().astype(int))
-        half = x.square().sum(1) / 2
+        scale = gap_scale(x.square().sum(1))
         n_atoms, gaps = ({name: [] for name in _LABELS} for _ in range(2))
         for n in n_iter.tolist():
             for name, f in (("fista", fista), ("ista", ista), ("istc", istc)):
                 options = {"step": step} if name == "istc" else {}
                 z = f(x, D, alpha, n, positive=positive, **options)
-                gap = duality_gap(z, x, D, alpha, positive=positive)[half > 0] / half[half > 0]
+                gap = (duality_gap(z, x, D, alpha, positive=positive) / scale)[x.any(1)]
                 gaps[name].append(float(gap.mean()))
                 n_atoms[name].append(float((z != 0).sum(1).double().mean()))
         codes = np.asarray(coder.transform(x.numpy()))

@@ -1,4 +1,4 @@
-"""Layers that code vectors, at each position of a feature map say."""
+"""Layers of networks that code vectors by a dictionary: ISTC, tight frames, rectifiers, moduli."""
 
 from math import log
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from skwave.functional._sparse.coding import istc
-from skwave.functional._sparse.prox import nonnegative_threshold, normalise_atoms
+from skwave.functional._sparse.prox import nonnegative_threshold, normalize_atoms
 
 
 class ISTC(nn.Module):
@@ -23,7 +23,7 @@ class ISTC(nn.Module):
     ----------
     n_features : int
         Length of :math:`x`.
-    n_components : int
+    n_atoms : int
         Number of atoms.
     n_iter : int, default=12
         Number of steps :math:`N`.
@@ -42,17 +42,17 @@ class ISTC(nn.Module):
 
     Examples
     --------
-    >>> z = ISTC(16, n_components=32)(torch.randn(5, 8, 8, 16))
+    >>> z = ISTC(16, n_atoms=32)(torch.randn(5, 8, 8, 16))
     >>> z.shape, bool((z >= 0).all())
     (torch.Size([5, 8, 8, 32]), True)
     """
 
     def __init__(
-        self, n_features, n_components, n_iter=12, *, alpha=0.1, free=False, learn_dictionary=True
+        self, n_features, n_atoms, n_iter=12, *, alpha=0.1, free=False, learn_dictionary=True
     ):
         super().__init__()
         self.n_iter = n_iter
-        D = normalise_atoms(torch.randn(n_components, n_features))
+        D = normalize_atoms(torch.randn(n_atoms, n_features))
         self.D = nn.Parameter(D, requires_grad=learn_dictionary)
         self.W = nn.Parameter(D.clone(), requires_grad=learn_dictionary) if free else None
         self.log_alpha = nn.Parameter(torch.tensor(log(alpha)))
@@ -67,17 +67,17 @@ class ISTC(nn.Module):
 
         Returns
         -------
-        D : Tensor, shape (n_components, n_features)
+        D : Tensor, shape (n_atoms, n_features)
             Rows are atoms.
         """
-        return normalise_atoms(self.D)
+        return normalize_atoms(self.D)
 
     def auxiliary(self) -> Tensor:
-        """What the residual is correlated with.
+        """Matrix :math:`W` that correlates the residual with the atoms.
 
         Returns
         -------
-        W : Tensor, shape (n_components, n_features)
+        W : Tensor, shape (n_atoms, n_features)
             The atoms unless ``free``.
         """
         D = self.atoms()
@@ -93,7 +93,7 @@ class ISTC(nn.Module):
 
         Returns
         -------
-        z : Tensor, shape (..., n_components)
+        z : Tensor, shape (..., n_atoms)
             Codes.
         """
         return istc(x, self.atoms(), self.alpha, self.n_iter, W=self.auxiliary(), positive=True)
@@ -111,7 +111,7 @@ class TightFrame(nn.Module):
     ----------
     n_features : int
         Length of :math:`x`.
-    n_components : int
+    n_atoms : int
         Number of atoms.
     alpha : float, default=0.1
         Threshold to begin with, learned.
@@ -123,15 +123,15 @@ class TightFrame(nn.Module):
 
     Examples
     --------
-    >>> frame = TightFrame(4, n_components=6)
+    >>> frame = TightFrame(4, n_atoms=6)
     >>> F = frame.atoms()
     >>> bool(torch.allclose(F.T @ F, torch.eye(4), atol=1e-5))
     True
     """
 
-    def __init__(self, n_features, n_components, *, alpha=0.1):
+    def __init__(self, n_features, n_atoms, *, alpha=0.1):
         super().__init__()
-        self.F = nn.Parameter(torch.randn(n_components, n_features))
+        self.F = nn.Parameter(torch.randn(n_atoms, n_features))
         self.log_alpha = nn.Parameter(torch.tensor(log(alpha)))
 
     @property
@@ -144,7 +144,7 @@ class TightFrame(nn.Module):
 
         Returns
         -------
-        F : Tensor, shape (n_components, n_features)
+        F : Tensor, shape (n_atoms, n_features)
             Its columns, or its rows if they are fewer, are orthonormal.
         """
         tall = self.F.shape[0] >= self.F.shape[1]
@@ -162,14 +162,14 @@ class TightFrame(nn.Module):
 
         Returns
         -------
-        z : Tensor, shape (..., n_components)
+        z : Tensor, shape (..., n_atoms)
             Coefficients.
         """
         return nonnegative_threshold(x @ self.atoms().T, self.alpha)
 
 
 class Rectifier(nn.Linear):
-    r"""One layer of rectifiers, what `ISTC` would be with one step and thresholds for each atom.
+    r"""One layer of rectifiers, as `ISTC` with one step and a threshold for each atom.
 
     .. math:: z = \max(xW^\top + b,\, 0)
 
@@ -177,24 +177,24 @@ class Rectifier(nn.Linear):
     ----------
     n_features : int
         Length of :math:`x`.
-    n_components : int
+    n_atoms : int
         Number of rectifiers.
 
     Examples
     --------
-    >>> Rectifier(4, n_components=6)(torch.randn(5, 4)).shape
+    >>> Rectifier(4, n_atoms=6)(torch.randn(5, 4)).shape
     torch.Size([5, 6])
     """
 
-    def __init__(self, n_features, n_components):
-        super().__init__(n_features, n_components)
+    def __init__(self, n_features, n_atoms):
+        super().__init__(n_features, n_atoms)
 
     def atoms(self) -> Tensor:
-        """Weights.
+        """Weights, in the place of atoms.
 
         Returns
         -------
-        W : Tensor, shape (n_components, n_features)
+        W : Tensor, shape (n_atoms, n_features)
             Rows.
         """
         return self.weight
@@ -209,7 +209,7 @@ class Rectifier(nn.Linear):
 
         Returns
         -------
-        z : Tensor, shape (..., n_components)
+        z : Tensor, shape (..., n_atoms)
             Not negative.
         """
         return torch.relu(super().forward(x))
@@ -224,7 +224,7 @@ class PhaseCollapse(nn.Module):
     ----------
     n_features : int
         Length of :math:`x`.
-    n_components : int
+    n_atoms : int
         Number of complex atoms.
 
     References
@@ -233,20 +233,20 @@ class PhaseCollapse(nn.Module):
 
     Examples
     --------
-    >>> PhaseCollapse(4, n_components=6)(torch.randn(5, 4)).shape
+    >>> PhaseCollapse(4, n_atoms=6)(torch.randn(5, 4)).shape
     torch.Size([5, 6])
     """
 
-    def __init__(self, n_features, n_components):
+    def __init__(self, n_features, n_atoms):
         super().__init__()
-        self.P = nn.Parameter(torch.randn(2, n_components, n_features) / n_features**0.5)
+        self.P = nn.Parameter(torch.randn(2, n_atoms, n_features) / n_features**0.5)
 
     def atoms(self) -> Tensor:
         """Complex atoms.
 
         Returns
         -------
-        P : Tensor, complex, shape (n_components, n_features)
+        P : Tensor, complex, shape (n_atoms, n_features)
             Rows.
         """
         return torch.complex(*self.P)
@@ -261,7 +261,7 @@ class PhaseCollapse(nn.Module):
 
         Returns
         -------
-        z : Tensor, shape (..., n_components)
+        z : Tensor, shape (..., n_atoms)
             Not negative.
         """
         real, imaginary = x @ self.P[0].T, x @ self.P[1].T

@@ -1,4 +1,4 @@
-"""Maps of a texture model beside real ones, and what tells them apart."""
+"""Figure of the samples of a texture model beside real maps, with their statistics."""
 
 from numbers import Integral
 
@@ -7,13 +7,13 @@ import numpy as np
 from skwave._core.drawing import check_estimator, figure_of_panels, require_matplotlib
 from skwave.functional import increment_kurtosis, power_spectrum
 from skwave.textures._model import MaxEntTextureModel
-from skwave.validation import TextureReport, as_maps, texture_report
+from skwave.textures._report import TextureReport, as_maps, texture_report
 
 _REAL, _SYNTHETIC, _TARGET = "0.75", "C0", "black"
 
 
 class TextureDisplay:
-    """Target and samples of a texture model, their statistics, and their distances.
+    """Figure of the target and the samples of a texture model, their statistics and distances.
 
     Above, the target and some samples in the same grey values, and the distances of
     `skwave.validation.texture_report` for each family of statistics. Below, the power spectrum over
@@ -33,7 +33,7 @@ class TextureDisplay:
     target : int, default=0
         Which of the real maps the model was fitted to.
     periodic : bool, default=True
-        Whether maps are.
+        Whether maps are periodic.
     loss_curve : array-like, shape (n_steps,) or (n_steps, n_curves), default=None
         Loss at each step of the model, positive. If given it is drawn too.
 
@@ -43,7 +43,7 @@ class TextureDisplay:
         By name: "target", "sample 0" and so on, "distances", "spectrum", "pixels", "kurtosis", and
         "loss" if there is one.
     figure_ : matplotlib Figure or SubFigure
-        Where they are.
+        Figure of the axes.
 
     Raises
     ------
@@ -78,7 +78,7 @@ class TextureDisplay:
         self.loss_curve = loss_curve
 
     def plot(self, figure=None, *, n_samples=3, cmap="gray"):
-        """Draw all panels.
+        """Draw all panels of the figure.
 
         Parameters
         ----------
@@ -131,7 +131,7 @@ class TextureDisplay:
     def from_estimator(
         cls, estimator, X, *, n_samples=3, target=0, periodic=None, figure=None, **kwargs
     ):
-        """Draw samples of a fitted model, compare them with real maps, and draw.
+        """Make samples of a fitted model, compare them with real maps, and draw the figure.
 
         Parameters
         ----------
@@ -144,7 +144,7 @@ class TextureDisplay:
         target : int, default=0
             Which of the real maps the model was fitted to.
         periodic : bool, default=None
-            Whether maps are; None for what the model's ``boundary`` says.
+            Whether maps are periodic; None for the ``boundary`` of the model.
         figure : matplotlib Figure or SubFigure, default=None
             Where to draw; by default a new one.
         **kwargs
@@ -182,7 +182,7 @@ class TextureDisplay:
     def from_maps(
         cls, real, synthetic, *, target=0, periodic=True, loss_curve=None, figure=None, **kwargs
     ):
-        """Compare synthetic maps with a real one, and draw.
+        """Compare synthetic maps with a real map, and draw the figure.
 
         Parameters
         ----------
@@ -193,7 +193,7 @@ class TextureDisplay:
         target : int, default=0
             Which of the real maps the model was fitted to.
         periodic : bool, default=True
-            Whether maps are.
+            Whether maps are periodic.
         loss_curve : array-like, shape (n_steps,) or (n_steps, n_curves), default=None
             Loss at each step of the model, positive.
         figure : matplotlib Figure or SubFigure, default=None
@@ -231,7 +231,7 @@ def _draw_images(figure, groups, n_samples, cmap):
 
 
 def _draw_curves(ax, x, curves, **labels):
-    """Range of the real maps, samples, and the target above all."""
+    """Curves of the target and the samples over the range of the real maps."""
     if "real" in curves:
         low, high = curves["real"].min(0), curves["real"].max(0)
         ax.fill_between(x, low, high, color=_REAL, lw=0, label="other real maps")

@@ -1,5 +1,6 @@
 """Maximum-entropy models of stationary fields as a scikit-learn estimator."""
 
+import warnings
 from math import prod
 from numbers import Integral, Real
 from typing import ClassVar
@@ -10,128 +11,25 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skwave._core.arrays import resolve_device, resolve_dtype, to_numpy, to_tensor
+from skwave._core.batches import run_batches
 from skwave._core.checks import check_scales
-from skwave._core.compat import Interval, StrOptions, fit_context
-from skwave.functional._textures.families import Family
-from skwave.functional._textures.fields import reference
-from skwave.functional._textures.maxent import moment_distance, smoothed_spectrum
-from skwave.textures._moments import cached_family, cached_layout
-from skwave.textures._synthesis import batches, minimise, reference_arrays, start_noise, to_tensors
-from skwave.textures._transformer import PhaseHarmonicTransformer
+from skwave._core.compat import Interval, StrOptions, check_feature_names_in, fit_context
+from skwave._core.progress import step_reporter
+from skwave._core.transformer import TorchTransformer
+from skwave.textures._moments import MOMENT_CONSTRAINTS, FieldMoments, SignalMoments
+from skwave.textures._synthesis import (
+    batches,
+    denoising,
+    inpainting,
+    sampling,
+    start_noise,
+    synthesise,
+    warn_of,
+)
 
 
-class Restoration:
-    """What `skwave.MaxEntTextureModel` does with fields of which something is known."""
-
-    def inpaint(self, X, mask):
-        """Keep known samples of fields, and make the others so that all have the moments.
-
-        Parameters
-        ----------
-        X : array-like, shape (n_samples, ...)
-            Fields of the fitted shape; what is unknown may hold anything finite.
-        mask : array-like of bool, shape of ``X``, of a sample or of a signal
-            True where ``X`` is known.
-
-        Returns
-        -------
-        X : ndarray, shape (n_samples, ...)
-            Completed fields.
-
-        Warns
-        -----
-        ConvergenceWarning
-            If the energy of a field is above ``tol``.
-        """
-        X = to_numpy(self._validate(X))
-        layout, shape = X.shape, self.signal_shape_
-        X, known = X.reshape(self._batch_shape()), np.asarray(to_numpy(mask), dtype=bool)
-        try:
-            known = np.broadcast_to(known, X.shape if known.shape == shape else layout)
-        except ValueError:
-            raise ValueError(
-                f"mask of shape {known.shape} must have the shape of X, {layout}, of a sample, "
-                f"or of a signal, {shape}."
-            ) from None
-        known = known.reshape(X.shape)
-        noise = start_noise(self, len(X), shape, check_random_state(self.random_state))
-
-        def fixed(energy, rows):  # numpydoc ignore=GL08
-            is_known, x = (self._on_device(a[rows]) for a in (known, X))
-            x = self._standardised(self._grid(x))
-            is_known = self._grid(is_known) > 0
-            return lambda z: energy(torch.where(is_known, x, z))
-
-        found = minimise(self, np.where(known, X, noise), shape, fixed)
-        return np.where(known, X, found.reshape(X.shape)).reshape(layout)
-
-    def denoise(self, X, noise, *, n_draws=8):
-        r"""Fields that, with noise added, have the moments of noisy ones.
-
-        .. math:: \min_x \Big\| \frac1D\sum_d \phi(x + n_d) - \phi(y) \Big\|^2
-
-        from :math:`x = y` on: the part of :math:`y` that the noise does not explain, in its
-        statistics rather than sample by sample. Fit the model to the noisy fields.
-
-        Parameters
-        ----------
-        X : array-like, shape (n_samples, ...)
-            Noisy fields :math:`y` of the fitted shape.
-        noise : callable
-            ``noise(n, random_state)`` gives ``n`` draws, an array ``(n, ...)`` of fields of the
-            fitted shape.
-        n_draws : int, default=8
-            Draws :math:`D`, the same at every step.
-
-        Returns
-        -------
-        X : ndarray, shape (n_samples, ...)
-            Fields without noise.
-
-        Warns
-        -----
-        ConvergenceWarning
-            If the energy of a field is above ``tol``: few draws leave some.
-
-        References
-        ----------
-        .. [1] Regaldo-Saint Blancard, B. et al., A new approach for the statistical denoising of
-           Planck interstellar dust polarization data, Astron. Astrophys. 649, 2021.
-        """
-        X = to_numpy(self._validate(X))
-        if not callable(noise):
-            raise TypeError(f"noise={noise!r} must be a function of n and random_state.")
-        if not isinstance(n_draws, Integral) or n_draws < 1:
-            raise ValueError(f"n_draws={n_draws!r} must be a positive integer.")
-        generator = check_random_state(self.random_state)
-        draws = np.asarray(to_numpy(noise(n_draws, generator)))
-        if draws.shape[1:] != self.sample_shape_ or len(draws) != n_draws:
-            raise ValueError(
-                f"noise gave shape {draws.shape}: it must give {n_draws} fields of shape "
-                f"{self.sample_shape_}."
-            )
-        draws = draws.reshape(n_draws, self.n_channels_, *self.signal_shape_) / self._unit()
-
-        def noisy(energy, rows):  # numpydoc ignore=GL08
-            n = self._grid(self._on_device(draws))
-
-            def moments(x):  # numpydoc ignore=GL08
-                all_ = (x[:, None] + n).flatten(0, 1)
-                return self._moments(all_, self._sampling(x)).unflatten(0, (-1, n_draws)).mean(1)
-
-            y = self._standardised(
-                self._grid(self._on_device(X.reshape(self._batch_shape())[rows]))
-            )
-            with torch.no_grad():
-                target = self._moments(y, self._sampling(y))
-            return moment_distance(moments, target)
-
-        start = X.reshape(self._batch_shape())
-        return minimise(self, start, self.signal_shape_, noisy, n_draws).reshape(X.shape)
-
-
-class MaxEntTextureModel(Restoration, PhaseHarmonicTransformer):
-    r"""Maximum-entropy model of a stationary field, from one realisation.
+class MaxEntTextureModel(TorchTransformer):
+    r"""Maximum-entropy model of a stationary field, fitted to one realisation.
 
     ``fit`` computes moments :math:`\phi(x)` of the field, an average if there are several
     realisations; ``sample`` gives fields that have them and are as random as can be otherwise:
@@ -143,12 +41,17 @@ class MaxEntTextureModel(Restoration, PhaseHarmonicTransformer):
 
     Parameters
     ----------
-    J : int
-        Number of scales, an octave apart; ``2**J`` is at most the smallest side.
+    J : int, default=None
+        Number of scales, an octave apart; ``2**J`` is at most the smallest side. None for the
+        largest that leaves four positions a side, at least 1, and at most 3 for images and 8 for
+        signals.
     L : int, default=4
-        Number of orientations in :math:`[0, \pi)`, for ``ndim=2``.
-    ndim : {1, 2}, default=2
-        Signals or images.
+        Number of orientations in :math:`[0, \pi)`, for images.
+    ndim : {1, 2}, default=None
+        Axes of a signal: 1 for signals, 2 for images. None for the length of ``shape`` if that is
+        given, else 1 for ``X`` of two axes, and 2 for ``X`` of three or four axes: a stack of
+        fields, or of fields with channels. Signals with channels need ``ndim=1``, and one image
+        is ``X[None]``.
     moments : str, tuple of str or callable, default="phase_harmonic"
         Moments, as `PhaseHarmonicTransformer` has them; or any differentiable function of a
         tensor ``(B, C, H, W)``, ``(B, C, N)`` for signals, that gives a tensor ``(B, M)``:
@@ -200,6 +103,9 @@ class MaxEntTextureModel(Restoration, PhaseHarmonicTransformer):
         Smoothed power spectrum, whose sum is the variance.
     mean_, scale_ : ndarray, shape (n_channels,)
         Mean and standard deviation of the field, where it counts.
+    n_iter_ : int
+        Number of steps of the last synthesis, by `sample`, `inpaint` or `denoise`: of its fields
+        that took the most. 1 after `fit`, which passes over ``X`` once.
     loss_curve_ : ndarray, shape (n_steps + 1, n_samples)
         Energies of the last fields that were made, after every step; the last row is what they
         ended with.
@@ -213,13 +119,17 @@ class MaxEntTextureModel(Restoration, PhaseHarmonicTransformer):
         ``(N,)`` or ``(H, W)``.
     n_channels_ : int
         Signals per sample.
+    J_ : int
+        Number of scales.
+    ndim_ : int
+        Axes of a signal.
     moment_table_ : structured ndarray, shape (n_moments,)
         Group, scales, orientations, harmonics and offset of each moment; absent with a callable.
 
     See Also
     --------
     PhaseHarmonicTransformer : The moments alone.
-    skwave.validation.texture_report : What samples are worth.
+    skwave.validation.texture_report : Distances of samples to real maps.
 
     References
     ----------
@@ -241,22 +151,23 @@ class MaxEntTextureModel(Restoration, PhaseHarmonicTransformer):
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        **PhaseHarmonicTransformer._parameter_constraints,
+        **TorchTransformer._parameter_constraints,
+        **MOMENT_CONSTRAINTS,
         "moments": [str, tuple, list, callable],
         "init": [StrOptions({"gaussian", "white"})],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "random_state": ["random_state"],
     }
-    _parameter_constraints.pop("normalize")
-    _parameter_constraints.pop("reduce")
+
+    _stacked = 2
 
     def __init__(
         self,
-        J,
+        J=None,
         L=4,
         *,
-        ndim=2,
+        ndim=None,
         moments="phase_harmonic",
         shifts=2,
         harmonics=None,
@@ -276,33 +187,31 @@ class MaxEntTextureModel(Restoration, PhaseHarmonicTransformer):
         n_jobs=None,
         verbose=0,
     ):
-        super().__init__(
-            J,
-            L,
-            ndim=ndim,
-            moments=moments,
-            shifts=shifts,
-            harmonics=harmonics,
-            n_phases=n_phases,
-            wavelet=wavelet,
-            boundary=boundary,
-            mask=mask,
-            oversampling=oversampling,
-            shape=shape,
-            device=device,
-            dtype=dtype,
-            batch_size=batch_size,
-            n_jobs=n_jobs,
-            verbose=verbose,
-        )
+        self.J = J
+        self.L = L
+        self.ndim = ndim
+        self.moments = moments
+        self.shifts = shifts
+        self.harmonics = harmonics
+        self.n_phases = n_phases
+        self.wavelet = wavelet
+        self.boundary = boundary
+        self.mask = mask
+        self.oversampling = oversampling
         self.init = init
         self.max_iter = max_iter
         self.tol = tol
         self.random_state = random_state
+        self.shape = shape
+        self.device = device
+        self.dtype = dtype
+        self.batch_size = batch_size
+        self.n_jobs = n_jobs
+        self.verbose = verbose
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
-        """Compute the moments of the field, and what sampling starts from.
+        """Compute the moments of the field, and the spectrum of the noise to start from.
 
         Parameters
         ----------
@@ -323,35 +232,20 @@ class MaxEntTextureModel(Restoration, PhaseHarmonicTransformer):
             If a channel is constant, the signals are too small for ``J``, or the family of
             moments is unknown.
         """
-        super().fit(X, y)
-        X = self._validate(X)
-        dtype, device = resolve_dtype(self.dtype, X), resolve_device(self.device, X)
-        x = self._grid(to_tensor(X, dtype, device).detach().reshape(self._batch_shape()))
-        valid = self._counting(x)
-        std, mean = torch.std_mean(x[..., valid], (0, -1), correction=0)
-        if not (std > 1e-6 * mean.abs()).all():
-            raise ValueError(
-                f"channel {int((std <= 1e-6 * mean.abs()).nonzero()[0])} of X is constant: a field "
-                "without variations has no moments. Leave the channel out."
-            )
-        self.mean_, self.scale_ = mean.cpu().numpy(), std.cpu().numpy()
-        x = self._of_data(x)
-        family = self._family(dtype, device)
-        with torch.no_grad():
-            self._reference = None
-            if not callable(self.moments):
-                self._reference = reference_arrays(reference(x, family.fields))
-            self.moments_ = self._moments(x, family).mean(0).cpu().numpy()
-            periodic = self.boundary == "periodic"
-            spectrum = smoothed_spectrum(x, family.fields, periodic=periodic)
-            spectrum /= valid.double().mean().to(x)
-        self.spectrum_ = spectrum.reshape(len(std), *self.signal_shape_).cpu().numpy()
-        self.spectrum_ *= self.scale_.reshape(-1, *[1] * self.ndim) ** 2
+        X = self._fit_signals(X)
+        self._warn_of_one_image(X)
+        x = to_tensor(X, resolve_dtype(self.dtype, X), resolve_device(self.device, X))
+        signals = SignalMoments.of(self, self.signal_shape_)
+        moments = FieldMoments.fitted(signals, x.detach().reshape(self._batch_shape()))
+        self.mean_, self.scale_ = moments.mean, moments.scale
+        self.moments_, self.spectrum_ = moments.target, moments.spectrum
+        self._reference = moments.reference
         self.n_moments_ = len(self.moments_)
+        self.n_iter_ = 1
         return self
 
     def sample(self, n_samples=1, *, shape=None, init=None):
-        """Make fields that have the moments.
+        """Make fields that have the moments of the fitted field.
 
         All of a batch are moved at the same time, each as if it were alone.
 
@@ -376,8 +270,8 @@ class MaxEntTextureModel(Restoration, PhaseHarmonicTransformer):
         ConvergenceWarning
             If the energy of a field is above ``tol``.
         """
-        check_is_fitted(self)
-        shape = self._sample_shape(shape)
+        self._check_since_fit()
+        moments, shape = self._moments(), self._sample_shape(shape)
         generator = check_random_state(self.random_state)
         if init is not None:
             start = np.asarray(to_numpy(init), dtype=self.mean_.dtype)
@@ -390,13 +284,100 @@ class MaxEntTextureModel(Restoration, PhaseHarmonicTransformer):
                 )
             start = start.reshape(-1, self.n_channels_, *shape)
         elif isinstance(n_samples, Integral) and n_samples >= 1:
-            start = start_noise(self, n_samples, shape, generator)
+            start = start_noise(moments, n_samples, shape, generator, self.init)
         else:
             raise ValueError(f"n_samples={n_samples!r} must be a positive integer.")
-        return minimise(self, start, shape, lambda energy, rows: energy)
+        found = self._synthesise(moments, start, sampling(moments))
+        return found.reshape(len(found), *self._channels(), *shape)
+
+    def inpaint(self, X, mask):
+        """Fill unknown samples of fields so that the whole fields have the moments.
+
+        Parameters
+        ----------
+        X : array-like, shape (n_samples, ...)
+            Fields of the fitted shape; what is unknown may hold anything finite.
+        mask : array-like of bool, shape of ``X``, of a sample or of a signal
+            True where ``X`` is known.
+
+        Returns
+        -------
+        X : ndarray, shape (n_samples, ...)
+            Completed fields.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the energy of a field is above ``tol``.
+        """
+        X = to_numpy(self._validate(X))
+        shape, known = self.signal_shape_, np.asarray(to_numpy(mask), dtype=bool)
+        fields = X.reshape(self._batch_shape())
+        try:
+            known = np.broadcast_to(known, fields.shape if known.shape == shape else X.shape)
+        except ValueError:
+            raise ValueError(
+                f"mask of shape {known.shape} must have the shape of X, {X.shape}, of a sample, "
+                f"or of a signal, {shape}."
+            ) from None
+        known = known.reshape(fields.shape)
+        moments, generator = self._moments(), check_random_state(self.random_state)
+        noise = start_noise(moments, len(X), shape, generator, self.init)
+        objective = inpainting(moments, fields, known)
+        found = self._synthesise(moments, np.where(known, fields, noise), objective)
+        return np.where(known, fields, found).reshape(X.shape)
+
+    def denoise(self, X, noise, *, n_draws=8):
+        r"""Remove noise from fields: with noise added they have the moments of the noisy fields.
+
+        .. math:: \min_x \Big\| \frac1D\sum_d \phi(x + n_d) - \phi(y) \Big\|^2
+
+        from :math:`x = y` on: the part of :math:`y` that the noise does not explain, in its
+        statistics rather than sample by sample. Fit the model to the noisy fields.
+
+        Parameters
+        ----------
+        X : array-like, shape (n_samples, ...)
+            Noisy fields :math:`y` of the fitted shape.
+        noise : callable
+            ``noise(n, random_state)`` gives ``n`` draws, an array ``(n, ...)`` of fields of the
+            fitted shape.
+        n_draws : int, default=8
+            Draws :math:`D`, the same at every step.
+
+        Returns
+        -------
+        X : ndarray, shape (n_samples, ...)
+            Fields without noise.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the energy of a field is above ``tol``: few draws leave some.
+
+        References
+        ----------
+        .. [1] Regaldo-Saint Blancard, B. et al., A new approach for the statistical denoising of
+           Planck interstellar dust polarization data, Astron. Astrophys. 649, 2021.
+        """
+        X = to_numpy(self._validate(X))
+        if not callable(noise):
+            raise TypeError(f"noise={noise!r} must be a function of n and random_state.")
+        if not isinstance(n_draws, Integral) or n_draws < 1:
+            raise ValueError(f"n_draws={n_draws!r} must be a positive integer.")
+        generator = check_random_state(self.random_state)
+        draws = np.asarray(to_numpy(noise(n_draws, generator)))
+        if draws.shape[1:] != self.sample_shape_ or len(draws) != n_draws:
+            raise ValueError(
+                f"noise gave shape {draws.shape}: it must give {n_draws} fields of shape "
+                f"{self.sample_shape_}."
+            )
+        moments, fields = self._moments(), X.reshape(self._batch_shape())
+        objective = denoising(moments, fields, draws.reshape(self._batch_shape()))
+        return self._synthesise(moments, fields, objective, n_draws).reshape(X.shape)
 
     def energy(self, X, *, return_gradient=False):
-        """Energy of fields, the relative squared distance of their moments.
+        """Energy of fields: relative squared distance of their moments to those of the model.
 
         Parameters
         ----------
@@ -410,27 +391,28 @@ class MaxEntTextureModel(Restoration, PhaseHarmonicTransformer):
         energy : ndarray, shape (n_samples,)
             0 for fields that have the moments.
         gradient : ndarray, shape (n_samples, ...)
-            By the samples of ``X``; if it is asked for.
+            Gradient with respect to the samples of ``X``, with ``return_gradient``.
         """
         X = to_numpy(self._validate(X))
-        target, values, gradients = self._on_device(self.moments_), [], []
-        for rows in batches(self, len(X), self.signal_shape_):
-            x = self._on_device(X.reshape(self._batch_shape())[rows])
-            x.requires_grad_(return_gradient)
+        moments, fields = self._moments(), X.reshape(self._batch_shape())
+        energy = moments.energy(moments.of_data)
+
+        def compute(rows):  # numpydoc ignore=GL08
+            x = moments.tensor(fields[rows.start : rows.stop]).requires_grad_(return_gradient)
             with torch.set_grad_enabled(return_gradient):
-                family = self._family(x.dtype, x.device)
-                energy = moment_distance(lambda x, f=family: self._moments(x, f), target)
-                e = energy(self._of_data(self._grid(x)))
-            values.append(e.detach().cpu().numpy())
-            if return_gradient:
-                gradients.append(torch.autograd.grad(e.sum(), x)[0].cpu().numpy())
-        energy = np.concatenate(values)
+                e = energy(x)
+            gradient = torch.autograd.grad(e.sum(), x)[0].cpu().numpy() if return_gradient else None
+            return rows, (e.detach().cpu().numpy(), gradient)
+
+        rows = batches(moments, len(X), self.signal_shape_, self.batch_size)
+        found = [part for _, part in run_batches(compute, rows, n_samples=len(X), n_jobs=1)]
+        values = np.concatenate([e for e, _ in found])
         if not return_gradient:
-            return energy
-        return energy, np.concatenate(gradients).reshape(X.shape)
+            return values
+        return values, np.concatenate([gradient for _, gradient in found]).reshape(X.shape)
 
     def score_samples(self, X):
-        """Minus the energy of fields: 0 for those that have the moments.
+        """Score of fields: minus their energy, 0 for fields that have the moments.
 
         Parameters
         ----------
@@ -445,13 +427,18 @@ class MaxEntTextureModel(Restoration, PhaseHarmonicTransformer):
         return -self.energy(X)
 
     @property
-    def moment_table_(self):  # numpydoc ignore=GL08
-        if callable(self.moments):
-            raise AttributeError("moment_table_ is of named groups; moments is a callable.")
-        return super().moment_table_
+    def J_(self):  # numpydoc ignore=RT01
+        """Number of scales."""
+        return SignalMoments.of(self, self.signal_shape_).J
+
+    @property
+    def moment_table_(self):  # numpydoc ignore=RT01
+        """Table of the moments, as that of `PhaseHarmonicTransformer`; absent with a callable."""
+        check_is_fitted(self)
+        return SignalMoments.of(self, self.signal_shape_).table(self.n_channels_)
 
     def get_feature_names_out(self, input_features=None):
-        """Names of the moments, as those of `PhaseHarmonicTransformer`; of a callable, numbers.
+        """Names of the moments, as `PhaseHarmonicTransformer` has them; numbers for a callable.
 
         Parameters
         ----------
@@ -463,87 +450,88 @@ class MaxEntTextureModel(Restoration, PhaseHarmonicTransformer):
         names : ndarray of str, shape (n_moments,)
             Names.
         """
+        check_is_fitted(self)
+        check_feature_names_in(self, input_features)
         if callable(self.moments):
-            check_is_fitted(self)
             return np.array([f"m{i}" for i in range(self.n_moments_)], dtype=object)
-        return super().get_feature_names_out(input_features)
+        return SignalMoments.of(self, self.signal_shape_).names(self.n_channels_)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.array_api_support = False  # fitted arrays are numpy's, wherever X lives
+        return tags
+
+    def _moments(self):
+        return FieldMoments(
+            SignalMoments.of(self, self.signal_shape_),
+            self.mean_,
+            self.scale_,
+            self._reference,
+            self.moments_,
+            self.spectrum_,
+            self.device,
+        )
+
+    def _synthesise(self, moments, start, objective, copies=1):
+        name = type(self).__name__
+        synthesis = synthesise(
+            moments,
+            start,
+            objective,
+            max_iter=self.max_iter,
+            tol=self.tol,
+            batch_size=self.batch_size,
+            copies=copies,
+            on_step=step_reporter(name, self.max_iter) if self.verbose else None,
+        )
+        self.loss_curve_ = synthesis.loss_curve
+        self.n_iter_ = len(self.loss_curve_) - 1
+        warn_of(synthesis, name, self.max_iter, self.tol)
+        return synthesis.fields
+
+    def _warn_of_one_image(self, X):
+        side = self.signal_shape_[0]
+        if self.ndim is None and self.shape is None and X.shape == (side, side) and side >= 16:
+            warnings.warn(
+                f"X of shape {(side, side)} is taken as {side} signals of {side} samples each. If "
+                "it is one image, give X[None]; if it is signals, ndim=1 says so.",
+                stacklevel=5,
+            )
 
     def _forward(self, x):
-        family = self._family(x.dtype, x.device)
-        return self._moments(self._of_data(self._grid(x)), family)
-
-    def _family(self, dtype, device, shape=None, *, masked=True):
-        if callable(self.moments):  # the wavelets of the smoothed spectrum alone
-            layout = cached_layout(
-                self.signal_shape_, J=self.J, L=self.L if self.ndim == 2 else 1, moments=("S11",)
-            )
-            fields = cached_family(layout, None, dtype=dtype, device=device).fields
-            return Family(lambda x, ref, normalize: self._called(x), fields)
-        return super()._family(dtype, device, shape, masked=masked)
-
-    def _called(self, x):
-        m = self.moments(x if self.ndim == 2 else x[..., 0])
-        if not isinstance(m, torch.Tensor) or m.ndim != 2 or len(m) != len(x):
-            raise ValueError(
-                f"moments gave {getattr(m, 'shape', type(m))} for a batch of {len(x)}: it must "
-                "give a tensor of shape (batch, n_moments)."
-            )
-        return m
-
-    def _moments(self, x, family):
-        ref = self._reference
-        if ref is not None:
-            ref = to_tensors(ref, x)
-        return family.moments(x, ref, True)
-
-    def _sampling(self, x):
-        return self._family(x.dtype, x.device, tuple(x.shape[-2:][: self.ndim]), masked=False)
+        return self._moments().of_data(x)
 
     def _n_out(self):
         return self.n_moments_
+
+    def _row_bytes(self, dtype):
+        signals = SignalMoments.of(self, self.signal_shape_)
+        return signals.row_bytes(dtype.itemsize, self.n_channels_)
+
+    def _check_signal(self, signal_shape):
+        SignalMoments.of(self, signal_shape).check(f" (n_features={self.n_features_in_})")
 
     def _batch_shape(self):
         return (-1, self.n_channels_, *self.signal_shape_)
 
     def _channels(self):
         # axes of a sample before those of the signal; flat samples are unfolded
-        before = self.sample_shape_[: -self.ndim]
+        before = self.sample_shape_[: -self.ndim_]
         return before if prod(before) == self.n_channels_ else (self.n_channels_,)
-
-    def _unit(self):
-        return self.scale_.reshape(-1, *[1] * self.ndim)
-
-    def _middle(self):
-        return self.mean_.reshape(self._unit().shape)
-
-    def _standardised(self, x):
-        mean, std = (torch.from_numpy(a).to(x)[:, None, None] for a in (self.mean_, self.scale_))
-        return (x - mean) / std
-
-    def _counting(self, x):
-        mask = np.ones(self.signal_shape_, bool) if self.mask is None else self._mask()
-        return torch.from_numpy(mask).to(x.device).view(x.shape[-2:])
-
-    def _of_data(self, x):
-        # what is masked is the mean
-        return torch.where(self._counting(x), self._standardised(x), 0.0)
-
-    def _on_device(self, X):
-        dtype = resolve_dtype(None, self.mean_)
-        return to_tensor(X, dtype, resolve_device(self.device, self.mean_))
 
     def _sample_shape(self, shape):
         if shape is None:
             return self.signal_shape_
         shape = (shape,) if isinstance(shape, Integral) else tuple(shape)
-        if len(shape) != self.ndim or not all(isinstance(n, Integral) for n in shape):
+        if len(shape) != self.ndim_ or not all(isinstance(n, Integral) for n in shape):
             raise ValueError(
-                f"shape={shape!r} must have {self.ndim} integers, for ndim={self.ndim}."
+                f"shape={shape!r} must have {self.ndim_} integers, for ndim={self.ndim_}."
             )
-        check_scales(shape, self.J, None, None)
-        if self.moments == "gaussian" and shape != self.signal_shape_:
+        check_scales(shape, self.J_, None, None)
+        groups = SignalMoments.of(self, self.signal_shape_).layout.groups
+        if any(group.one_shape for group in groups) and shape != self.signal_shape_:
             raise ValueError(
-                f"moments='gaussian' are of one shape, {self.signal_shape_}: leave shape out, or "
-                "use moments='wavelet_covariance'."
+                f"moments={self.moments!r} are of one shape, {self.signal_shape_}: leave shape "
+                "out, or use moments='wavelet_covariance'."
             )
         return shape

@@ -1,4 +1,4 @@
-"""How far fields are from real ones, by statistics of other kinds than their moments."""
+"""Report on the quality of synthetic maps: distances of their statistics to real maps."""
 
 from dataclasses import dataclass
 
@@ -21,12 +21,12 @@ _LOGARITHMIC = ("spectrum", "structure_functions", "increment_kurtosis")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TextureReport:
-    """How far maps are from a target, by families of statistics; made by `texture_report`.
+    """Distances of synthetic maps to a target in families of statistics, from `texture_report`.
 
     Attributes
     ----------
     unit : {"z-score", "relative error"}
-        What the distances are.
+        Unit of the distances.
     families : dict of ndarray of float64, shape (n_synthetic,)
         Distance of each synthetic map, by the name of the family.
     real : dict of ndarray of float64, shape (n_real - 1,)
@@ -53,7 +53,7 @@ class TextureReport:
     real_copying: np.ndarray
 
     def to_frame(self):
-        """Table with a row for each map.
+        """Data frame of the distances, with a row for each map.
 
         Returns
         -------
@@ -91,7 +91,7 @@ class TextureReport:
 
 
 def texture_report(real, synthetic, *, target=0, periodic=True, unit=None):
-    r"""Compare synthetic maps with a real one, by statistics of other kinds than its moments.
+    r"""Compare synthetic maps with a real map by statistics that the model was not fitted to.
 
     The distance of a map :math:`x` to the target :math:`y`, in a family of statistics :math:`s_k`,
     is
@@ -115,7 +115,7 @@ def texture_report(real, synthetic, *, target=0, periodic=True, unit=None):
         Whether maps are. If not, pairs of pixels over the edges are left out, and spectra are
         those of windowed maps; synthetic maps are treated alike.
     unit : {"z-score", "relative error"}, default=None
-        What the distances are; by default z-scores if there are two real maps besides the target,
+        Unit of the distances; by default z-scores if there are two real maps besides the target,
         whose scatter is compared with. Relative errors suit fewer than about eight: the standard
         deviation of a few numbers is now and then close to 0, and the statistics where it is
         then decide alone.
@@ -218,7 +218,7 @@ def texture_report(real, synthetic, *, target=0, periodic=True, unit=None):
 
 
 def as_maps(x):
-    """Maps as a tensor.
+    """Tensor of maps, from arrays of any kind.
 
     Parameters
     ----------

@@ -1,196 +1,279 @@
-"""Fields from noise: what the maximum-entropy model does in steps."""
+"""Synthesis of fields: from noise, or from other fields, by moving them until the moments agree."""
 
 import warnings
 from math import prod
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
-from skwave._core.batches import batch_rows
-from skwave._core.progress import step_reporter
+from skwave._core.batches import batch_rows, run_batches
 from skwave.functional import lbfgs
-from skwave.functional._textures.fields import Reference
-from skwave.functional._textures.maxent import (
-    conditioner,
-    gaussian_field,
-    moment_distance,
-    resample_spectrum,
-)
+from skwave.functional._textures.maxent import conditioner, gaussian_field, moment_distance
 
 _MEMORY = 100  # steps that L-BFGS remembers: with 20 the energy after 100 is 1.8 times higher
 
 
-def start_noise(model, n, shape, generator):
-    """Noise to start from, in the unit of the data.
+class Synthesis(NamedTuple):
+    """Fields that a synthesis has found.
+
+    Attributes
+    ----------
+    fields : ndarray, shape (n, n_channels, ...)
+        Fields in the unit of the data.
+    loss_curve : ndarray, shape (n_steps + 1, n)
+        Objective after every step; the last row is that of ``fields``.
+    interrupted : bool
+        Whether Ctrl-C ended it.
+    """
+
+    fields: np.ndarray
+    loss_curve: np.ndarray
+    interrupted: bool
+
+
+def start_noise(moments, n, shape, generator, init="gaussian"):
+    """Gaussian noise to start from, in the unit of the data.
 
     Parameters
     ----------
-    model : MaxEntTextureModel
-        Fitted.
+    moments : FieldMoments
+        Moments of the fitted field.
     n : int
         Number of fields.
     shape : tuple of int
         Signal.
     generator : RandomState
-        Draws it.
+        Draws the noise.
+    init : {"gaussian", "white"}, default="gaussian"
+        Noise of the smoothed spectrum of the field, or white noise.
 
     Returns
     -------
     noise : ndarray, shape (n, n_channels, ...)
-        Gaussian, of the smoothed spectrum or white.
+        Noise with the mean and the variance of the field.
     """
-    white = generator.standard_normal((n, model.n_channels_, *shape)).astype(model.mean_.dtype)
-    if model.init == "white":
-        return white * model._unit() + model._middle()
-    spectrum = _spectrum(model, shape)
+    mean, scale = moments.unit()
+    white = generator.standard_normal((n, moments.n_channels, *shape)).astype(mean.dtype)
+    if init == "white":
+        return white * scale + mean
+    spectrum = moments.spectrum_of(shape)
     noise = gaussian_field(torch.from_numpy(white).view(n, *spectrum.shape), spectrum)
-    return noise.numpy().reshape(n, -1, *shape) + model._middle()
+    return noise.numpy().reshape(white.shape) + mean
 
 
-def _spectrum(model, shape):
-    # of fields of any shape, on the grid (H, W) or (N, 1)
-    after = [1] * (2 - model.ndim)
-    spectrum = torch.from_numpy(model.spectrum_)
-    spectrum = spectrum.view(model.n_channels_, *model.signal_shape_, *after)
-    return resample_spectrum(spectrum, (*shape, *after))
-
-
-def batches(model, n, shape, copies=1):
-    """Rows that are computed at the same time.
+def batches(moments, n, shape, batch_size="auto", copies=1):
+    """Rows of the fields that are computed at the same time.
 
     Parameters
     ----------
-    model : MaxEntTextureModel
-        Fitted.
+    moments : FieldMoments
+        Moments of the fitted field.
     n : int
         Number of fields.
     shape : tuple of int
         Signal.
+    batch_size : int or "auto", default="auto"
+        Fields at once; ``"auto"`` keeps within scikit-learn's ``working_memory``.
     copies : int, default=1
-        Fields that each one is computed with.
+        Fields that the moments of each field are averaged over.
 
     Returns
     -------
-    slices : list of slice
-        Of one size.
+    rows : list of range
+        Of one size, but for the last.
     """
-    L = model.L if model.ndim == 2 else 1
-    planes = 150 * L * copies + 2 * _MEMORY
-    row_bytes = model.mean_.itemsize * model.n_channels_ * prod(shape) * planes
-    size = batch_rows(model.batch_size, row_bytes, n)
-    return [slice(start, min(start + size, n)) for start in range(0, n, size)]
+    itemsize, n_channels = moments.mean.itemsize, moments.n_channels
+    # wavelet fields with their gradients, and the steps that L-BFGS remembers
+    row_bytes = moments.signals.row_bytes(itemsize, n_channels, shape, 150 * copies)
+    row_bytes += 2 * _MEMORY * itemsize * n_channels * prod(shape)
+    size = batch_rows(batch_size, row_bytes, n)
+    return [range(start, min(start + size, n)) for start in range(0, n, size)]
 
 
-def minimise(model, start, shape, objective, copies=1):
-    """Move fields until their energy is small; keep the energies in ``model.loss_curve_``.
+def sampling(moments):
+    """Objective of samples: their energy.
 
     Parameters
     ----------
-    model : MaxEntTextureModel
-        Fitted.
-    start : ndarray, shape (n, n_channels, ...)
-        Fields in the unit of the data.
-    shape : tuple of int
-        Signal.
-    objective : callable
-        ``objective(energy, rows)`` gives the function of standardised fields to minimise, from
-        their energy and the slice of rows that they are.
-    copies : int, default=1
-        Fields that each one is computed with.
+    moments : FieldMoments
+        Moments of the fitted field.
 
     Returns
     -------
-    found : ndarray, shape (n, ...)
-        Fields of the layout of samples, unfolded.
+    objective : callable
+        Objective for `synthesise`.
     """
-    target = model._on_device(model.moments_)
-    report = step_reporter(type(model).__name__, model.max_iter) if model.verbose else None
-    found, curves, interrupted = start.astype(model.mean_.dtype), [], False
-    to_field, from_field = conditioner(model._on_device(_spectrum(model, shape)), model.ndim)
-    for rows in batches(model, len(start), shape, copies):
+    return lambda z, rows: moments.energy(moments.of_samples(z))
+
+
+def inpainting(moments, X, known):
+    """Objective of fields of which something is known: their energy with the known samples.
+
+    Parameters
+    ----------
+    moments : FieldMoments
+        Moments of the fitted field.
+    X : ndarray, shape (n, n_channels, ...)
+        Fields in the unit of the data.
+    known : ndarray of bool, shape (n, n_channels, ...)
+        True where ``X`` is known.
+
+    Returns
+    -------
+    objective : callable
+        Objective for `synthesise`.
+    """
+
+    def objective(z, rows):  # numpydoc ignore=GL08
+        energy = moments.energy(moments.of_samples(z))
+        x = moments.standardised(moments.tensor(X[rows]))
+        is_known = moments.signals.on_grid(moments.tensor(known[rows])) > 0
+        return lambda z: energy(torch.where(is_known, x, z))
+
+    return objective
+
+
+def denoising(moments, Y, draws):
+    r"""Objective of fields that have, with noise added, the moments of noisy ones.
+
+    .. math:: E(x) = \frac{\| D^{-1} \sum_d \phi(x + n_d) - \phi(y) \|^2}{\|\phi(y)\|^2}
+
+    Parameters
+    ----------
+    moments : FieldMoments
+        Moments of the fitted field.
+    Y : ndarray, shape (n, n_channels, ...)
+        Noisy fields in the unit of the data.
+    draws : ndarray, shape (n_draws, n_channels, ...)
+        Draws of the noise, in the unit of the data.
+
+    Returns
+    -------
+    objective : callable
+        Objective for `synthesise`.
+    """
+    draws = draws / moments.unit()[1]
+
+    def objective(z, rows):  # numpydoc ignore=GL08
+        phi = moments.of_samples(z)
+        n = moments.signals.on_grid(moments.tensor(draws))
+
+        def averaged(z):  # numpydoc ignore=GL08
+            noisy = (z[:, None] + n).flatten(0, 1)  # (B, n_draws, C, H, W) as one batch
+            return phi(noisy).unflatten(0, (-1, len(n))).mean(1)
+
+        y = moments.standardised(moments.tensor(Y[rows]))
+        with torch.no_grad():
+            return moment_distance(averaged, phi(y))
+
+    return objective
+
+
+def synthesise(
+    moments,
+    start,
+    objective,
+    *,
+    max_iter=200,
+    tol=1e-4,
+    batch_size="auto",
+    copies=1,
+    on_step=None,
+):
+    """Move fields by L-BFGS until their objective is small.
+
+    Parameters
+    ----------
+    moments : FieldMoments
+        Moments of the fitted field.
+    start : ndarray, shape (n, n_channels, ...)
+        Fields to start from, in the unit of the data.
+    objective : callable
+        ``objective(z, rows)`` gives the function (B, C, H, W) -> (B,) to minimise, from the
+        standardised fields ``z`` to start from and the slice of the rows that they are.
+    max_iter : int, default=200
+        Largest number of steps.
+    tol : float, default=1e-4
+        A field is done when its objective is at most this.
+    batch_size : int or "auto", default="auto"
+        Fields at once; halved while the device has not enough memory.
+    copies : int, default=1
+        Fields that the moments of each field are averaged over.
+    on_step : callable, default=None
+        Hook of `skwave.functional.lbfgs`.
+
+    Returns
+    -------
+    synthesis : Synthesis
+        Fields and their objectives. After Ctrl-C fields of later batches are those of the start.
+    """
+    shape, (mean, scale) = start.shape[2:], moments.unit()
+    fields, curves, interrupted = start.astype(mean.dtype), [], False
+    # all fields move in coordinates in which scales are equally easy to move
+    to_field, from_field = conditioner(moments.tensor(moments.spectrum_of(shape)), len(shape))
+
+    def compute(rows):  # numpydoc ignore=GL08
+        part = slice(rows.start, rows.stop)
+        z = moments.standardised(moments.tensor(start[part]))
+        of_field = objective(z, part)
+        minimum = lbfgs(
+            lambda w: of_field(to_field(w)),
+            from_field(z),
+            max_iter=max_iter,
+            tol=tol,
+            memory=_MEMORY,
+            on_step=on_step,
+        )
+        return part, minimum._replace(x=to_field(minimum.x))
+
+    rows = batches(moments, len(start), shape, batch_size, copies)
+    for part, (z, history, interrupted) in run_batches(
+        compute, rows, n_samples=len(start), n_jobs=1
+    ):
+        fields[part] = z.cpu().numpy().reshape(-1, *start.shape[1:]) * scale + mean
+        curves.append(history.cpu().numpy())
         if interrupted:
             break
-        x = model._standardised(model._grid(model._on_device(start[rows])))
-        family = model._sampling(x)
-        energy = moment_distance(lambda x, f=family: model._moments(x, f), target)
-        of_field = objective(energy, rows)
-        w, history, interrupted = lbfgs(
-            lambda w, f=of_field: f(to_field(w)),
-            from_field(x),
-            max_iter=model.max_iter,
-            tol=model.tol,
-            memory=_MEMORY,
-            on_step=report,
-        )
-        x = to_field(w).cpu().numpy().reshape(-1, model.n_channels_, *shape)
-        found[rows] = x * model._unit() + model._middle()
-        curves.append(history.cpu().numpy())
-    model.loss_curve_ = _side_by_side(curves)
-    _warn(model, interrupted)
-    return found.reshape(len(found), *model._channels(), *shape)
+    return Synthesis(fields, _side_by_side(curves), interrupted)
 
 
 def _side_by_side(curves):
-    # histories (steps, n) of several lengths: what has stopped stays
+    # histories (steps, n) of several lengths: a field that has stopped keeps its last value
     longest = max(len(curve) for curve in curves)
     padded = [np.pad(c, ((0, longest - len(c)), (0, 0)), mode="edge") for c in curves]
     return np.concatenate(padded, axis=1)
 
 
-def _warn(model, interrupted):
-    last = model.loss_curve_[-1].max()
-    if interrupted:
+def warn_of(synthesis, name, max_iter, tol):
+    """Warn of a synthesis that was interrupted, or that stopped above its tolerance.
+
+    Parameters
+    ----------
+    synthesis : Synthesis
+        Fields and their objectives.
+    name : str
+        Name of the estimator.
+    max_iter : int
+        Largest number of steps.
+    tol : float
+        Tolerance.
+
+    Warns
+    -----
+    ConvergenceWarning
+        With what to do.
+    """
+    last = synthesis.loss_curve[-1].max()
+    if synthesis.interrupted:
         message = "was interrupted: these are the fields found so far. Give them as init= to go on."
-    elif last > model.tol:
+    elif last > tol:
         message = (
-            f"stopped at energies of up to {last:.2g}, above tol={model.tol:g}: increase "
-            f"max_iter={model.max_iter}, go on with init=, or increase tol. If the energy no "
+            f"stopped at energies of up to {last:.2g}, above tol={tol:g}: increase "
+            f"max_iter={max_iter}, go on with init=, or increase tol. If the energy no "
             "longer falls, use fewer moments or float64."
         )
     else:
         return
-    warnings.warn(f"{type(model).__name__} {message}", ConvergenceWarning, stacklevel=4)
-
-
-def reference_arrays(ref):
-    """Reference of numpy arrays, which pickles small and has no device.
-
-    Parameters
-    ----------
-    ref : Reference
-        Of tensors.
-
-    Returns
-    -------
-    ref : Reference
-        Of arrays.
-    """
-    return Reference(
-        *(
-            a.cpu().numpy() if isinstance(a, torch.Tensor) else [b.cpu().numpy() for b in a]
-            for a in ref
-        )
-    )
-
-
-def to_tensors(ref, like):
-    """Reference of tensors.
-
-    Parameters
-    ----------
-    ref : Reference
-        Of arrays.
-    like : Tensor
-        Gives the type and the device.
-
-    Returns
-    -------
-    ref : Reference
-        Of tensors.
-    """
-
-    def convert(a):  # numpydoc ignore=GL08
-        return [convert(b) for b in a] if isinstance(a, list) else torch.from_numpy(a).to(like)
-
-    return Reference(*map(convert, ref))
+    warnings.warn(f"{name} {message}", ConvergenceWarning, stacklevel=4)

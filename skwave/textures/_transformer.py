@@ -1,31 +1,17 @@
 """Moments of wavelet phase harmonics as a scikit-learn transformer."""
 
-from math import prod
-from numbers import Integral
 from typing import ClassVar
 
-import numpy as np
-import torch
 from sklearn.utils.validation import check_is_fitted
 
-from skwave._core.arrays import to_numpy
-from skwave._core.checks import check_scales
-from skwave._core.compat import Interval, StrOptions, check_feature_names_in
+from skwave._core.compat import StrOptions, check_feature_names_in
 from skwave._core.transformer import TorchTransformer
-from skwave.functional._textures.families import FAMILIES, OTHERS, PUBLISHED, check_groups
-from skwave.functional._textures.fields import averaging_masks
-from skwave.functional._textures.reductions import REDUCTIONS, reduce_moments
-from skwave.textures._moments import (
-    cached_family,
-    cached_layout,
-    cached_reduction,
-    moment_name,
-    moment_table,
-)
+from skwave.functional._textures.reductions import REDUCTIONS
+from skwave.textures._moments import MOMENT_CONSTRAINTS, SignalMoments
 
 
 class PhaseHarmonicTransformer(TorchTransformer):
-    r"""Covariances of wavelet phase harmonics: what describes a non-Gaussian field.
+    r"""Covariances of wavelet phase harmonics: a vector that describes a non-Gaussian field.
 
     A stationary field is seen through wavelets of :math:`J` octaves and :math:`L` orientations.
     Covariances of their coefficients say no more than a power spectrum; those of their phase
@@ -40,12 +26,16 @@ class PhaseHarmonicTransformer(TorchTransformer):
 
     Parameters
     ----------
-    J : int
-        Number of scales, an octave apart; ``2**J`` is at most the smallest side.
+    J : int, default=None
+        Number of scales, an octave apart; ``2**J`` is at most the smallest side. None for the
+        largest that leaves four positions a side, at least 1, and at most 3 for images and 8 for
+        signals.
     L : int, default=4
-        Number of orientations in :math:`[0, \pi)`, for ``ndim=2``.
-    ndim : {1, 2}, default=2
-        Signals or images.
+        Number of orientations in :math:`[0, \pi)`, for images.
+    ndim : {1, 2}, default=None
+        Axes of a signal: 1 for signals, 2 for images. None for the length of ``shape`` if that is
+        given, else 1 for ``X`` of two axes, and 2 for ``X`` of three or four axes: a stack of
+        fields, or of fields with channels. Signals with channels need ``ndim=1``.
     moments : str or tuple of str, default="phase_harmonic"
         ``"phase_harmonic"``
             The groups S11, S00, S01, C01, Cphase, C00, K, B and L.
@@ -116,6 +106,10 @@ class PhaseHarmonicTransformer(TorchTransformer):
         ``(N,)`` or ``(H, W)``.
     n_channels_ : int
         Signals per sample; moments across channels are included.
+    J_ : int
+        Number of scales.
+    ndim_ : int
+        Axes of a signal.
     moment_table_ : structured ndarray, shape (n_moments,)
         Group, scales, orientations, harmonics and offset of each moment.
 
@@ -147,27 +141,19 @@ class PhaseHarmonicTransformer(TorchTransformer):
 
     _parameter_constraints: ClassVar[dict] = {
         **TorchTransformer._parameter_constraints,
-        "J": [Interval(Integral, 1, None, closed="left")],
-        "L": [Interval(Integral, 1, 1024, closed="both")],
-        "ndim": [Interval(Integral, 1, 2, closed="both")],
-        "moments": [str, tuple, list],
-        "shifts": [Interval(Integral, 0, 32, closed="both")],
-        "harmonics": [Interval(Integral, 0, None, closed="left"), None],
-        "n_phases": [Interval(Integral, 1, 1024, closed="both")],
-        "wavelet": [StrOptions({"bump", "morlet"})],
+        **MOMENT_CONSTRAINTS,
         "normalize": ["boolean"],
         "reduce": [StrOptions(set(REDUCTIONS)), None],
-        "boundary": [StrOptions({"periodic", "crop"})],
-        "mask": ["array-like", None],
-        "oversampling": [Interval(Integral, 0, None, closed="left")],
     }
+
+    _stacked = 2
 
     def __init__(
         self,
-        J,
+        J=None,
         L=4,
         *,
-        ndim=2,
+        ndim=None,
         moments="phase_harmonic",
         shifts=2,
         harmonics=None,
@@ -206,6 +192,11 @@ class PhaseHarmonicTransformer(TorchTransformer):
         self.verbose = verbose
 
     @property
+    def J_(self):  # numpydoc ignore=RT01
+        """Number of scales."""
+        return SignalMoments.of(self, self.signal_shape_).J
+
+    @property
     def moment_table_(self):  # numpydoc ignore=RT01,SS06
         """Table of the moments, in the order of the features: ``group``, scales ``j1, j2, j3``,
         orientations ``l1, l2, l3`` and harmonics ``k1, k2`` of the factors, -1 where there is
@@ -214,10 +205,10 @@ class PhaseHarmonicTransformer(TorchTransformer):
         orientations or scales are relative to it.
         """
         check_is_fitted(self)
-        return moment_table(self._rows())
+        return self._moments().table(self.n_channels_, self.reduce)
 
     def get_feature_names_out(self, input_features=None):
-        """Names of the features: group, scales and orientations, offset, part.
+        """Names of the moments, from group, scales, orientations, offset and part.
 
         ``C01_j0_l1_j2_l1_t2a3_re`` is the real part of the covariance of the modulus at scale 0
         and orientation 1 with the wavelet coefficients at scale 2 and orientation 1, at the
@@ -237,92 +228,21 @@ class PhaseHarmonicTransformer(TorchTransformer):
         """
         check_is_fitted(self)
         check_feature_names_in(self, input_features)
-        n_phases = self.n_phases if self.moments == "rectifier" else None
-        names = [moment_name(row, self.n_channels_, n_phases) for row in self._rows()]
-        return np.array(names, dtype=object)
+        return self._moments().names(self.n_channels_, self.reduce)
 
-    def _layout(self, shape=None):
-        return cached_layout(
-            self.signal_shape_ if shape is None else shape,
-            J=self.J,
-            L=self.L if self.ndim == 2 else 1,
-            moments=self.moments if isinstance(self.moments, str) else tuple(self.moments),
-            n_lengths=self.shifts,
-            harmonics=self.harmonics,
-            n_phases=self.n_phases,
-        )
-
-    def _family(self, dtype, device, shape=None, *, masked=True):
-        return cached_family(
-            self._layout(shape),
-            self._mask() if masked else None,
-            periodic=self.boundary == "periodic",
-            wavelet=self.wavelet,
-            oversampling=self.oversampling,
-            dtype=dtype,
-            device=device,
-        )
-
-    def _mask(self):
-        # on the grid (H, W) or (N, 1)
-        if self.mask is None and self.boundary == "periodic":
-            return None
-        mask = np.ones(self.signal_shape_) if self.mask is None else self.mask
-        return np.asarray(to_numpy(mask)).astype(bool)
-
-    def _rows(self):
-        if self.reduce is None:
-            return self._layout().rows(self.n_channels_)
-        return self._reduction().rows
-
-    def _reduction(self):
-        return cached_reduction(self._layout(), self.n_channels_, self.reduce)
-
-    def _grid(self, x):
-        # (B, C, N) -> (B, C, N, 1)
-        return x if self.ndim == 2 else x.unsqueeze(-1)
+    def _moments(self):
+        return SignalMoments.of(self, self.signal_shape_)
 
     def _forward(self, x):
-        moments = self._family(x.dtype, x.device).moments(self._grid(x), None, self.normalize)
-        return moments if self.reduce is None else reduce_moments(moments, self._reduction())
+        return self._moments().values(x, normalize=self.normalize, reduce=self.reduce)
 
     def _n_out(self):
-        return len(self._rows())
+        return len(self._moments().rows(self.n_channels_, self.reduce))
 
     def _row_bytes(self, dtype):
-        L = self.L if self.ndim == 2 else 1
-        return dtype.itemsize * prod(self.sample_shape_) * 60 * L
+        return self._moments().row_bytes(dtype.itemsize, self.n_channels_)
 
     def _check_signal(self, signal_shape):
-        named = isinstance(self.moments, str) and self.moments in (*FAMILIES, *OTHERS, *PUBLISHED)
-        if not named and not callable(self.moments):
-            check_groups(self.moments if isinstance(self.moments, str) else tuple(self.moments))
-        if self.ndim == 1 and self.moments in PUBLISHED:
-            raise ValueError(f"moments={self.moments!r} are of images: use ndim=2.")
-        if self.reduce is not None and self.moments in ("rectifier", "gaussian", *PUBLISHED):
-            raise ValueError(
-                f"reduce={self.reduce!r} is not defined for moments={self.moments!r}: use "
-                f"reduce=None, or moments that are one of {(*FAMILIES, 'scattering_covariance')}."
-            )
-        if self.ndim == 1 and self.reduce not in (None, "scale"):
-            raise ValueError(
-                f"reduce={self.reduce!r} is over rotations, which signals do not have: use "
-                "reduce='scale' or None, or ndim=2."
-            )
-        check_scales(signal_shape, self.J, None, None, f" (n_features={self.n_features_in_})")
-        if self.mask is None:
-            if self.boundary == "crop" and 2**self.J >= min(n for n in signal_shape if n > 1):
-                raise ValueError(
-                    f"boundary='crop' leaves nothing of signals of shape {signal_shape} at scale "
-                    f"J={self.J}: use a smaller J, or boundary='periodic'."
-                )
-            return
-        mask = np.asarray(to_numpy(self.mask))
-        if mask.shape != tuple(signal_shape) or not mask.astype(bool).any():
-            raise ValueError(
-                f"mask of shape {mask.shape} must have the shape {tuple(signal_shape)} of the "
-                "signals, and True somewhere."
-            )
-        grid = mask.shape if self.ndim == 2 else (*mask.shape, 1)
-        valid = torch.from_numpy(mask.astype(bool)).view(grid)
-        averaging_masks(valid, self.J, periodic=self.boundary == "periodic")
+        moments = SignalMoments.of(self, signal_shape)
+        moments.check(f" (n_features={self.n_features_in_})")
+        moments.check_reduction(self.reduce)

@@ -2,11 +2,13 @@
 
 import pickle
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
 from joblib import Memory
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
@@ -20,8 +22,8 @@ from skwave.nn import ScatteringDictionary
 from skwave.scattering._mirror import mirror_features
 
 TINY = {
-    "J": 1, "L": 4, "n_components": 24, "n_iter": 3, "projection": 16, "lr": 0.01,
-    "max_epochs": 4, "random_state": 0,
+    "J": 1, "L": 4, "n_atoms": 24, "n_iter": 3, "projection": 16, "learning_rate_init": 0.01,
+    "max_iter": 4, "random_state": 0,
 }  # fmt: skip
 BLOCKS = ["istc", "istc_free", "tight_frame", "relu", "phase_collapse", None]
 
@@ -43,7 +45,7 @@ def model(digits):
 @pytest.mark.parametrize("block", BLOCKS)
 def test_every_block_learns(digits, block):
     X, y, X_test, y_test = digits
-    model = ScatteringDictionaryClassifier(**{**TINY, "max_epochs": 8}, block=block).fit(X, y)
+    model = ScatteringDictionaryClassifier(**{**TINY, "max_iter": 8}, block=block).fit(X, y)
     assert model.score(X_test, y_test) > 0.9
     assert model.loss_curve_[-1] < 0.5 * model.loss_curve_[0]
     if block is None:
@@ -83,7 +85,7 @@ def test_learned_and_kept_dictionaries(digits):
     one, more = [
         [
             ScatteringDictionaryClassifier(
-                **{**TINY, "max_epochs": epochs}, learn_dictionary=learned, early_stopping=False
+                **{**TINY, "max_iter": epochs}, learn_dictionary=learned, early_stopping=False
             )
             .fit(X[:100], y[:100])
             .dictionary_
@@ -96,7 +98,7 @@ def test_learned_and_kept_dictionaries(digits):
 
 def test_mirror(digits):
     X, y, *_ = digits
-    parameters = {**TINY, "padding": "periodic", "mirror": True, "max_epochs": 1}
+    parameters = {**TINY, "boundary": "periodic", "mirror": True, "max_iter": 1}
     model = ScatteringDictionaryClassifier(**parameters).fit(X, y)
     mirrored = np.roll(np.flip(X[:20], -1), -1, axis=-1)
     probability = model.predict_proba(X[:20])
@@ -111,7 +113,7 @@ def test_mirror(digits):
 
 
 def test_shift():
-    model = ScatteringDictionaryClassifier(**{**TINY, "shift": 1, "max_epochs": 1})
+    model = ScatteringDictionaryClassifier(**{**TINY, "shift": 1, "max_iter": 1})
     X = np.random.default_rng(0).standard_normal((20, 12, 8)).astype(np.float32)
     model.fit(X, np.arange(20) % 2)
     views = model.network_.views
@@ -151,7 +153,7 @@ def test_kinds_of_images(digits, model, kind):
 def test_projection_of_neighbours_and_pool(digits):
     X, y, *_ = digits
     model = ScatteringDictionaryClassifier(
-        **{**TINY, "max_epochs": 1}, kernel_size=3, stride=2, pool=1, classifier="mlp", n_hidden=7
+        **{**TINY, "max_iter": 1}, kernel_size=3, stride=2, pooling=1, classifier="mlp", n_hidden=7
     ).fit(X, y)
     assert model.codes(X[:3]).shape == (3, 24, 2, 2)
     widths = [layer.weight.shape for layer in model.network_.classifier if hasattr(layer, "weight")]
@@ -165,19 +167,19 @@ def test_memory(digits, tmp_path, monkeypatch):
     monkeypatch.setattr(
         ScatteringTransformer, "transform", lambda *a: calls.append(1) or transform(*a)
     )
-    parameters = {**TINY, "max_epochs": 1}
+    parameters = {**TINY, "max_iter": 1}
     expected = ScatteringDictionaryClassifier(**parameters).fit(X, y).predict_proba(X_test)
     for memory in (str(tmp_path), Memory(str(tmp_path), mmap_mode="r", verbose=0)):
         model = ScatteringDictionaryClassifier(**parameters, memory=memory).fit(X, y)
         assert np.array_equal(model.predict_proba(X_test), expected)
     assert len(calls) == 4
-    clone(model).set_params(n_components=5).fit(X, y)
+    clone(model).set_params(n_atoms=5).fit(X, y)
     assert len(calls) == 4
 
 
 def test_checkpoint_goes_on(digits, tmp_path, monkeypatch, capsys):
     X, y, X_test, y_test = digits
-    model = ScatteringDictionaryClassifier(**{**TINY, "max_epochs": 6}, checkpoint=tmp_path)
+    model = ScatteringDictionaryClassifier(**{**TINY, "max_iter": 6}, checkpoint=tmp_path)
     forward, calls = ScatteringDictionary.forward, []
 
     def interrupted(self, X, view=0):
@@ -192,7 +194,7 @@ def test_checkpoint_goes_on(digits, tmp_path, monkeypatch, capsys):
     monkeypatch.undo()
     resumed = clone(model).set_params(verbose=1).fit(X, y)
     assert "goes on after 2 epochs" in capsys.readouterr().out
-    assert resumed.n_epochs_ == 6 and len(resumed.loss_curve_) == 6
+    assert resumed.n_iter_ == 6 and len(resumed.loss_curve_) == 6
     assert resumed.score(X_test, y_test) > 0.9
     whole = clone(model).set_params(checkpoint=None).fit(X, y)
     assert resumed.loss_curve_ == whole.loss_curve_
@@ -202,11 +204,11 @@ def test_checkpoint_goes_on(digits, tmp_path, monkeypatch, capsys):
     again = clone(model).fit(X, y)
     assert np.array_equal(again.predict_proba(X_test), resumed.predict_proba(X_test))
     assert len(list(tmp_path.iterdir())) == 1
-    clone(model).set_params(max_epochs=1).fit(X, y)
-    clone(model).set_params(max_epochs=1).fit(X, y[::-1])
+    clone(model).set_params(max_iter=1).fit(X, y)
+    clone(model).set_params(max_iter=1).fit(X, y[::-1])
     other = X.copy()
     other[7] += 0.1
-    clone(model).set_params(max_epochs=1).fit(other, y)
+    clone(model).set_params(max_iter=1).fit(other, y)
     assert len(list(tmp_path.iterdir())) == 4
     with pytest.raises(ValueError, match="integer as random_state"):
         clone(model).set_params(random_state=None).fit(X, y)
@@ -215,18 +217,18 @@ def test_checkpoint_goes_on(digits, tmp_path, monkeypatch, capsys):
 def test_early_stopping_keeps_the_best_weights(digits):
     X, y = digits[0][:120], np.random.default_rng(0).integers(2, size=120)
     model = ScatteringDictionaryClassifier(
-        **{**TINY, "max_epochs": 40, "lr": 0.05},
+        **{**TINY, "max_iter": 40, "learning_rate_init": 0.05},
         n_iter_no_change=3,
         validation_fraction=0.4,
         schedule=None,
     ).fit(X, y)
     curve = model.validation_loss_curve_
     best = int(np.argmin(curve))
-    assert model.n_epochs_ == len(curve) == best + 4 < 40
-    shorter = clone(model).set_params(max_epochs=best + 1).fit(X, y)
+    assert model.n_iter_ == len(curve) == best + 4 < 40
+    shorter = clone(model).set_params(max_iter=best + 1).fit(X, y)
     assert np.allclose(shorter.predict_proba(X), model.predict_proba(X), atol=1e-6)
-    whole = clone(model).set_params(early_stopping=False, max_epochs=2).fit(X, y)
-    assert whole.n_epochs_ == 2 and whole.validation_loss_curve_ is None
+    whole = clone(model).set_params(early_stopping=False, max_iter=2).fit(X, y)
+    assert whole.n_iter_ == 2 and whole.validation_loss_curve_ is None
 
 
 def test_interruption_keeps_what_was_learnt(digits, monkeypatch):
@@ -242,7 +244,7 @@ def test_interruption_keeps_what_was_learnt(digits, monkeypatch):
     monkeypatch.setattr(ScatteringDictionary, "forward", interrupted)
     model = ScatteringDictionaryClassifier(**TINY).fit(X, y)
     monkeypatch.undo()
-    assert model.n_epochs_ == len(model.loss_curve_) == 2 and model.score(X, y) > 0.3
+    assert model.n_iter_ == len(model.loss_curve_) == 2 and model.score(X, y) > 0.3
 
 
 @pytest.mark.parametrize("early_stopping", [True, False])
@@ -259,14 +261,14 @@ def test_nan_stops(digits, monkeypatch, early_stopping):
     with pytest.warns(ConvergenceWarning, match="epoch 3 had a loss of nan"):
         model.fit(X, y)
     monkeypatch.undo()
-    assert model.n_epochs_ == len(model.loss_curve_) == 2 and model.score(X, y) > 0.3
+    assert model.n_iter_ == len(model.loss_curve_) == 2 and model.score(X, y) > 0.3
 
 
 def test_sample_weight(digits):
     X, y, X_test, y_test = digits
     wrong = np.where(np.arange(900) % 2, y, (y + 1) % 10)
     weight = np.arange(900) % 2
-    model = ScatteringDictionaryClassifier(**{**TINY, "max_epochs": 10}).fit(X, wrong, weight)
+    model = ScatteringDictionaryClassifier(**{**TINY, "max_iter": 10}).fit(X, wrong, weight)
     assert model.score(X_test, y_test) > 0.85
     with pytest.raises(ValueError, match="zero"):
         model.fit(X, y, np.zeros(900))
@@ -285,7 +287,7 @@ def test_schedule(digits, schedule, monkeypatch):
 
     monkeypatch.setattr(NeuralNet, "partial_fit", kept)
     ScatteringDictionaryClassifier(
-        **{**TINY, "max_epochs": 3}, schedule=schedule, early_stopping=False
+        **{**TINY, "max_iter": 3}, schedule=schedule, early_stopping=False
     ).fit(X[:50], y[:50])
     rates = [epoch.get("event_lr", 0.01) for epoch in histories[0]]
     expected = {"cosine": [0.01, 0.0075, 0.0025], "steps": [0.01, 0.001, 0.0001], None: [0.01] * 3}
@@ -294,13 +296,47 @@ def test_schedule(digits, schedule, monkeypatch):
 
 def test_parameters_of_scattering_and_training(digits):
     X, y = digits[0][:100], digits[1][:100]
-    model = ScatteringDictionaryClassifier(**{**TINY, "max_epochs": 1}).fit(X, y)
+    model = ScatteringDictionaryClassifier(**{**TINY, "max_iter": 1}).fit(X, y)
     for parameters in (
-        {"max_order": 0}, {"log": True}, {"padding": "zero"}, {"nonlinearity": "rectifier"},
-        {"label_smoothing": 0.2}, {"dropout": 0.0}, {"batch_size": 50}, {"lr": 0.001},
+        {"max_order": 0}, {"log": True}, {"boundary": "zero"}, {"nonlinearity": "rectifier"},
+        {"label_smoothing": 0.2}, {"dropout": 0.0}, {"batch_size": 50},
+        {"learning_rate_init": 0.001},
     ):  # fmt: skip
         other = clone(model).set_params(**parameters).fit(X, y)
         assert other.validation_loss_curve_ != model.validation_loss_curve_, parameters
+
+
+def test_defaults(digits):
+    """The scale leaves four positions a side."""
+    rng = np.random.default_rng(0)
+    for side, J in ((5, 1), (8, 1), (16, 2), (40, 3)):
+        X, y = rng.uniform(size=(8, side, side)), np.arange(8) % 2
+        model = ScatteringDictionaryClassifier(n_atoms=4, projection=3, max_iter=1)
+        assert model.fit(X, y).J_ == J and model.codes(X).shape[1] == 4
+    model = ScatteringDictionaryClassifier()
+    assert repr(model) == repr(clone(model)) == "ScatteringDictionaryClassifier()"
+    X, y, X_test, y_test = digits
+    model.set_params(random_state=0).fit(X[:150], y[:150])
+    assert model.J_ == 1 and model.score(X_test, y_test) > 0.5
+
+
+def test_working_memory_does_not_matter(digits, model):
+    X = digits[2]
+    probability, codes = model.predict_proba(X), model.codes(X)
+    with config_context(working_memory=0.1):  # 100 kB
+        assert np.allclose(model.predict_proba(X), probability, atol=1e-6)
+        assert np.allclose(model.codes(X), codes, atol=1e-5)
+
+
+def test_threads_agree(digits):
+    """Weights, order, views and dropout come from generators of each fit."""
+    X, y = digits[0][:200], digits[1][:200]
+    model = ScatteringDictionaryClassifier(**{**TINY, "max_iter": 2}, mirror=True, shift=1)
+    expected = clone(model).fit(X, y)
+    with ThreadPoolExecutor(4) as pool:
+        for fitted in pool.map(lambda _: clone(model).fit(X, y), range(4)):
+            assert fitted.loss_curve_ == expected.loss_curve_
+            assert np.array_equal(fitted.dictionary_, expected.dictionary_)
 
 
 def test_randomness(digits, model):
@@ -309,14 +345,14 @@ def test_randomness(digits, model):
     again = clone(model).fit(X, y)
     assert np.array_equal(again.predict_proba(X_test), model.predict_proba(X_test))
     assert torch.equal(torch.get_rng_state(), state)
-    other = clone(model).set_params(random_state=1, max_epochs=1).fit(X, y)
+    other = clone(model).set_params(random_state=1, max_iter=1).fit(X, y)
     assert not np.allclose(other.dictionary_, model.dictionary_)
 
 
 def test_pickle_labels_and_search(digits, model):
     X, y, X_test, y_test = digits
     state, probability = torch.get_rng_state(), model.predict_proba(X_test)
-    changed = pickle.loads(pickle.dumps(model)).set_params(n_components=3)
+    changed = pickle.loads(pickle.dumps(model)).set_params(n_atoms=3)
     again = pickle.loads(pickle.dumps(changed))
     assert torch.equal(torch.get_rng_state(), state)
     assert np.array_equal(again.predict_proba(X_test), probability)
@@ -327,7 +363,7 @@ def test_pickle_labels_and_search(digits, model):
     pipeline = make_pipeline(FunctionTransformer(np.negative), clone(model))
     grid = {"scatteringdictionaryclassifier__alpha": [0.05, 0.2]}
     search = GridSearchCV(
-        pipeline.set_params(scatteringdictionaryclassifier__max_epochs=1), grid, cv=2
+        pipeline.set_params(scatteringdictionaryclassifier__max_iter=1), grid, cv=2
     )
     assert search.fit(X[:200], y[:200]).predict(X_test).shape == y_test.shape
 
@@ -341,8 +377,8 @@ def test_bad_input(digits, model, capsys):
     with pytest.raises(ValueError, match=re.escape("alpha=1.0 must be below 1")):
         clone(model).set_params(alpha=1.0).fit(X, y)
     for parameters in (
-        {"alpha": 0.0}, {"n_components": 0}, {"block": "ista"}, {"n_iter": 0},
-        {"classifier": "svm"}, {"dropout": 1.0}, {"lr": 0}, {"projection": 0},
+        {"alpha": 0.0}, {"n_atoms": 0}, {"block": "ista"}, {"n_iter": 0},
+        {"classifier": "svm"}, {"dropout": 1.0}, {"learning_rate_init": 0}, {"projection": 0},
         {"schedule": "linear"}, {"J": 0},
     ):  # fmt: skip
         with pytest.raises(ValueError, match=next(iter(parameters))):
@@ -358,6 +394,6 @@ def test_bad_input(digits, model, capsys):
     with pytest.warns(UserWarning, match=r"not in fit, \[11\]"):
         assert model.score(X_test[:4], np.full(4, 11)) == 0
     with pytest.warns(UserWarning, match="all codes are zero"):
-        clone(model).set_params(alpha=0.999, max_epochs=1, lr=1e-6).fit(X, y)
-    clone(model).set_params(max_epochs=1, verbose=1).fit(X[:50], y[:50])
+        clone(model).set_params(alpha=0.999, max_iter=1, learning_rate_init=1e-6).fit(X, y)
+    clone(model).set_params(max_iter=1, verbose=1).fit(X[:50], y[:50])
     assert "valid_loss" in capsys.readouterr().out

@@ -1,9 +1,12 @@
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+
 import numpy as np
 import pytest
 import torch
 from sklearn import config_context
 
-from skwave._core.batches import batch_rows, map_batches, predict_batches
+from skwave._core.batches import batch_rows, map_batches, predict_batches, run_batches
 
 CPU = {"dtype": torch.float64, "device": torch.device("cpu")}
 
@@ -48,8 +51,29 @@ def test_one_sample_too_large():
     def f(x):
         raise torch.OutOfMemoryError("too large")
 
-    with pytest.raises(torch.OutOfMemoryError, match=r"one sample of shape \(2,\).*float32"):
+    with pytest.raises(torch.OutOfMemoryError, match=r"one sample alone does not fit.*float32"):
         map_batches(f, np.ones((3, 2)), n_out=2, row_bytes=1, **CPU)
+    with pytest.raises(torch.OutOfMemoryError, match="one sample alone does not fit"):
+        list(run_batches(f, [np.arange(3)], n_samples=3))
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_batches_of_any_rows_are_halved_without_memory(capsys, n_jobs):
+    rows, seen = np.random.default_rng(0).permutation(10), []
+
+    def compute(batch):
+        seen.append(len(batch))
+        if len(batch) > 2:
+            raise torch.OutOfMemoryError("too large")
+        return batch, 3 * batch
+
+    found = list(
+        run_batches(compute, np.split(rows, [4]), n_samples=10, n_jobs=n_jobs, verbose=1, name="T")
+    )
+    assert sorted(seen) == [1, 1, 2, 2, 2, 2, 3, 3, 4, 6]
+    np.testing.assert_array_equal(np.sort(np.concatenate([b for b, _ in found])), np.arange(10))
+    assert all((y == 3 * batch).all() for batch, y in found)
+    assert "[T] 10/10 samples" in capsys.readouterr().out
 
 
 def test_an_error_in_a_thread_is_raised_and_threads_are_restored():
@@ -60,6 +84,42 @@ def test_an_error_in_a_thread_is_raised_and_threads_are_restored():
     with pytest.raises(ZeroDivisionError):
         map_batches(f, np.ones((4, 2)), n_out=2, row_bytes=1, batch_size=1, n_jobs=2, **CPU)
     assert torch.get_num_threads() == threads
+
+
+def test_calls_that_overlap_leave_the_threads_as_they_were():
+    # the second call begins while the first one computes, and ends after it
+    begun, within, ended = Event(), Event(), Event()
+
+    def first(x):
+        begun.set()
+        assert within.wait(timeout=30)
+        return x
+
+    def second(x):
+        within.set()
+        assert ended.wait(timeout=30)
+        return x
+
+    def call(f):
+        map_batches(f, np.ones((2, 2)), n_out=2, row_bytes=1, batch_size=1, n_jobs=2, **CPU)
+        return torch.get_num_threads()
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            one = pool.submit(call, first)
+            assert begun.wait(timeout=30)
+            other = pool.submit(call, second)
+            found = [one.result(timeout=30)]
+            ended.set()
+            found.append(other.result(timeout=30))
+        # that of the callers, and of any thread to come
+        with ThreadPoolExecutor(1) as pool:
+            found.append(pool.submit(torch.get_num_threads).result())
+        assert found == [4, 4, 4]
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_progress(capsys):
@@ -82,3 +142,17 @@ def test_predictions_keep_within_working_memory_and_halve_without_memory():
         y = predict_batches(f, X, w, row_bytes=2**18)
     torch.testing.assert_close(y, torch.from_numpy(X.sum(1)) * w, check_dtype=False)
     assert seen == [4, 2, 2, 4, 2, 2, 2]
+
+
+def test_predictions_from_any_layout():
+    """Arrays that may not be written to, or run backwards; on the CPU in blocks of 64 MiB."""
+    X, sizes = np.arange(20.0).reshape(10, 2), []
+    X.flags.writeable = False
+
+    def f(x):
+        sizes.append(len(x))
+        return x.sum(1)
+
+    for Y in (X, X[::-1], X[:, ::-1], np.asfortranarray(X)):
+        assert np.array_equal(predict_batches(f, Y, row_bytes=2**23), Y.sum(1))
+    assert sizes == [8, 2] * 4

@@ -36,3 +36,6 @@ def test_the_number_of_axes_is_told_or_inferred():
         resolve_ndim(None, None, 3, "E")
     with pytest.raises(ValueError, match="X has 5 axes"):
         resolve_ndim(None, None, 5, "E", stacked=2)
+    for shape in [(), (2, 3, 4)]:
+        with pytest.raises(ValueError, match=r"shape=.* must be \(N,\) .* or \(H, W\)"):
+            resolve_ndim(None, shape, 2, "E")

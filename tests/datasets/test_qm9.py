@@ -24,7 +24,7 @@ H\t-0.5238136345\t 1.4379326443\t 0.9063972942\t 0.133923
 C\tC\t
 InChI=1S/CH4/h1H4\tInChI=1S/CH4/h1H4
 """
-NAMES = "index A B C mu alpha homo lumo gap r2 zpve U0 U H G Cv"
+NAMES = "index A B C mu alpha homo lumo gap r2 zpve U0 U298 H298 G298 Cv"
 TABLE = """
 List of molecules among the 133885 GDB9 molecules
 =================================================
@@ -55,8 +55,8 @@ def record(index, atoms, **properties):
 def originals(tmp_path, monkeypatch):
     """Archive of methane, hydrogen fluoride and fluorine, and the table of uncharacterised ones."""
     monkeypatch.delenv("SKWAVE_DATA", raising=False)
-    hf = record(2, [("H", 0, 0, 0), ("F", 0, 0, 0.92)], U=-100.4, gap=0.6, Cv=5.0, alpha=4.0)
-    f2 = record(3, [("F", 0, 0, 0), ("F", 0, 0, 1.4)], U=-199.5, gap=0.5)
+    hf = record(2, [("H", 0, 0, 0), ("F", 0, 0, 0.92)], U298=-100.4, gap=0.6, Cv=5.0, alpha=4.0)
+    f2 = record(3, [("F", 0, 0, 0), ("F", 0, 0, 1.4)], U298=-199.5, gap=0.5)
     with tarfile.open(tmp_path / "dsgdb9nsd.xyz.tar.bz2", "w:bz2") as tar:
         for i, text in enumerate([METHANE, hf, f2], start=1):
             info = tarfile.TarInfo(f"dsgdb9nsd_{i:06}.xyz")
@@ -88,24 +88,57 @@ def test_original_layout(originals):
     assert everything.data[[0, 2]] == qm9.data
 
 
-@pytest.mark.parametrize(
-    ("target", "unit", "values"),
-    [
-        ("U298", "Hartree", [-40.476062, -100.4]),
-        ("gap", "Hartree", [0.5048, 0.6]),
-        ("alpha", "Bohr³", [13.21, 4.0]),
-        ("Cv", "cal/mol/K", [6.469, 5.0]),
-    ],
-)
-def test_targets(originals, target, unit, values):
+# the second line of methane's file, less atoms of C and H for energies of atomisation
+TARGETS = {
+    "mu": ("Debye", 0.0),
+    "alpha": ("Bohr³", 13.21),
+    "homo": ("Hartree", -0.3877),
+    "lumo": ("Hartree", 0.1171),
+    "gap": ("Hartree", 0.5048),
+    "r2": ("Bohr²", 35.3641),
+    "zpve": ("Hartree", 0.044749),
+    "U0": ("Hartree", -40.47893),
+    "U298": ("Hartree", -40.476062),
+    "H298": ("Hartree", -40.475117),
+    "G298": ("Hartree", -40.498597),
+    "Cv": ("cal/mol/K", 6.469),
+    "U0_atom": ("kcal/mol", (-40.47893 + 37.846772 + 4 * 0.500273) * 627.509474),
+    "U298_atom": ("kcal/mol", (-40.476062 + 37.845355 + 4 * 0.498857) * 627.509474),
+    "H298_atom": ("kcal/mol", (-40.475117 + 37.844411 + 4 * 0.497912) * 627.509474),
+    "G298_atom": ("kcal/mol", (-40.498597 + 37.861317 + 4 * 0.510927) * 627.509474),
+}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_targets(originals, target):
+    unit, value = TARGETS[target]
     qm9 = fetch_qm9(target=target, data_home=originals, remove_uncharacterized=False)
-    np.testing.assert_allclose(qm9.target[:2], values)
-    assert qm9.units["target"] == unit and f"{target} in {unit}" in qm9.DESCR
+    np.testing.assert_allclose(qm9.target[0], value, rtol=1e-8)
+    assert qm9.target.shape == (3,) and qm9.target.dtype == np.float64
+    assert qm9.units["target"] == unit and f"target : {target} in {unit}\n" in qm9.DESCR
     X, y = fetch_qm9(
         target=target, data_home=originals, remove_uncharacterized=False, return_X_y=True
     )
     assert X == qm9.data
     np.testing.assert_array_equal(y, qm9.target)
+
+
+def test_several_targets(originals):
+    names = list(TARGETS)
+    qm9 = fetch_qm9(target=names, data_home=originals, remove_uncharacterized=False)
+    assert qm9.target.shape == (3, 16) and qm9.target_names == names
+    np.testing.assert_allclose(qm9.target[0], [value for _, value in TARGETS.values()], rtol=1e-8)
+    assert qm9.units["target"] == [unit for unit, _ in TARGETS.values()]
+    one = fetch_qm9(target=["gap"], data_home=originals)
+    assert one.target.shape == (2, 1) and one.target_names == ["gap"]
+
+
+def test_energies_of_atoms_differ_by_what_gases_have():
+    """Enthalpy is internal energy and kT, internal energy is 1.5 kT more than at 0 K."""
+    kT = 298.15 * 3.166811563e-6  # Hartree
+    U0, U, H = (np.array(_qm9._ATOMS[name]) for name in ("U0", "U298", "H298"))
+    np.testing.assert_allclose(U - U0, 1.5 * kT, atol=1.5e-6)
+    np.testing.assert_allclose(H - U, kT, atol=1.5e-6)
 
 
 def test_packed_layout(originals, monkeypatch):
@@ -124,14 +157,22 @@ def test_packed_layout(originals, monkeypatch):
     np.testing.assert_allclose(qm9.target[0], (-76.4 + 75.063163 + 2 * 0.498857) * 627.509474)
     gap = fetch_qm9(target="gap", data_home=originals)
     np.testing.assert_array_equal(gap.index, [2])
-    assert gap.data == qm9.data[:1]
+    assert gap.data == qm9.data[:1] and gap.missing.tolist() == [3] and len(qm9.missing) == 0
+    both = fetch_qm9(target=["U298", "gap"], data_home=originals)
+    assert both.target.tolist() == [[-76.4, 0.4]] and both.missing.tolist() == [3]
+    mu = fetch_qm9(target=["U298", "mu"], data_home=originals)  # from the archive
+    assert mu.target.tolist() == [[-40.476062, 0], [-199.5, 4]]
     everything = fetch_qm9(data_home=originals, remove_uncharacterized=False)
     assert everything.data.formula(2) == "F2"  # from the archive
+    (originals / "dsgdb9nsd.xyz.tar.bz2").unlink()
+    with pytest.raises(OSError, match=r"qm9\.npz has no mu, zpve, which are in the orig.*tar\.bz2"):
+        fetch_qm9(target=["mu", "gap", "zpve"], data_home=originals, download_if_missing=False)
 
 
-def test_bad_target(tmp_path):
-    with pytest.raises(ValueError, match=r"target='U0' .*'U298_atom', 'U298'"):
-        fetch_qm9(target="U0", data_home=tmp_path)
+@pytest.mark.parametrize("target", ["U_0", ["gap", "U_0"], []])
+def test_bad_target(tmp_path, target):
+    with pytest.raises(ValueError, match=r"target=.*: use one or several of U0_atom, U298_atom"):
+        fetch_qm9(target=target, data_home=tmp_path)
 
 
 def test_missing(tmp_path, monkeypatch, originals):
@@ -152,5 +193,6 @@ def test_all_of_qm9():
     np.testing.assert_allclose(qm9.target[:2], [-398.643591, -278.620482], atol=1e-5)
     assert -2627 < qm9.target.min() and qm9.target.max() < -213
     assert qm9.data.formula(0) == "CH4" and qm9.data.formula(1) == "H3N"
-    X, y = fetch_qm9(target="gap", return_X_y=True)
-    assert len(X) == len(y) and len(y) >= 118637 and np.isfinite(y).all()
+    gap = fetch_qm9(target=["gap", "alpha"])
+    assert len(gap.data) == len(gap.target) >= 118637 and np.isfinite(gap.target).all()
+    assert len(gap.missing) + len(gap.data) == len(qm9.data)

@@ -150,7 +150,7 @@ def test_the_noise_is_smooth_at_first():
 def test_progress(capsys):
     make_turbulence(2, 8, time=0.1, random_state=0, verbose=1)
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2 and lines[1].startswith("[make_turbulence] sample 2 of 2: ")
+    assert len(lines) == 2 and lines[1].startswith("[make_turbulence] sample 2/2: ")
     make_turbulence(1, 8, time=0.1, random_state=0)
     assert capsys.readouterr().out == ""
 

@@ -15,6 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skwave.functional._textures.families import moment_family
+from skwave.functional._wavelets.bump import low_pass_width
+
 XI = 0.85 * np.pi  # centre of the finest wavelet, in radians per pixel
 SIGMA = 1 / (0.496 * 2**-0.55 * XI)  # width of the low pass at j = 0, in pixels
 
@@ -168,3 +171,69 @@ def count_reals(rows):
             power = (j1, l1, k1) == (j2, l2, k2) and tau == (0, 0)
             total += 1 if group == "phi" or k1 == k2 == 0 or power else 2
     return total
+
+
+class Brute:
+    """Moments at full resolution, one row of a table after the other."""
+
+    def __init__(self, x, J, L, masks=None):
+        self.x, self.J, self.L = x.numpy(), J, L
+        self.masks = [np.ones(x.shape[-2:])] * (J + 1) if masks is None else masks
+        self.found = {}
+
+    def wave(self, c, j, l):
+        shape = self.x.shape[-2:]
+        if j == self.J:
+            psi = gaussian(shape, np.log2(low_pass_width(self.J) / SIGMA))
+        else:
+            psi = bump_steerable(
+                shape, j, np.pi / 2 if shape[1] == 1 else np.pi * l / self.L, self.L
+            )
+        return filtered(self.x[c] - self.x[c].mean(), psi)
+
+    def field(self, c, j, l, k):
+        key = (c, j, l, k)
+        if key not in self.found:
+            w = self.wave(c, j, l)
+            h = w if k == 1 else harmonic(w, k)
+            self.found[key] = h - self.mean(h, j) if k == 0 else h
+        return self.found[key]
+
+    def mean(self, u, j):
+        return (u * self.masks[j]).mean() / self.masks[j].mean()
+
+    def row(self, r):
+        if r.group == "K":
+            w = self.wave(r.c1, r.j1, r.l1)
+            powers = {"re3": w.real**3, "re4": w.real**4, "abs4": abs(w) ** 4}
+            return self.mean(powers[r.part], r.j1)
+        if r.group == "L":
+            h, w = self.x.shape[1:]
+            phi = gaussian((h, w if w > 1 else 64), r.j1)
+            phi = phi if w > 1 else phi[:, :1] / gaussian((64, 64), r.j1)[0, 0] ** 0.5
+            u = filtered(self.x[r.c1] - self.x[r.c1].mean(), phi).real
+            j = max(r.j1, 0)
+            u = u - self.mean(u, j)
+            of = abs(u) - self.mean(abs(u), j), u
+            return self.mean(of[r.k1] * of[r.k2], j)
+        a = self.field(r.c1, r.j1, r.l1, r.k1)
+        b = self.field(r.c2, r.j2, r.l2, r.k2)
+        c = self.mean(a * np.conj(np.roll(b, (r.dy, r.dx), (0, 1))), r.j2)
+        return c.imag if r.part == "im" else c.real
+
+    def rows(self, rows):
+        return np.array([self.row(r) for r in rows])
+
+
+def group_errors(found, expected, rows):
+    assert len(found) == len(expected) == len(rows)
+    groups = np.array([r.group for r in rows])
+    return {
+        str(g): np.linalg.norm((found - expected)[groups == g])
+        / np.linalg.norm(expected[groups == g])
+        for g in np.unique(groups)
+    }
+
+
+def moments_of(x, layout, normalize=False, ref=None, **options):
+    return moment_family(layout, **options).moments(x[None], ref, normalize)[0].numpy()

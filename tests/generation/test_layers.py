@@ -13,7 +13,7 @@ from skwave.nn import ConvolutionalDecoder, DictionaryDecoder, DictionaryStage
 def decoder():
     """Chain whose image is not zero, as it is at the beginning."""
     torch.manual_seed(0)
-    net = DictionaryDecoder(5, 2, (12, 8), 2, channels=3, n_components=(20, 7), n_iter=3)
+    net = DictionaryDecoder(5, 2, (12, 8), 2, channels=3, n_atoms=(20, 7), n_iter=3)
     with torch.no_grad():
         for stage in net.stages:
             stage.B.normal_()
@@ -22,7 +22,7 @@ def decoder():
 
 def test_stage_is_istc():
     torch.manual_seed(0)
-    stage = DictionaryStage(6, 4, n_components=9, n_iter=3, alpha=0.2)
+    stage = DictionaryStage(6, 4, n_atoms=9, n_iter=3, alpha=0.2)
     y = torch.randn(5, 6)
     A, step, z = stage.atoms(), stage.log_step.exp(), torch.zeros(5, 9)
     assert torch.allclose(A.norm(dim=1), torch.ones(9))
@@ -38,7 +38,7 @@ def test_stage_is_istc():
 def test_begins_at_zero():
     z = torch.randn(6, 5)
     for J in (1, 3):
-        net = DictionaryDecoder(5, 2, (16, 8), J, channels=3, n_components=(20, 7))
+        net = DictionaryDecoder(5, 2, (16, 8), J, channels=3, n_atoms=(20, 7))
         assert not net(z).any() and net.chain(z)[0][0][:, 2:].any()
         net = ConvolutionalDecoder(5, 2, (16, 8), J, channels=3)
         assert net(z).shape == (6, 2, 16, 8) and not net(z).any()
@@ -92,7 +92,7 @@ def test_atoms_and_what_is_observed_of_them(decoder):
 def test_odd_sizes_and_gradients():
     torch.manual_seed(0)
     for net in (
-        DictionaryDecoder(4, 1, (13, 9), 2, channels=2, n_components=(8, 5)),
+        DictionaryDecoder(4, 1, (13, 9), 2, channels=2, n_atoms=(8, 5)),
         ConvolutionalDecoder(4, 1, (13, 9), 2, channels=2),
     ):
         x = net(torch.randn(3, 4))

@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 from skwave import CASEGenerator, ScatteringTransformer
 from skwave.generation._training import ImageLoss
 
-PLAIN = {"J": 2, "loss": "squared", "scale_weight": 0.0, "scattering_weight": 0.0}
+PLAIN = {"J": 2, "loss": "squared_error", "scale_weight": 0.0, "scattering_weight": 0.0}
 
 
 @pytest.fixture
@@ -20,10 +20,10 @@ def images():
     return torch.from_numpy(x[0]), torch.from_numpy(x[0] + 0.3 * x[1])
 
 
-@pytest.mark.parametrize("loss", ["squared", "absolute"])
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error"])
 def test_loss_of_scales(images, loss):
     x, y = (v[..., :8, :12] for v in images)
-    error = np.square if loss == "squared" else np.abs
+    error = np.square if loss == "squared_error" else np.abs
     e = (x - y).numpy()
     expected = error(e).mean()
     for _ in range(2):
@@ -36,7 +36,7 @@ def test_loss_of_scales(images, loss):
 def test_loss_of_coefficients(images):
     x, y = images
     found = ImageLoss(**{**PLAIN, "scattering_weight": 0.7}, images=x)(x, y).item()
-    est = ScatteringTransformer(2, 4, ndim=2, padding="periodic", dtype=None).fit(x.numpy())
+    est = ScatteringTransformer(2, 4, ndim=2, boundary="periodic", dtype=None).fit(x.numpy())
     S, T = (est.transform(v.numpy()).reshape(5, *est.output_shape_[:2], -1) for v in (x, y))
     units = S.var((0, 3), keepdims=True, ddof=1) / x.numpy().var(ddof=1)
     expected = np.mean((x - y).numpy() ** 2) + 0.7 * np.mean((S - T) ** 2 / units)
@@ -59,7 +59,15 @@ def test_coefficients_in_the_loss_make_images_sharper():
     X = (load_digits().images / 16).astype(np.float32)
     X, X_test = X[:600], X[900:1100]
     smooth = CASEGenerator(
-        2, 8, L=2, channels=4, n_atoms=(48, 16), n_iter=2, max_epochs=6, lr=0.01, random_state=0
+        2,
+        8,
+        L=2,
+        channels=4,
+        n_atoms=(48, 16),
+        n_iter=2,
+        max_iter=6,
+        learning_rate_init=0.01,
+        random_state=0,
     ).fit(X)
     sharp = clone(smooth).set_params(scattering_weight=1.0).fit(X)
     assert sharp.score(X_test) < smooth.score(X_test)

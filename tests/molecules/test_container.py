@@ -1,4 +1,4 @@
-"""Molecules: every kind of input, what scikit-learn does with them, and what is refused."""
+"""Packed molecules: indices, selections, and what scikit-learn does with them."""
 
 import pickle
 import sys
@@ -7,7 +7,6 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from scipy.spatial.distance import pdist
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
@@ -22,7 +21,7 @@ from sklearn.model_selection import (
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import resample, shuffle
 
-from skwave.molecules import SYMBOLS, Molecule, Molecules, as_molecules
+from skwave.molecules import Molecule, Molecules, as_molecules
 
 WATER = ([8, 1, 1], [[0, 0, 0.119], [0, 0.763, -0.477], [0, -0.763, -0.477]])
 HYDROGEN = ([1, 1], [[0, 0, 0], [0, 0, 0.74]])
@@ -33,18 +32,6 @@ PAIRS = [WATER, HYDROGEN, ARGON]
 @pytest.fixture
 def molecules():
     return Molecules.from_pairs(PAIRS)
-
-
-@pytest.fixture(scope="module")
-def many():
-    """60 molecules of 1 to 9 atoms on a distorted grid."""
-    rng = np.random.default_rng(0)
-    grid = np.stack(np.meshgrid(*[np.arange(3) * 1.4] * 3), axis=-1).reshape(-1, 3)
-    pairs = []
-    for n in rng.integers(1, 10, 60):
-        r = grid[rng.choice(27, n, replace=False)] + rng.uniform(-0.3, 0.3, (n, 3))
-        pairs.append((rng.choice([1, 6, 7, 8], n), r))
-    return Molecules.from_pairs(pairs)
 
 
 class Counts(TransformerMixin, BaseEstimator):
@@ -62,20 +49,6 @@ class Counts(TransformerMixin, BaseEstimator):
         for z, r in as_molecules(X):
             rows.append([*(z[:, None] == self.elements_).sum(0), (pdist(r) ** self.power).sum()])
         return np.array(rows, dtype=float)
-
-
-def padded(molecules):
-    X = np.zeros((len(molecules), molecules.n_atoms.max(), 4))
-    for row, (z, r) in zip(X, molecules, strict=True):
-        row[: len(z), 0], row[: len(z), 1:] = z, r
-    return X
-
-
-def objects(items):
-    out = np.empty(len(items), dtype=object)
-    for i, item in enumerate(items):
-        out[i] = item
-    return out
 
 
 # the container
@@ -191,11 +164,6 @@ def test_repr_and_formulas(molecules):
     assert mixed.formula(0) == "C2H3ClO" and mixed.formula(-1) == "ClH"
 
 
-def test_symbols_are_those_of_ase():
-    data = pytest.importorskip("ase.data")
-    assert SYMBOLS == tuple(data.chemical_symbols[1:119])
-
-
 def test_as_an_array_it_is_one_of_objects(molecules):
     array = np.asarray(molecules)
     assert array.shape == (3,) and array.dtype == object
@@ -204,63 +172,6 @@ def test_as_an_array_it_is_one_of_objects(molecules):
         np.asarray(molecules, dtype=float)
     frame = pd.DataFrame({"molecule": molecules, "x": [1.0, 2.0, 3.0]})
     assert as_molecules(frame["molecule"]) == molecules
-
-
-# other kinds
-
-
-@pytest.mark.parametrize(
-    "convert",
-    [
-        lambda m: m,
-        lambda m: list(m),
-        lambda m: tuple(m),
-        lambda m: [(z.tolist(), r.tolist()) for z, r in m],
-        lambda m: [[z.astype(float), torch.from_numpy(r.copy())] for z, r in m],
-        lambda m: objects(list(m)),
-        lambda m: objects(list(m))[:, None],
-        lambda m: np.array([objects(pair) for pair in m]),
-        lambda m: pd.Series(list(m), index=range(100, 160)),
-        lambda m: pd.DataFrame({"molecule": list(m)}),
-        padded,
-        lambda m: torch.from_numpy(padded(m)).requires_grad_(),
-        lambda m: m.to_ase(),
-        lambda m: objects(m.to_ase()),
-        lambda m: pd.Series(m.to_ase()),
-    ],
-    ids=[
-        "Molecules",
-        "pairs",
-        "tuple",
-        "lists",
-        "tensors",
-        "objects",
-        "column",
-        "apart",
-        "Series",
-        "DataFrame",
-        "padded",
-        "tensor",
-        "ase",
-        "ase objects",
-        "ase Series",
-    ],
-)
-def test_every_kind_gives_the_same(many, convert, request):
-    if "ase" in request.node.callspec.id:
-        pytest.importorskip("ase")
-    assert as_molecules(convert(many)) == many
-
-
-def test_molecules_are_not_checked_again(many):
-    assert as_molecules(many) is many
-
-
-def test_padded_numbers_and_positions(many):
-    X = padded(many)
-    X[X[..., 0] == 0, 1:] = np.nan  # what fills the rest does not matter
-    assert Molecules.from_padded(X) == many
-    assert Molecules.from_padded(X[..., 0].astype(np.uint8), X[..., 1:]) == many
 
 
 def test_ase_there_and_back(many, tmp_path):
@@ -277,48 +188,34 @@ def test_ase_there_and_back(many, tmp_path):
     np.testing.assert_allclose(read.positions, many.positions, atol=1e-7)
 
 
-def test_periodic_atoms_warn(many):
-    pytest.importorskip("ase")
-    atoms = many.to_ase()
-    atoms[1].cell, atoms[1].pbc = 10 * np.eye(3), True
-    with pytest.warns(UserWarning, match="pbc = False"):
-        assert as_molecules(atoms) == many
-
-
-def test_without_ase_the_extra_is_named(molecules, monkeypatch, tmp_path):
+def test_without_ase_the_extra_is_named(molecules, monkeypatch):
     monkeypatch.setitem(sys.modules, "ase", None)
-    for call in (molecules.to_ase, lambda: Molecules.read_extxyz(tmp_path / "a.xyz")):
-        with pytest.raises(ImportError, match=r"skwave\[molecules\]"):
-            call()
+    with pytest.raises(ImportError, match=r"skwave\[molecules\]"):
+        molecules.to_ase()
 
 
-class Atom:
-    def __init__(self, z, hydrogens=0):
-        self.GetAtomicNum = lambda: z
-        self.GetTotalNumHs = lambda: hydrogens
+@pytest.mark.parametrize(
+    ("offsets", "error"),
+    [
+        ([0, 2], ValueError),
+        ([1, 3], ValueError),
+        ([0, 2, 1, 3], ValueError),
+        ([0.0, 3.0], ValueError),
+        ([], ValueError),
+        (3, ValueError),
+    ],
+)
+def test_offsets(offsets, error):
+    with pytest.raises(error, match="offsets"):
+        Molecules(*WATER, np.array(offsets))
 
 
-class Mol:
-    """What is used of an rdkit.Chem.Mol."""
-
-    def __init__(self, numbers, positions, hydrogens=0, conformers=1, is_3d=True):
-        self.GetAtoms = lambda: iter([Atom(z, hydrogens) for z in numbers])
-        self.GetNumConformers = lambda: conformers
-        self.GetConformer = lambda: self
-        self.GetPositions = lambda: np.array(positions)
-        self.Is3D = lambda: is_3d
-
-
-def test_rdkit(molecules):
-    mols = [Mol(*pair) for pair in PAIRS]
-    assert Molecules.from_rdkit(mols) == as_molecules(mols) == molecules
-    with pytest.raises(ValueError, match=r"molecule 1 leaves out 2 hydrogen.*AddHs"):
-        Molecules.from_rdkit([Mol(*WATER), Mol([6, 8], HYDROGEN[1], hydrogens=1)])
-    for parameters in ({"conformers": 0}, {"is_3d": False}):
-        with pytest.raises(ValueError, match=r"molecule 1 has no coordinates.*EmbedMolecule"):
-            as_molecules([Mol(*WATER), Mol(*WATER, **parameters)])
-    with pytest.raises(TypeError, match=r"molecule 1 is a NoneType"):
-        Molecules.from_rdkit([Mol(*WATER), None])
+def test_packed_arrays():
+    assert Molecules(*WATER, [0, 3]) == Molecules.from_pairs([WATER])
+    with pytest.raises(ValueError, match="n_atoms_total"):
+        Molecules([8, 1], WATER[1], [0, 3])
+    with pytest.raises(TypeError, match="real numbers"):
+        Molecules(["O", "H", "H"], WATER[1], [0, 3])
 
 
 # scikit-learn
@@ -367,182 +264,3 @@ def test_a_column_of_a_data_frame(many):
         union = ColumnTransformer([("counts", Counts(), column), ("x", "passthrough", ["x"])])
         Y = union.fit_transform(frame)
         np.testing.assert_allclose(Y[:, :-1], Counts().fit_transform(many))
-
-
-# what is refused
-
-
-def pair(n, z=6):
-    return [z] * n, 1.5 * np.arange(3 * n).reshape(n, 3)
-
-
-@pytest.mark.parametrize(
-    ("bad", "error", "message"),
-    [
-        (([], []), ValueError, "molecule 2 has no atoms"),
-        (([], np.empty((0, 3))), ValueError, "molecule 2 has no atoms"),
-        (([6, -1], pair(2)[1]), ValueError, "molecule 2: atom 1 has the atomic number -1"),
-        (([0, 6], pair(2)[1]), ValueError, "molecule 2: atom 0 has the atomic number 0"),
-        (([6, 119], pair(2)[1]), ValueError, "molecule 2: atom 1 has the atomic number 119"),
-        (([6, 1.5], pair(2)[1]), ValueError, "molecule 2: atom 1 has the atomic number 1.5"),
-        (([6, np.nan], pair(2)[1]), ValueError, "molecule 2: atom 1 has the atomic number nan"),
-        (([6, 6], [[0, 0, 0], [0, np.nan, 2]]), ValueError, r"molecule 2: atom 1 .*not finite"),
-        (([6, 6], [[-np.inf, 0, 0], [0, 0, 2]]), ValueError, r"molecule 2: atom 0 .*not finite"),
-        (([6, 6], [[0, 0, 0]] * 2), ValueError, r"molecule 2: atoms 0 and 1 overlap, they are 0 Å"),
-        (
-            ([6] * 4, [[0, 0, 0], [1, 0, 0], [0, 2, 0], [1, 0.06, 0.06]]),
-            ValueError,
-            r"molecule 2: atoms 1 and 3 overlap, they are 0.0849 Å apart.*nanometres",
-        ),
-        ((["C", "O"], pair(2)[1]), TypeError, r"molecule 2 has numbers of type .U1.*6 for C"),
-        (([6, 6j], pair(2)[1]), TypeError, "molecule 2 has numbers of type complex"),
-        (([True], pair(1)[1]), TypeError, "molecule 2 has numbers of type bool"),
-        (([6], [["0", "1", "2"]]), TypeError, "molecule 2 has positions of type .U1"),
-        (([6, 6], pair(3)[1]), ValueError, r"molecule 2 has numbers of shape \(2,\)"),
-        (([6, 6], pair(2)[1][:, :2]), ValueError, r"positions of shape \(2, 2\)"),
-        (([6, 6], [[0, 1, 2], [0, 1]]), ValueError, "molecule 2 is no pair of arrays"),
-        (6, TypeError, "molecule 2 is a int, not a pair"),
-        ("CO", TypeError, "molecule 2 is a str, not a pair"),
-        (None, TypeError, "molecule 2 is a NoneType"),
-        (([6], [[0, 0, 0]], "C"), TypeError, "molecule 2 is a tuple, not a pair"),
-    ],
-)
-def test_a_bad_molecule_is_named(bad, error, message):
-    with pytest.raises(error, match=message):
-        as_molecules([pair(3), pair(1), bad, pair(2)])
-
-
-@pytest.mark.parametrize(
-    ("X", "error", "message"),
-    [
-        ([], ValueError, "0 molecules"),
-        (Molecules.from_pairs(PAIRS)[:0], ValueError, "0 molecules"),
-        (np.empty((0, 5, 4)), ValueError, "0 molecules"),
-        (None, TypeError, "NoneType"),
-        (3, TypeError, "int"),
-        ("CCO", TypeError, "str"),
-        ({0: WATER}, TypeError, "dict"),
-        (np.ones((5, 12)), ValueError, r"\(5, 12\) .*reshape\(len\(X\), -1, 4\)"),
-        (np.ones((5, 3, 3)), ValueError, r"\(5, 3, 3\) is no padded array"),
-        (np.zeros((2, 3, 4), complex), TypeError, "complex"),
-        (np.full((2, 3, 4), "a"), TypeError, "U1"),
-        (np.empty((4, 3), dtype=object), ValueError, "element by element"),
-        (WATER, TypeError, "molecule 0 is a int|molecule 0 is a list"),
-    ],
-    ids=repr,
-)
-def test_what_are_no_molecules(X, error, message):
-    with pytest.raises(error, match=message):
-        as_molecules(X)
-
-
-def test_padded_arrays_with_holes_or_nothing():
-    X = padded(Molecules.from_pairs([pair(3), pair(4)]))
-    X[1, 2, 0] = 0
-    with pytest.raises(ValueError, match="molecule 1 has a hole: its row 2 has Z = 0 and row 3"):
-        as_molecules(X)
-    X[1, :, 0] = 0
-    with pytest.raises(ValueError, match="molecule 1 has no atoms"):
-        as_molecules(X)
-    with pytest.raises(ValueError, match=r"\(2, 4\) and positions of shape \(2, 3, 3\)"):
-        Molecules.from_padded(X[..., 0], X[:, 1:, 1:])
-
-
-def test_atoms_that_numpy_has_taken_apart():
-    ase = pytest.importorskip("ase")
-    atoms = ase.Atoms("CO", [[0, 0, 0], [0, 0, 1.1]])
-    with pytest.raises(ValueError, match=r"\(3, 2\).*element by element"):
-        as_molecules(np.array([atoms] * 3, dtype=object))
-    with pytest.raises(TypeError, match=r"X is one Atoms: give a list"):
-        as_molecules(atoms)
-    with pytest.raises(TypeError, match=r"molecule 0 is a tuple, not an ase\.Atoms"):
-        Molecules.from_ase([WATER])
-
-
-@pytest.mark.parametrize(
-    ("offsets", "error"),
-    [
-        ([0, 2], ValueError),
-        ([1, 3], ValueError),
-        ([0, 2, 1, 3], ValueError),
-        ([0.0, 3.0], ValueError),
-        ([], ValueError),
-        (3, ValueError),
-    ],
-)
-def test_offsets(offsets, error):
-    with pytest.raises(error, match="offsets"):
-        Molecules(*WATER, np.array(offsets))
-
-
-def test_packed_arrays():
-    assert Molecules(*WATER, [0, 3]) == Molecules.from_pairs([WATER])
-    with pytest.raises(ValueError, match="n_atoms_total"):
-        Molecules([8, 1], WATER[1], [0, 3])
-    with pytest.raises(TypeError, match="real numbers"):
-        Molecules(["O", "H", "H"], WATER[1], [0, 3])
-
-
-def test_shortest_distances_are_found_at_any_place(many):
-    """One overlap, in any pair of atoms of any molecule."""
-    rng = np.random.default_rng(1)
-    for i in np.flatnonzero(many.n_atoms > 1):
-        a, b = sorted(rng.choice(many.n_atoms[i], 2, replace=False))
-        positions = many.positions.copy()
-        positions[many.offsets[i] + b] = positions[many.offsets[i] + a] + [0, 0.05, 0]
-        with pytest.raises(ValueError, match=f"molecule {i}: atoms {a} and {b} overlap"):
-            Molecules(many.numbers, positions, many.offsets)
-
-
-def test_the_limit_of_overlap():
-    Molecules.from_pairs([([1, 1], [[0, 0, 0], [0, 0, 0.11]])])
-    with pytest.raises(ValueError, match="overlap"):
-        Molecules.from_pairs([([1, 1], [[0, 0, 0], [0, 0, 0.09]])])
-
-
-# units
-
-
-@pytest.mark.parametrize(
-    "hydride", [("O", 0.96), ("N", 1.01), ("C", 1.09), ("F", 0.92), ("S", 1.34)]
-)
-def test_bohr_warns(hydride):
-    symbol, bond = hydride
-    X = [([SYMBOLS.index(symbol) + 1, 1], [[0, 0, 0], [0, 0, bond]]), ARGON, pair(4)]
-    as_molecules(X)
-    in_bohr = [(z, np.array(r) / 0.529177) for z, r in X]
-    with pytest.warns(UserWarning, match=rf"Bohr: .* {bond / 0.529177:.2f} .*0\.529177"):
-        as_molecules(in_bohr)
-
-
-def test_bohr_does_not_warn_without_cause():
-    as_molecules([([3, 1], [[0, 0, 0], [0, 0, 1.595]])])  # LiH, the longest bond within the limit
-    as_molecules([ARGON, ([6, 6], [[0, 0, 0], [0, 0, 3.0]])])  # no hydrogen
-    as_molecules([([1], [[0, 0, 0]])])  # no bond
-    as_molecules([([1, 1], [[0, 0, 0], [0, 0, 4.0]])])  # two atoms
-    curve = [([1, 1], [[0, 0, 0], [0, 0, d]]) for d in np.linspace(0.5, 6, 12)]
-    as_molecules(curve)  # a bond that is drawn out, with shorter ones beside it
-
-
-def test_bohr_is_judged_by_the_shortest_bond():
-    with pytest.warns(UserWarning, match=r"Bohr: .* 1\.81 "):
-        as_molecules([([1, 8, 1], [[0, 0, 0], [0, 0, 1.81], [0, 0, 8.0]])])
-
-
-@pytest.mark.parametrize(
-    "X", [{"numbers": [6], "positions": [[0, 0, 0]]}, "CO", 3.0, b"CO"], ids=str
-)
-def test_what_is_no_list_is_refused(X):
-    with pytest.raises(TypeError, match=f"molecule 0 is a {type(X).__name__}, not a pair"):
-        as_molecules(X)
-
-
-def test_an_empty_array_is_refused():
-    with pytest.raises(ValueError, match="0 molecules"):
-        as_molecules(np.empty((0, 2), object))
-
-
-def test_padded_arrays_of_the_array_api():
-    xp = pytest.importorskip("array_api_strict")
-    X = np.array([[[8, 0, 0, 0.119], [1, 0, 0.763, -0.477], [1, 0, -0.763, -0.477]]])
-    assert as_molecules(xp.asarray(X)) == as_molecules(X)

@@ -22,7 +22,7 @@ X = [HYDROGEN, WATER]
 
 @pytest.fixture
 def scattering():
-    return SolidHarmonicScattering(J=1, L=2, sigma=0.3, scales_per_octave=2).fit(X)
+    return SolidHarmonicScattering(J=1, L=2, sigma=0.3, Q=2).fit(X)
 
 
 def draw(scattering, **kwargs):

@@ -1,15 +1,19 @@
 """Targets and forces that are refused, and what is said."""
 
+import warnings
+
 import numpy as np
 import pytest
 
+from skwave.datasets import load_crystal_sample, load_qm7_sample
 from skwave.molecules import Molecules
 from skwave.molecules._energy_checks import (
+    check_crystals,
     check_elements,
     check_energies,
     check_forces,
-    resolve_elements,
     warn_of_duplicates,
+    warn_of_units,
 )
 
 PAIRS = [([1, 1], [[0, 0, 0], [0, 0, 0.74]]), ([6, 8], [[0, 0, 0], [0, 0, 1.1]])]
@@ -61,15 +65,36 @@ def test_forces_that_are_refused(molecules):
 
 
 def test_elements(molecules):
-    assert resolve_elements(None, molecules).tolist() == [1, 6, 8]
-    assert resolve_elements(["O", 6, "H", np.int64(1), 7], molecules).tolist() == [1, 6, 7, 8]
-    with pytest.raises(ValueError, match="elements="):
-        resolve_elements([], molecules)
-    with pytest.raises(ValueError, match="molecule 1 of X holds C"):
+    check_elements(molecules, np.array([1, 6, 8]))
+    with pytest.raises(ValueError, match=r"molecule 1 of X holds C, .* the elements are H\."):
         check_elements(molecules, np.array([1]))
+
+
+def test_crystals(molecules):
+    with pytest.raises(ValueError, match="molecule 0 of X is not periodic"):
+        check_crystals(molecules)
+    cells = load_crystal_sample().data[:2]
+    check_crystals(cells)
+    with pytest.raises(ValueError, match="molecule 2 of X is not periodic"):
+        check_crystals(cells + molecules)
 
 
 def test_duplicates():
     warn_of_duplicates(Molecules.from_pairs(PAIRS))
     with pytest.warns(UserWarning, match="molecules 1 and 2"):
         warn_of_duplicates(Molecules.from_pairs([*PAIRS, PAIRS[1]]))
+
+
+def test_energies_in_two_units():
+    X, y = load_qm7_sample(return_X_y=True)
+    X, y = X[:60], y[:60, None]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_of_units(y, X)
+        warn_of_units(y - y.mean(), X)  # relative energies
+        total = np.array([{1: -0.5, 6: -38, 7: -54, 8: -75, 16: -398}[int(z)] for z in X.numbers])
+        warn_of_units(np.add.reduceat(total, X.offsets[:-1])[:, None] + y / 627.5, X)
+    mixed = y.copy()
+    mixed[40:] /= 23.06
+    with pytest.warns(UserWarning, match=r"20 of y, such as y\[\d+\].* and 40.* 2\d.\d times"):
+        warn_of_units(mixed, X)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from skwave.functional._molecules.atoms import local_fields, local_invariants
 from skwave.functional._molecules.energies import atomic_energies
 from skwave.molecules import Molecules
 from skwave.molecules._energy_features import Features, LocalSource
@@ -41,7 +42,9 @@ def test_slopes_are_the_derivatives_of_rows(features):
 
     def rows(r):
         source = features.source
-        own, phi = source.differentiable(molecules[2:3], r)
+        environments, _ = source.environments(molecules[2:3], r)
+        own, fields = environments.own, local_fields(environments, source.basis)
+        phi = local_invariants(fields).flatten(1)
         weights = torch.eye(sum(features.widths), dtype=torch.float64)
         constant = torch.zeros(2, len(weights), dtype=torch.float64)
         model = features.collapse(weights, constant)

@@ -1,11 +1,17 @@
-"""What estimators with networks do before the training."""
+"""Preparation of a training."""
 
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from skwave._networks.fitting import draw_seed, relative_weights, split_classes, split_groups
+from skwave._networks.fitting import (
+    draw_seed,
+    epochs_without_fall,
+    relative_weights,
+    split_classes,
+    split_groups,
+)
 
 
 @pytest.mark.parametrize(("n", "n_test"), [(2, 1), (10, 3), (11, 4)])
@@ -55,3 +61,10 @@ def test_weights():
     for weight, match in (([0, 0], "zero"), ([-1, 2], "egative")):
         with pytest.raises(ValueError, match=match):
             relative_weights(weight, X[:2])
+
+
+def test_epochs_without_fall():
+    losses = [3.0, 1.0, 2.0, 1.001, 1.0]
+    assert epochs_without_fall(losses, 0.0) == 3 and epochs_without_fall(losses[:1], 0.0) == 0
+    assert epochs_without_fall([3.0, 1.01, 1.0], 0.1) == 1
+    assert epochs_without_fall([3.0, 1.01, 1.0], 1e-4) == 0

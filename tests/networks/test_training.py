@@ -1,6 +1,7 @@
 """Training of networks."""
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch import nn
 
+from skwave._networks.layers import Dropout
 from skwave._networks.training import AutocastNet, train
 
 ROWS = np.arange(40), np.arange(40, 60)
@@ -18,7 +20,7 @@ class Model(nn.Sequential):
 
     def __init__(self):
         super().__init__(
-            nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.3), nn.Linear(8, 1), nn.Flatten(0)
+            nn.Linear(4, 8), nn.BatchNorm1d(8), Dropout(0.3), nn.Linear(8, 1), nn.Flatten(0)
         )
 
 
@@ -35,13 +37,26 @@ def fit(data):
 
     def call(make=Model, **parameters):
         settings = {
-            "rows": ROWS, "seed": 3, "device": torch.device("cpu"), "name": "Model", "lr": 0.02,
-            "weight_decay": 0.01, "schedule": "cosine", "batch_size": 16, "max_epochs": 6,
-            "n_iter_no_change": 6, "verbose": 0,
+            "rows": ROWS, "seed": 3, "device": torch.device("cpu"), "name": "Model",
+            "learning_rate_init": 0.02, "weight_decay": 0.01, "schedule": "cosine",
+            "batch_size": 16, "max_iter": 6, "n_iter_no_change": 6, "verbose": 0,
         }  # fmt: skip
         return train(AutocastNet, make, *data, criterion=nn.MSELoss, **{**settings, **parameters})
 
     return call
+
+
+@pytest.fixture
+def nets(monkeypatch):
+    """All nets of skorch that are trained, with their histories."""
+    kept, partial_fit = [], AutocastNet.partial_fit
+
+    def keeping(self, *arguments):
+        kept.append(self)
+        return partial_fit(self, *arguments)
+
+    monkeypatch.setattr(AutocastNet, "partial_fit", keeping)
+    return kept
 
 
 @pytest.fixture
@@ -67,35 +82,35 @@ def linear():
     return nn.Sequential(nn.Linear(4, 1), nn.Flatten(0))
 
 
-def weights(net):
-    return torch.cat([value.flatten() for value in net.module_.state_dict().values()])
+def weights(network):
+    return torch.cat([value.flatten() for value in network.state_dict().values()])
 
 
-def loss(net, data, rows):
+def loss(network, data, rows):
     X, y = (torch.from_numpy(a[rows]) for a in data)
     with torch.no_grad():
-        return (net.module_.eval()(X) - y).square().mean().item()
+        return (network(X) - y).square().mean().item()
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "steps", None])
 @pytest.mark.parametrize("rows", [ROWS, None])
-def test_resumed_training_is_the_same(fit, stop, monkeypatch, tmp_path, capsys, rows, schedule):
+def test_resumed_training_is_the_same(fit, nets, stop, tmp_path, capsys, rows, schedule):
     parameters = {"rows": rows, "schedule": schedule}
     whole, *curves = fit(**parameters)
-    per_epoch = 5 if rows else 4
+    per_epoch, forward = 5 if rows else 4, Model.forward
     for calls in (per_epoch + 2, per_epoch * 2 + 1):  # in the second epoch, then in the fourth
         stop(calls, RuntimeError("power cut"))
         with pytest.raises(RuntimeError, match="power"):
             fit(**parameters, folder=tmp_path / "state")
-        monkeypatch.undo()
+        Model.forward = forward
     assert capsys.readouterr().out == ""
-    net, *resumed = fit(**parameters, folder=tmp_path / "state", verbose=1)
+    network, *resumed = fit(**parameters, folder=tmp_path / "state", verbose=1)
     assert "[Model] goes on after 3 epochs" in capsys.readouterr().out
-    assert resumed == curves and torch.equal(weights(net), weights(whole))
-    rates = [[epoch["event_lr"] for epoch in n.history] for n in (net, whole)]
+    assert resumed == curves and torch.equal(weights(network), weights(whole))
+    rates = [[epoch["event_lr"] for epoch in n.history] for n in (nets[0], nets[-1])]
     assert np.allclose(*rates, rtol=1e-12)
     again, *curves = fit(**parameters, folder=tmp_path / "state")
-    assert resumed == curves and torch.equal(weights(again), weights(net))
+    assert resumed == curves and torch.equal(weights(again), weights(network))
 
 
 def test_file_that_is_cut_off_does_no_harm(fit, monkeypatch, tmp_path):
@@ -125,40 +140,47 @@ def test_file_that_is_cut_off_does_no_harm(fit, monkeypatch, tmp_path):
         (None, [0.02] * 6),
     ],
 )
-def test_schedule(fit, schedule, expected):
-    net, *_ = fit(schedule=schedule)
-    assert np.allclose([epoch["event_lr"] for epoch in net.history], expected)
+def test_schedule(fit, nets, schedule, expected):
+    fit(schedule=schedule)
+    assert np.allclose([epoch["event_lr"] for epoch in nets[0].history], expected)
 
 
-def test_order_is_drawn_for_each_epoch(fit):
-    net, *_ = fit(linear, lr=1e-9)
-    assert len(set(net.history[:, "batches", 0, "train_loss"])) == 6
-    assert len(set(np.round(net.history[:, "valid_loss"], 5))) == 1
+def test_order_is_drawn_for_each_epoch(fit, nets):
+    *_, losses = fit(linear, learning_rate_init=1e-9)
+    assert len(set(nets[0].history[:, "batches", 0, "train_loss"])) == 6
+    assert len(set(np.round(losses, 5))) == 1
 
 
 def test_weight_decay(fit):
-    net, decayed = (fit(linear, lr=0.1, weight_decay=decay)[0] for decay in (0.0, 5.0))
+    net, decayed = (
+        fit(linear, learning_rate_init=0.1, weight_decay=decay)[0] for decay in (0.0, 5.0)
+    )
     assert weights(decayed).norm() < 0.5 * weights(net).norm()
 
 
 def test_best_weights_are_kept(fit, data):
-    net, curve, validation = fit(lr=0.3, schedule=None, max_epochs=8, n_iter_no_change=8)
-    assert len(curve) == len(validation) == 8 and validation[-1] > min(validation)
+    net, curve, validation = fit(
+        learning_rate_init=0.3, schedule=None, max_iter=20, n_iter_no_change=20
+    )
+    assert len(curve) == len(validation) == 20 and validation[-1] > min(validation)
     assert loss(net, data, ROWS[1]) == pytest.approx(min(validation), rel=1e-5)
     # unless the first weights were better
-    net, *_ = fit(lr=0.3, floor=0.9 * min(validation))
+    net, *_ = fit(learning_rate_init=0.3, floor=0.9 * min(validation))
     torch.manual_seed(3)
-    assert torch.equal(net.module_[0].weight, Model()[0].weight)
+    assert torch.equal(net[0].weight, Model()[0].weight) and not net.training
     net, curve, validation = fit(rows=None)
     assert validation is None and len(curve) == 6
 
 
 def test_patience_and_tolerance(fit, tmp_path):
     for _ in "ab":  # the second has nothing left to do
-        *_, losses = fit(lr=0.3, schedule=None, max_epochs=40, n_iter_no_change=3, folder=tmp_path)
+        *_, losses = fit(
+            learning_rate_init=0.3, schedule=None, max_iter=40, n_iter_no_change=3, folder=tmp_path
+        )
         assert len(losses) == np.argmin(losses) + 4 < 40
     slow = {
-        "make": linear, "lr": 1e-3, "schedule": None, "max_epochs": 20, "n_iter_no_change": 3,
+        "make": linear, "learning_rate_init": 1e-3, "schedule": None, "max_iter": 20,
+        "n_iter_no_change": 3,
     }  # fmt: skip
     *_, losses = fit(**slow)
     assert len(losses) == 20 and 0.7 * losses[0] < losses[-1] < losses[-2] < 0.99 * losses[0]
@@ -172,16 +194,16 @@ def test_loss_that_is_not_finite(fit, stop, rows, epochs, call):
     stop(epochs * (5 if rows else 4) + call)  # the fourth may be one of the validation
     with pytest.warns(ConvergenceWarning, match=f"epoch {epochs + 1} had a loss of nan"):
         net, curve, validation = fit(rows=rows, schedule=None)
-    assert len(curve) == len(net.history) == epochs and weights(net).isfinite().all()
+    assert len(curve) == epochs and weights(net).isfinite().all()
     assert validation is None if rows is None else len(validation) == epochs
-    before, *curves = fit(rows=rows, schedule=None, max_epochs=epochs)
+    before, *curves = fit(rows=rows, schedule=None, max_iter=epochs)
     assert curves == [curve, validation] and torch.equal(weights(before), weights(net))
 
 
 def test_interruption(fit, stop):
     stop(13, KeyboardInterrupt)
-    net, curve, validation = fit()
-    assert len(curve) == len(validation) == len(net.history) == 2
+    _, curve, validation = fit()
+    assert len(curve) == len(validation) == 2
     _, *curves = fit()
     assert [c[:2] for c in curves] == [curve, validation]
 
@@ -192,13 +214,24 @@ def test_randomness_and_pickle(fit, data):
     (a, *curves), (b, *same), (_, *others) = fit(), fit(), fit(seed=4)
     assert torch.equal(torch.get_rng_state(), state)
     assert curves == same and torch.equal(weights(a), weights(b)) and curves != others
-    copy = pickle.loads(pickle.dumps(a))
-    assert torch.equal(weights(copy), weights(a)) and len(copy.history) == 6
+    assert torch.equal(weights(pickle.loads(pickle.dumps(a))), weights(a))
+
+
+def test_threads_do_not_disturb_each_other(fit):
+    """Weights, order, dropout: the same in four threads at once as in one, while others draw."""
+    whole, *curves = fit(max_iter=20)
+    with ThreadPoolExecutor(5) as pool:
+        others = pool.submit(lambda: [torch.randn(100).sum() for _ in range(2000)])
+        jobs = [pool.submit(fit, max_iter=20) for _ in range(8)]
+        for job in jobs:
+            network, *same = job.result()
+            assert same == curves and torch.equal(weights(network), weights(whole))
+        others.result()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="autocast is for CUDA")
-def test_half_precision(fit):
+def test_half_precision(fit, nets):
     device = torch.device("cuda:0")
-    (_, *whole), (net, *half) = (fit(device=device, autocast=a) for a in (False, True))
+    (_, *whole), (_, *half) = (fit(device=device, autocast=a) for a in (False, True))
     assert whole != half and np.allclose(whole, half, rtol=0.05)
-    assert net.infer(torch.zeros(2, 4)).dtype == torch.float32
+    assert nets[-1].infer(torch.zeros(2, 4)).dtype == torch.float32

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import threading
 import time
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import nullcontext
@@ -514,6 +515,32 @@ def test_parts_of_one_file_have_journals_of_their_own(X, X_file, tmp_path):
         transform_blocks(est, X_file, part, block_size=10)
         np.testing.assert_array_equal(part, 2 * X)
     assert not list(tmp_path.glob("*.blocks"))
+
+
+def test_two_calls_on_one_output(X, tmp_path):
+    """At the same instant: one writes, and the other says so; nothing is mixed."""
+    barrier, results = threading.Barrier(2), []
+
+    def call(factor):
+        barrier.wait()
+        try:
+            out = transform_blocks(Times(factor, pause=0.02), X, tmp_path / "out.npy", block_size=5)
+            results.append((factor, np.array(out)))
+        except RuntimeError as error:
+            results.append((None, str(error)))
+
+    for _ in range(5):
+        results.clear()
+        threads = [threading.Thread(target=call, args=(factor,)) for factor in (2.0, 3.0)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        (_, message), (factor, rows) = sorted(results, key=lambda result: result[0] or 0)
+        assert "out.npy' is being written by process" in message
+        np.testing.assert_array_equal(rows, factor * X)
+        np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), factor * X)
+    assert [path.name for path in tmp_path.iterdir()] == ["out.npy"]
 
 
 # --- bad input ----------------------------------------------------------------------------------

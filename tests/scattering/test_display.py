@@ -38,7 +38,7 @@ def image(randn):
 
 
 def test_scalogram_holds_the_coefficients(sound):
-    scattering = ScatteringTransformer(J=5, Q=6).fit(sound)
+    scattering = ScatteringTransformer(J=5, Q=6, ndim=1).fit(sound)
     display = ScatteringDisplay.from_estimator(scattering, sound, sample=2, channel=1)
     first = scattering.paths_["order"] == 1
     xi = scattering.paths_["xi"][first, 0]
@@ -92,7 +92,7 @@ def test_a_modulation_is_at_its_frequency():
 
 @pytest.mark.parametrize("averaging", ["local", "global"])
 def test_means_of_a_signal_are_a_curve(sound, averaging):
-    scattering = ScatteringTransformer(J=5, Q=6, averaging=averaging).fit(sound)
+    scattering = ScatteringTransformer(J=5, Q=6, averaging=averaging, ndim=1).fit(sound)
     display = ScatteringDisplay.from_estimator(scattering, sound, positions="mean")
     first = scattering.paths_["order"] == 1
     increasing = np.argsort(scattering.paths_["xi"][first, 0])
@@ -104,7 +104,7 @@ def test_means_of_a_signal_are_a_curve(sound, averaging):
 
 
 def test_a_global_average_is_drawn_as_a_mean_by_default(sound):
-    scattering = ScatteringTransformer(J=5, averaging="global").fit(sound)
+    scattering = ScatteringTransformer(J=5, averaging="global", ndim=1).fit(sound)
     assert ScatteringDisplay.from_estimator(scattering, sound).line_ is not None
 
 
@@ -231,7 +231,7 @@ def test_logarithms_are_drawn_as_they_are(image):
 
 
 def test_colours(sound):
-    scattering = ScatteringTransformer(J=4).fit(sound)
+    scattering = ScatteringTransformer(J=4, ndim=1).fit(sound)
     display = ScatteringDisplay.from_estimator(scattering, sound, cmap="magma", norm="log")
     assert display.mesh_.get_cmap().name == "magma"
     assert type(display.mesh_.norm).__name__ == "LogNorm"
@@ -277,7 +277,7 @@ def test_kinds_of_arrays(sound):
     ],
 )
 def test_bad_parameters(sound, kwargs, message):
-    scattering = ScatteringTransformer(J=5, Q=2).fit(sound)
+    scattering = ScatteringTransformer(J=5, Q=2, ndim=1).fit(sound)
     with pytest.raises(ValueError, match=message):
         ScatteringDisplay.from_estimator(scattering, sound, **kwargs)
 
@@ -292,7 +292,7 @@ def test_bad_parameters(sound, kwargs, message):
     ],
 )
 def test_what_a_transform_does_not_have(sound, parameters, kwargs, message):
-    scattering = ScatteringTransformer(J=5, **parameters).fit(sound)
+    scattering = ScatteringTransformer(J=5, **parameters, ndim=1).fit(sound)
     with pytest.raises(ValueError, match=message):
         ScatteringDisplay.from_estimator(scattering, sound, **kwargs)
 
@@ -304,6 +304,6 @@ def test_images_have_no_sampling_rate(image):
 
 
 def test_samples_of_another_shape(sound):
-    scattering = ScatteringTransformer(J=5).fit(sound)
+    scattering = ScatteringTransformer(J=5, ndim=1).fit(sound)
     with pytest.raises(ValueError, match=r"fitted to samples of shape \(2, 1000\)"):
         ScatteringDisplay.from_estimator(scattering, sound[..., :500])

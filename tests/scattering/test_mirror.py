@@ -18,7 +18,7 @@ def images(*shape):
 def check(X, axis=-1, rtol=1e-12, step=None, **parameters):
     """Compare with the transform of the mirrored images, on a periodic grid."""
     scattering = ScatteringTransformer(
-        **{"J": 2, "L": 4, "ndim": 2, "padding": "periodic", **parameters}
+        **{"J": 2, "L": 4, "ndim": 2, "boundary": "periodic", **parameters}
     ).fit(X)
     step = step or 2**scattering.J
     X_mirrored = np.roll(np.flip(X, axis), 1 - step, axis)

@@ -1,3 +1,4 @@
+import inspect
 import pickle
 from threading import Barrier, Thread
 
@@ -7,10 +8,10 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skwave import MaxEntTextureModel, PhaseHarmonicTransformer, ScatteringTransformer
 from skwave._core.checks import check_scales
-from skwave.functional._molecules.atoms import local_invariants
+from skwave.functional import radial_functions, scattering_layout, solid_harmonics
 from skwave.scattering import _plans
 from skwave.scattering._layer import Scattering
-from skwave.scattering._plans import cached_layout, cached_plan, layout_parameters
+from skwave.scattering._plans import CONSTRAINTS, cached_layout, cached_plan, layout_parameters
 
 PARAMETERS = {"J": 2, "L": 2, "Q": (1, 1)}
 
@@ -83,14 +84,15 @@ def test_plans_of_inference_mode_are_of_use_outside(made):
 def test_fits_in_inference_mode_leave_gradients_to_others():
     # sizes that no other test has, so that nothing is kept yet
     x = torch.randn(1, 22, 26, generator=torch.Generator().manual_seed(0))
-    r = torch.randn(1, 3, 3, dtype=torch.float64)
+    r = torch.randn(3, 3, dtype=torch.float64)
     with torch.inference_mode():
         PhaseHarmonicTransformer(J=2, L=3).fit_transform(x)
-        local_invariants(r, torch.ones(1, 1, 3, dtype=torch.float64), (0.5,), 7)
+        radial_functions(r.square().sum(-1), (0.55,), 7), solid_harmonics(r, 7)
     with pytest.warns(ConvergenceWarning):
         MaxEntTextureModel(J=2, L=3, max_iter=2, random_state=0).fit(x).sample()
     r.requires_grad_()
-    local_invariants(r, torch.ones(1, 1, 3, dtype=torch.float64), (0.5,), 7).sum().backward()
+    radial = radial_functions(r.square().sum(-1), (0.55,), 7)
+    (radial.sum() + solid_harmonics(r, 7).sum()).backward()
     assert r.grad.isfinite().all()
 
 
@@ -108,19 +110,34 @@ def test_layouts_are_kept():
 
 
 @pytest.mark.parametrize(
-    ("parameters", "Q"),
+    ("Q", "shape", "pair"),
     [
-        ({"Q": 4}, (4, 1)),
-        ({"Q": 4, "ndim": 2}, (4, 4)),
-        ({"Q": (4, 2), "ndim": 2}, (4, 2)),
+        (4, (64,), (4, 1)),
+        (4, (32, 32), (4, 4)),
+        ((4, 2), (32, 32), (4, 2)),
+        ((4, 2), (64,), (4, 2)),
     ],
 )
-def test_layout_parameters(parameters, Q):
+def test_layout_parameters(Q, shape, pair):
     for kind in (ScatteringTransformer, Scattering):
-        found = layout_parameters(kind(J=3, **parameters))
-        assert found["Q"] == Q and found["J"] == 3 and found["n_phases"] is None
-        rectifier = kind(J=3, nonlinearity="rectifier", n_phases=5, **parameters)
-        assert layout_parameters(rectifier)["n_phases"] == 5
+        found = layout_parameters(kind(J=3, Q=Q, T=9), shape)
+        assert found["Q"] == pair and found["J"] == 3 and found["n_phases"] is None
+        assert found["T"] == 9
+        other = kind(J=3, nonlinearity="rectifier", n_phases=5, averaging="global", T=9)
+        assert layout_parameters(other, shape)["n_phases"] == 5
+        assert layout_parameters(other, shape)["T"] is None
+
+
+def test_layout_parameters_are_those_of_the_layout():
+    found = layout_parameters(ScatteringTransformer(), (64,))
+    assert {"shape", *found} == set(inspect.signature(scattering_layout).parameters)
+    assert found["J"] == 4
+
+
+@pytest.mark.parametrize("kind", [ScatteringTransformer, Scattering])
+def test_constraints_are_those_of_the_parameters_in_their_order(kind):
+    names = [name for name in inspect.signature(kind).parameters if name in CONSTRAINTS]
+    assert names == list(CONSTRAINTS)
 
 
 @pytest.mark.parametrize(

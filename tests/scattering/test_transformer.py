@@ -45,6 +45,31 @@ def test_set_params_takes_effect_and_leaves_a_clone_alone():
     assert other.fit_transform(X).shape[1] == n_features
     with pytest.raises(ValueError, match="J=5 is too large"):
         est.set_params(J=5).transform(X)
+    with pytest.raises(ValueError, match="'averaging' parameter"):
+        est.set_params(J=1, averaging="mean").transform(X)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sample", "J", "ndim"),
+    [
+        ({}, (64,), 4, 1),
+        ({}, (3, 32, 32), 3, 2),
+        ({"ndim": 1}, (3, 16), 2, 1),
+        ({"ndim": 2}, (28, 28), 2, 2),
+        ({"shape": (8, 8)}, (64,), 1, 2),
+        ({"shape": 32}, (64,), 3, 1),
+        ({"J": 2}, (64,), 2, 1),
+    ],
+)
+def test_scale_and_number_of_axes_follow_the_data(parameters, sample, J, ndim):
+    X = rng.standard_normal((2, *sample))
+    est = ScatteringTransformer(**parameters).fit(X)
+    assert (est.J_, est.ndim_) == (J, ndim)
+    shape = est.signal_shape_
+    assert min(est.output_shape_[2:]) >= 4
+    told = ScatteringTransformer(J=J, ndim=ndim, shape=shape).fit(X)
+    assert np.array_equal(est.transform(X), told.transform(X))
+    assert clone(est).get_params() == est.get_params()
 
 
 def test_features_are_the_functional_coefficients():
@@ -147,7 +172,7 @@ def test_what_needs_a_fit_says_so():
 
 
 def test_a_refused_fit_keeps_the_shape_of_the_last():
-    est = ScatteringTransformer(J=3).fit(np.ones((2, 64)))
+    est = ScatteringTransformer(J=3, ndim=1).fit(np.ones((2, 64)))
     with pytest.raises(ValueError, match="too large"):
         est.fit(np.ones((2, 5, 4)))
     assert est.sample_shape_ == est.signal_shape_ == (64,)
@@ -178,15 +203,15 @@ def test_torch_keeps_the_graph():
         ({"J": 1}, (1,), r"n_features=1\).*too short for any J"),
         ({"J": 2, "L": 4.0, "ndim": 2}, (8, 8), "'L' parameter"),
         ({"J": 2, "Q": 0}, (64,), "'Q' parameter"),
-        ({"J": 2, "Q": (1, 2, 3)}, (64,), "Q=.* pair"),
-        ({"J": 2, "Q": (1, 0)}, (64,), "Q=.* pair"),
+        ({"J": 2, "Q": (1, 2, 3)}, (64,), "'Q' parameter .* a tuple of two, each"),
+        ({"J": 2, "Q": (1, 0)}, (64,), "'Q' parameter .* a tuple of two, each"),
         ({"J": 2, "T": 0.5}, (64,), "'T' parameter"),
         ({"J": 2, "T": 65}, (64,), "T=65 exceeds"),
         ({"J": 2, "ndim": 3}, (8, 8), "'ndim' parameter"),
         ({"J": 2, "max_order": 3}, (64,), "'max_order' parameter"),
         ({"J": 2, "nonlinearity": "relu"}, (64,), "'nonlinearity' parameter"),
         ({"J": 2, "averaging": "mean"}, (64,), "'averaging' parameter"),
-        ({"J": 2, "padding": "symmetric"}, (64,), "'padding' parameter"),
+        ({"J": 2, "boundary": "symmetric"}, (64,), "'boundary' parameter"),
         ({"J": 2, "oversampling": -1}, (64,), "'oversampling' parameter"),
         ({"J": 2, "log": -1.0}, (64,), "'log' parameter"),
         ({"J": 2, "batch_size": 0}, (64,), "'batch_size' parameter"),
@@ -194,7 +219,11 @@ def test_torch_keeps_the_graph():
         ({"J": 2, "device": "cuda:99"}, (64,), r"device='cuda:99'.*\['cpu'"),
         ({"J": 2, "device": "gpu"}, (64,), r"device='gpu'.*\['cpu'"),
         ({"J": 2, "shape": (10,)}, (64,), r"shape=\(10,\) does not fit"),
-        ({"J": 2, "shape": (8, 8)}, (64,), "shape=.* 1 integers"),
+        ({"J": 2, "ndim": 1, "shape": (8, 8)}, (64,), "shape=.* 1 integers"),
+        ({"J": 2, "shape": (4, 4, 4)}, (64,), r"shape=\(4, 4, 4\) must be \(N,\) .* \(H, W\)"),
+        ({"J": 2}, (8, 8), r"X has 3 axes.*give ScatteringTransformer ndim=2 for images"),
+        ({"J": 2}, (2, 2, 8, 8), "X has 5 axes"),
+        ({"J": True}, (64,), "'J' parameter"),
         ({"J": 2, "shape": (0,)}, (64,), "shape=.* does not fit"),
         ({"J": 2, "ndim": 2, "shape": (8, 4)}, (8, 8), "shape=.* does not fit"),
         ({"J": 2, "ndim": 2, "shape": (-1, -1)}, (64,), "shape=.* does not fit"),

@@ -5,17 +5,20 @@ import warnings
 
 import numpy as np
 import pytest
+import sklearn
 import torch
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.decomposition import MiniBatchDictionaryLearning, sparse_encode
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
+from sklearn.utils.estimator_checks import check_transformer_n_iter
 
 import skwave.sparse._coder
 from skwave import SparseCoder
-from skwave.functional import lasso_objective
+from skwave.functional import Codes, lasso_objective
 
 ALGORITHMS = ["auto", "cd", "fista", "istc", "ista", "omp"]
 EXACT = ["auto", "cd", "fista"]
@@ -38,7 +41,7 @@ def data():
 
 @pytest.fixture(scope="module")
 def fitted(data):
-    return SparseCoder(24, 0.05, max_iter=5, random_state=0).fit(data[0])
+    return SparseCoder(24, alpha=0.05, max_iter=5, random_state=0).fit(data[0])
 
 
 @pytest.mark.parametrize("positive", [False, True])
@@ -47,7 +50,7 @@ def test_objective_of_sklearn(data, algorithm, positive):
     X, D = data
     coder = SparseCoder(alpha=0.1, algorithm=algorithm, dictionary=D, positive=positive).fit(X)
     assert np.array_equal(coder.components_, D)
-    assert coder.n_iter_ == 0 and coder.loss_curve_ == []
+    assert coder.n_iter_ == 1 and coder.loss_curve_ == []
     Z = coder.transform(X)
     expected = sparse_encode(
         X, D, algorithm="lasso_cd", alpha=0.1, positive=positive, max_iter=10_000
@@ -79,7 +82,7 @@ def test_inexact_algorithms_come_close(data, algorithm):
 
 def test_learns_the_planted_atoms(data):
     X, D = data
-    coder = SparseCoder(24, 0.05, max_iter=30, random_state=0).fit(X)
+    coder = SparseCoder(24, alpha=0.05, max_iter=30, random_state=0).fit(X)
     found = np.abs(coder.components_ @ D.T).max(0)
     assert np.mean(found) > 0.85 and np.max(found) > 0.98
     np.testing.assert_allclose(np.linalg.norm(coder.components_, axis=1), 1)
@@ -113,7 +116,7 @@ def test_first_atoms_and_order(data):
     assert np.abs((coder.components_ * D).sum(1)).min() > 0.95
     again = SparseCoder(alpha=0.05, dict_init=2 * D, max_iter=2, shuffle=False).fit(X)
     np.testing.assert_allclose(again.components_, coder.components_, atol=1e-7)
-    few = SparseCoder(40, 0.05, max_iter=1, random_state=0).fit(X[:10])
+    few = SparseCoder(40, alpha=0.05, max_iter=1, random_state=0).fit(X[:10])
     assert few.components_.shape == (40, 12) and np.isfinite(few.components_).all()
     assert SparseCoder(alpha=0.05, max_iter=1).fit(X[:50]).components_.shape == (12, 12)
 
@@ -149,7 +152,7 @@ def test_atoms_that_no_code_has(data):
 def test_random_state(data):
     state = torch.get_rng_state()
     a, b, c = (
-        SparseCoder(8, 0.05, max_iter=1, random_state=seed).fit(data[0]).components_
+        SparseCoder(8, alpha=0.05, max_iter=1, random_state=seed).fit(data[0]).components_
         for seed in (0, 0, 1)
     )
     assert np.array_equal(a, b) and not np.allclose(a, c)
@@ -160,15 +163,15 @@ def test_partial_fit_from_a_memory_map(data, tmp_path):
     X, _ = data
     np.save(tmp_path / "X.npy", X.astype(np.float32))
     blocks = np.load(tmp_path / "X.npy", mmap_mode="r")
-    coder = SparseCoder(24, 0.05, random_state=0)
+    coder = SparseCoder(24, alpha=0.05, random_state=0)
     for _ in range(3):
         for start in range(0, len(blocks), 200):
             coder.partial_fit(blocks[start : start + 200])
     assert coder.components_.dtype == np.float32
     assert coder.n_steps_ == 3 * 4 == len(coder.loss_curve_)
     assert coder.loss_curve_[-1] < coder.loss_curve_[0]
-    whole = SparseCoder(24, 0.05, max_iter=1, shuffle=False, random_state=0).fit(X)
-    once = SparseCoder(24, 0.05, shuffle=False, random_state=0).partial_fit(X)
+    whole = SparseCoder(24, alpha=0.05, max_iter=1, shuffle=False, random_state=0).fit(X)
+    once = SparseCoder(24, alpha=0.05, shuffle=False, random_state=0).partial_fit(X)
     np.testing.assert_allclose(once.components_, whole.components_)
     given = SparseCoder(dictionary=whole.components_).partial_fit(0.1 + 10 * X[:5])
     assert np.array_equal(given.components_, whole.components_)
@@ -194,8 +197,8 @@ def test_maps(data, algorithm):
 def test_learns_from_maps(data):
     X, _ = data
     maps = X.reshape(7, 10, 10, 12).transpose(0, 3, 1, 2)
-    coder = SparseCoder(24, 0.05, max_iter=2, random_state=0).fit(maps)
-    rows = SparseCoder(24, 0.05, max_iter=2, random_state=0).fit(X)
+    coder = SparseCoder(24, alpha=0.05, max_iter=2, random_state=0).fit(maps)
+    rows = SparseCoder(24, alpha=0.05, max_iter=2, random_state=0).fit(X)
     np.testing.assert_allclose(coder.components_, rows.components_, atol=1e-10)
 
 
@@ -203,10 +206,10 @@ def test_learns_from_maps(data):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_kinds_of_arrays(data, algorithm, dtype):
     X = data[0][:60].astype(dtype)
-    coder = SparseCoder(16, 0.1, algorithm=algorithm, max_iter=2, random_state=0).fit(X)
+    coder = SparseCoder(16, alpha=0.1, algorithm=algorithm, max_iter=2, random_state=0).fit(X)
     Z = coder.transform(X)
     assert Z.dtype == coder.components_.dtype == coder.inverse_transform(Z).dtype == dtype
-    tensor = SparseCoder(16, 0.1, algorithm=algorithm, max_iter=2, random_state=0)
+    tensor = SparseCoder(16, alpha=0.1, algorithm=algorithm, max_iter=2, random_state=0)
     z = tensor.fit(torch.from_numpy(X)).transform(torch.from_numpy(X))
     assert isinstance(z, torch.Tensor) and isinstance(tensor.inverse_transform(z), torch.Tensor)
     np.testing.assert_allclose(z.numpy(), Z, atol=1e-4)
@@ -256,12 +259,11 @@ def test_grid_search_in_a_pipeline(data):
         ({"alpha": -1.0}, "alpha"),
         ({"n_components": 0}, "n_components"),
         ({"algorithm": "lars"}, "algorithm"),
-        ({"max_iter": 0}, "max_iter"),
+        ({"max_iter": -1}, "max_iter"),
         ({"dictionary": np.eye(5)}, r"shape \(5, 5\).*\(n_components, 12\)"),
         ({"dictionary": np.ones(12)}, "transpose"),
-        ({"dictionary": np.eye(12) * ([0.0] + [1.0] * 11)}, r"atoms \[0\].*zero"),
         ({"dictionary": np.full((2, 12), np.nan)}, r"atoms \[0, 1\].*not finite"),
-        ({"dict_init": np.zeros((2, 12))}, r"dict_init are zero"),
+        ({"dict_init": np.zeros((0, 12))}, r"dict_init has shape \(0, 12\)"),
         ({"dictionary": np.eye(12), "n_components": 3}, "leave n_components out"),
         ({"device": "abacus"}, "does not exist"),
     ],
@@ -273,7 +275,7 @@ def test_bad_parameters(data, parameters, message):
 
 @pytest.mark.parametrize("parameters", [{}, {"positive": True}, {"dictionary": np.eye(12)}])
 def test_alpha_above_alpha_max(data, parameters):
-    coder = SparseCoder(5, 50.0, **parameters)
+    coder = SparseCoder(5, alpha=50.0, **parameters)
     if "dictionary" in parameters:
         coder.set_params(n_components=None)
     with pytest.warns(UserWarning, match=r"alpha=50 is not below alpha_max=\d\.\d+.*zero"):
@@ -337,14 +339,14 @@ def interrupt_at(monkeypatch):
 def test_interrupted(data, interrupt_at):
     interrupt_at(8)
     with pytest.warns(ConvergenceWarning, match="pass 3 of 10"):
-        coder = SparseCoder(24, 0.05, random_state=0).fit(data[0])
+        coder = SparseCoder(24, alpha=0.05, random_state=0).fit(data[0])
     assert coder.n_iter_ == 2
     assert coder.transform(data[0]).any()
 
 
 def test_an_interrupted_pass_is_kept(data, interrupt_at):
     X = data[0][:60]
-    coder = SparseCoder(24, 0.05, batch_size=20, shuffle=False, random_state=0)
+    coder = SparseCoder(24, alpha=0.05, batch_size=20, shuffle=False, random_state=0)
     expected = clone(coder).set_params(max_iter=1).fit(X)
     interrupt_at(4)
     with pytest.warns(ConvergenceWarning, match="pass 2 of"):
@@ -359,9 +361,9 @@ def test_an_interrupted_pass_is_kept(data, interrupt_at):
 
 def test_algorithms_set_later(data):
     X = data[0]
-    coder = SparseCoder(24, 0.05, algorithm="istc", max_iter=1, random_state=0).fit(X)
+    coder = SparseCoder(24, alpha=0.05, algorithm="istc", max_iter=1, random_state=0).fit(X)
     coder.set_params(algorithm="auto").fit(X)
-    with pytest.raises(ValueError, match="set to 'istc' after fit"):
+    with pytest.raises(ValueError, match="algorithm='istc' has no step yet, which fit chooses"):
         coder.set_params(algorithm="istc").transform(X)
     coder.set_params(algorithm="omp", positive=True)
     for call in (coder.fit, coder.partial_fit, coder.transform):
@@ -371,19 +373,18 @@ def test_algorithms_set_later(data):
 
 def test_without_numba(data, monkeypatch):
     X, _ = data
-    with_numba = SparseCoder(24, 0.05, max_iter=2, random_state=0).fit(X)
-    for f in (skwave.sparse._coder.encode, SparseCoder.fit.__wrapped__):
-        monkeypatch.setitem(f.__globals__, "compiled", lambda: False)
-    for name in ("_coordinate_descent", "_atom_updates"):
-        monkeypatch.setitem(sys.modules, f"skwave.{name}", None)
-    without = SparseCoder(24, 0.05, max_iter=2, random_state=0).fit(X)
+    with_numba = SparseCoder(24, alpha=0.05, max_iter=2, random_state=0).fit(X)
+    for module in ("_coder", "_solvers"):
+        monkeypatch.setattr(f"skwave.sparse.{module}.compiled", lambda: False)
+    monkeypatch.setitem(sys.modules, "skwave.sparse._compiled", None)
+    without = SparseCoder(24, alpha=0.05, max_iter=2, random_state=0).fit(X)
     np.testing.assert_allclose(without.components_, with_numba.components_, atol=0.05)
     with pytest.raises(ImportError, match="skwave\\[fast\\]"):
         SparseCoder(algorithm="cd").fit(X)
 
 
 def test_verbose(data, capsys):
-    SparseCoder(5, 0.05, max_iter=2, verbose=1).fit(data[0])
+    SparseCoder(5, alpha=0.05, max_iter=2, verbose=1).fit(data[0])
     assert "pass 2/2: objective" in capsys.readouterr().out
 
 
@@ -391,4 +392,211 @@ def test_no_warning_on_good_input(data):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for dtype in (np.float32, np.float64):
-            SparseCoder(24, 0.05, random_state=0).fit(data[0].astype(dtype)).transform(data[0])
+            SparseCoder(24, alpha=0.05, random_state=0).fit(data[0].astype(dtype)).transform(
+                data[0]
+            )
+
+
+@pytest.mark.parametrize("algorithm", ["auto", "fista", "istc", "omp"])
+@pytest.mark.parametrize(
+    ("unit", "dtype"), [(1e-30, np.float32), (1e30, np.float32), (1e-170, float), (1e200, float)]
+)
+@pytest.mark.filterwarnings("ignore:ISTC")
+def test_units_do_not_matter(data, algorithm, unit, dtype):
+    """Samples and alpha in other units give the same atoms, and codes in those units."""
+    X = data[0][:200]
+    common = {"n_components": 16, "algorithm": algorithm, "max_iter": 2, "random_state": 0}
+    unit = 2.0 ** round(np.log2(unit))  # exact
+    coder = SparseCoder(alpha=0.1, **common).fit(X.astype(dtype))
+    scaled = SparseCoder(alpha=0.1 * unit, **common).fit(unit * X.astype(dtype))
+    np.testing.assert_allclose(scaled.components_, coder.components_, atol=1e-5)
+    curve = np.array(scaled.loss_curve_) / unit / unit
+    if 1e-150 < unit < 1e150:
+        np.testing.assert_allclose(curve, coder.loss_curve_, rtol=1e-5)
+    Z = coder.transform(X.astype(dtype))
+    assert Z.any()
+    np.testing.assert_allclose(scaled.transform(unit * X.astype(dtype)) / unit, Z, atol=1e-4)
+
+
+@pytest.mark.parametrize("algorithm", ["auto", "fista", "omp"])
+@pytest.mark.filterwarnings("ignore:the relative duality gap")  # alpha is far below rounding
+def test_samples_of_every_size_in_one_batch(data, algorithm):
+    X, D = data
+    sizes = 2.0 ** np.arange(-90, 90, 30)
+    coder = SparseCoder(dictionary=D[:8], algorithm=algorithm)  # few atoms: codes are unique
+    Z = coder.set_params(alpha=1e-30).transform((sizes[:, None] * X[:6]).astype(np.float32))
+    for x, z, size in zip(X[:6], Z, sizes, strict=True):
+        expected = coder.set_params(alpha=1e-30 / size).transform(x[None].astype(np.float32))
+        np.testing.assert_allclose(z / size, expected[0], atol=1e-4 * np.abs(expected).max())
+
+
+def test_atoms_of_any_size(data):
+    X, D = data
+    Z = SparseCoder(alpha=0.1, dictionary=D).transform(X)
+    large = SparseCoder(alpha=0.1 * 2.0**664, dictionary=2.0**664 * D).fit(X).transform(X)
+    np.testing.assert_allclose(2.0**664 * large, Z, atol=1e-12)
+    with pytest.raises(ValueError, match=r"atoms \[0, .* of dictionary are too large for float32"):
+        SparseCoder(dictionary=1e200 * D).transform(X.astype(np.float32))
+    with pytest.raises(ValueError, match=r"atoms \[0, .* of dictionary are too small for float32"):
+        SparseCoder(dictionary=1e-200 * D).fit(X.astype(np.float32))
+
+
+def test_codes_that_no_number_holds(data):
+    X, D = data
+    X = X[:4].astype(np.float32)
+    X[2] *= 1e37
+    with pytest.raises(ValueError, match=r"codes of samples \[2\] exceed the range of float32"):
+        SparseCoder(alpha=1e-30, dictionary=1e-10 * D).transform(X)
+
+
+@pytest.mark.parametrize("alpha", [1e-45, 1e-300])
+def test_alpha_below_every_number(data, alpha):
+    X, D = (a.astype(np.float32) for a in data)
+    Z = SparseCoder(alpha=alpha, dictionary=D).transform(X[:20])
+    np.testing.assert_allclose(Z @ D, X[:20], atol=1e-4)
+
+
+def test_a_gap_that_is_not_a_number_is_reported(data, monkeypatch):
+    X, D = data
+
+    def encode(x, D, **coding):
+        z = torch.zeros(len(x), len(D), dtype=x.dtype)
+        return Codes(z, torch.full((len(x),), torch.nan), torch.ones(len(x)))
+
+    monkeypatch.setattr("skwave.sparse._solvers.encode", encode)
+    with pytest.warns(ConvergenceWarning, match="gap of a code is nan"):
+        SparseCoder(dictionary=D).transform(X)
+
+
+@pytest.mark.parametrize("algorithm", [a for a in ALGORITHMS if a != "istc"])
+def test_a_given_dictionary_needs_no_fit(data, algorithm):
+    X, D = data
+    coder = SparseCoder(alpha=0.1, dictionary=D, algorithm=algorithm)
+    Z = coder.transform(X)
+    assert not hasattr(coder, "components_")
+    np.testing.assert_array_equal(Z, clone(coder).fit(X).transform(X))
+    np.testing.assert_allclose(coder.inverse_transform(Z), Z @ D)
+    assert list(coder.get_feature_names_out()[-1:]) == ["sparsecoder23"]
+    assert make_pipeline(coder).transform(X).shape == (700, 24)
+    as_list = SparseCoder(alpha=0.1, dictionary=D.tolist(), algorithm=algorithm)
+    np.testing.assert_array_equal(as_list.transform(X), Z)
+    as_csr = SparseCoder(alpha=0.1, dictionary=csr_array(D), algorithm=algorithm)
+    np.testing.assert_array_equal(as_csr.transform(X), Z)
+    with pytest.raises(ValueError, match=r"shape \(24, 12\).*\(n_components, 5\)"):
+        coder.transform(X[:, :5])
+
+
+def test_what_needs_fit(data):
+    X, D = data
+    with pytest.raises(NotFittedError):
+        SparseCoder().transform(X)
+    with pytest.raises(ValueError, match="which fit chooses: call fit"):
+        SparseCoder(dictionary=D, algorithm="istc").transform(X)
+
+
+def test_iterations_of_a_given_dictionary():
+    """scikit-learn's check that what has max_iter has n_iter_ above zero."""
+    check_transformer_n_iter("SparseCoder", SparseCoder(dictionary=np.eye(3)))
+
+
+def test_no_pass(data):
+    X, D = data
+    coder = SparseCoder(dict_init=3 * D, alpha=0.1, max_iter=0).fit(X)
+    np.testing.assert_allclose(coder.components_, D)
+    assert (coder.n_iter_, coder.n_steps_, coder.loss_curve_) == (0, 0, [])
+    assert coder.transform(X).any()
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.filterwarnings("ignore:ISTC")
+def test_atoms_of_zeros(data, algorithm):
+    """No code has them; those that learning would start from are drawn."""
+    X, D = data
+    padded = np.concatenate([D, np.zeros((2, 12))])
+    coder = SparseCoder(alpha=0.1, algorithm=algorithm, dictionary=padded).fit(X)
+    Z = coder.transform(X)
+    assert not Z[:, 24:].any()
+    expected = SparseCoder(alpha=0.1, algorithm=algorithm, dictionary=D).fit(X)
+    if algorithm != "istc":  # whose step may differ
+        np.testing.assert_allclose(Z[:, :24], expected.transform(X), atol=1e-8)
+    learnt = SparseCoder(dict_init=padded, alpha=0.1, max_iter=1, random_state=0).fit(X)
+    np.testing.assert_allclose(np.linalg.norm(learnt.components_, axis=1), 1)
+
+
+@pytest.mark.parametrize("with_numba", [True, False])
+def test_positive_atoms(data, with_numba, monkeypatch):
+    """Parts that add up: those of samples which are sums of atoms without negative numbers."""
+    if not with_numba:
+        monkeypatch.setattr("skwave.sparse._solvers.compiled", lambda: False)
+    rng = np.random.default_rng(0)
+    D = rng.random((8, 12)) * (rng.random((8, 12)) < 0.4)
+    D /= np.linalg.norm(D, axis=1, keepdims=True)
+    X = (rng.random((600, 8)) * (rng.random((600, 8)) < 0.3)) @ D
+    common = {"alpha": 0.01, "positive": True, "positive_dict": True, "random_state": 0}
+    coder = SparseCoder(8, max_iter=20, **common).fit(X)
+    assert coder.components_.min() >= 0
+    np.testing.assert_allclose(np.linalg.norm(coder.components_, axis=1), 1)
+    assert coder.loss_curve_[-1] < 0.8 * coder.loss_curve_[0]
+    assert np.mean((D @ coder.components_.T).max(1)) > 0.95
+    mixed = SparseCoder(20, alpha=0.05, positive_dict=True, max_iter=2, random_state=0).fit(data[0])
+    assert mixed.components_.min() >= 0 and np.isfinite(mixed.components_).all()
+    signed = SparseCoder(alpha=0.05, dict_init=-D, positive_dict=True, max_iter=0).fit(X)
+    assert signed.components_.min() >= 0
+
+
+def test_split_sign_of_sklearn(data):
+    X, D = data
+    coder = SparseCoder(alpha=0.1, dictionary=D, split_sign=True)
+    Z = coder.transform(X)
+    twin = sklearn.decomposition.SparseCoder(
+        D, transform_algorithm="lasso_cd", transform_alpha=0.1, split_sign=True,
+        transform_max_iter=10_000,
+    )  # fmt: skip
+    np.testing.assert_allclose(Z, twin.transform(X), atol=5e-3)
+    signed = SparseCoder(alpha=0.1, dictionary=D).transform(X)
+    np.testing.assert_array_equal(Z[:, :24] - Z[:, 24:], signed)
+    assert len(coder.get_feature_names_out()) == 48
+    np.testing.assert_allclose(coder.inverse_transform(Z), signed @ D)
+    maps = X[:48].reshape(2, 24, 12).transpose(0, 2, 1)
+    np.testing.assert_allclose(coder.transform(maps).transpose(0, 2, 1).reshape(48, 48), Z[:48])
+    with pytest.raises(ValueError, match="48 atoms in axis 1"):
+        coder.inverse_transform(Z[:, :24])
+
+
+def test_out_of_memory(data, monkeypatch):
+    """A batch that the device has no room for is halved, in fit as in transform."""
+    X, _ = data
+    encode, sizes = skwave.sparse._solvers.encode, []
+
+    def small_device(x, *arguments, **parameters):
+        sizes.append(len(x))
+        if len(x) > 100:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return encode(x, *arguments, **parameters)
+
+    coder = SparseCoder(24, alpha=0.05, max_iter=2, random_state=0)
+    expected = clone(coder).fit(X)
+    codes = expected.transform(X)
+    monkeypatch.setattr("skwave.sparse._solvers.encode", small_device)
+    coder.fit(X)
+    assert max(sizes) == 256 and 64 in sizes
+    np.testing.assert_allclose(coder.components_, expected.components_, atol=1e-10)
+    np.testing.assert_allclose(coder.loss_curve_, expected.loss_curve_)
+    np.testing.assert_allclose(coder.transform(X), codes, atol=1e-8)
+
+
+def test_working_memory(data, monkeypatch):
+    X, _ = data
+    encode, sizes = skwave.sparse._solvers.encode, []
+
+    def noting(x, *arguments, **parameters):
+        sizes.append(len(x))
+        return encode(x, *arguments, **parameters)
+
+    monkeypatch.setattr("skwave.sparse._solvers.encode", noting)
+    with sklearn.config_context(working_memory=0.1):  # MiB; a sample takes 8 x 24 x 8 bytes
+        coder = SparseCoder(24, alpha=0.05, max_iter=1, random_state=0).fit(X)
+        assert max(sizes) == int(0.1 * 2**20 // 1536) == 68
+        sizes.clear()
+        coder.transform(X)
+        assert max(sizes) == 68 and sum(sizes) == 700

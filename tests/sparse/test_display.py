@@ -19,7 +19,7 @@ def fitted():
     X = (rng.standard_normal((150, 30)) * (rng.random((150, 30)) < 0.1)) @ rng.standard_normal(
         (30, 16)
     )
-    return SparseCoder(12, 0.3, max_iter=2, random_state=0).fit(X), X
+    return SparseCoder(12, alpha=0.3, max_iter=2, random_state=0).fit(X), X
 
 
 def test_panels(fitted):

@@ -5,7 +5,6 @@ import pickle
 import pytest
 import torch
 
-from skwave._networks.layers import BatchNorm
 from skwave.nn import ISTC, PhaseCollapse, Rectifier, TightFrame
 
 LAYERS = [
@@ -62,9 +61,9 @@ def test_orthonormal_atoms_are_soft_thresholded():
 
 
 def test_the_tight_frame(randn):
-    for n_components in (3, 5, 9):
-        F = TightFrame(5, n_components).double().atoms()
-        product = F.T @ F if n_components >= 5 else F @ F.T
+    for n_atoms in (3, 5, 9):
+        F = TightFrame(5, n_atoms).double().atoms()
+        product = F.T @ F if n_atoms >= 5 else F @ F.T
         assert torch.allclose(product, torch.eye(len(product), dtype=F.dtype))
     layer = TightFrame(5, 9, alpha=0.3).double()
     x = randn(20, 5)
@@ -82,14 +81,3 @@ def test_phases_collapse(randn):
     x = randn(20, 5)
     z = (x.to(torch.complex128) @ layer.atoms().T).abs()
     assert torch.allclose(layer(x), z) and torch.allclose(layer(-x), z)
-
-
-def test_batch_norm_of_one_value():
-    """By the running statistics, which stay; of more values as torch does it."""
-    norm, expected = BatchNorm(3), torch.nn.BatchNorm2d(3)
-    x = torch.randn(2, 3, 1, 1)
-    torch.testing.assert_close(norm(x), expected(x))
-    before = norm.running_mean.clone()
-    y = norm(x[:1])
-    assert torch.equal(y, norm.eval()(x[:1])) and torch.equal(norm.running_mean, before)
-    assert torch.equal(norm(x), expected.eval()(x))

@@ -7,6 +7,9 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 from skwave import MaxEntTextureModel, PhaseHarmonicTransformer
+from skwave._core import transformer
+from skwave._core.checks import validate_array
+from skwave.textures._moments import FieldMoments
 
 FEW = {"J": 2, "L": 2, "shifts": 0, "tol": 1e-4, "random_state": 0}
 
@@ -372,3 +375,73 @@ def test_bad_input(field, model):
     for method in (model.fit, model.energy, model.transform):
         with pytest.raises(ValueError, match="NaN"):
             method(X)
+
+
+def test_defaults_fit_the_shape(field):
+    model = MaxEntTextureModel(max_iter=1, tol=1.0, random_state=0)
+    for X, J, ndim in (
+        (field(1), 3, 2),
+        (field(2)[:, None, :16, :8], 1, 2),
+        (field(1)[0, :8], 3, 1),
+        (np.random.default_rng(0).standard_normal((2, 2048)), 8, 1),
+    ):
+        fitted = clone(model).fit(X)
+        assert (fitted.J_, fitted.ndim_) == (J, ndim)
+        assert fitted.sample().shape == (1, *X.shape[1:])
+    assert (model.set_params(shape=(16, 16)).fit(field(2)[:, :16, :16].reshape(2, -1)).ndim_) == 2
+    signals = MaxEntTextureModel(ndim=1).fit(field(4)[:, :2])
+    assert (signals.n_channels_, signals.signal_shape_, signals.J_) == (2, (32,), 3)
+
+
+def test_one_image_without_its_axis(field):
+    with pytest.warns(UserWarning, match=r"taken as 32 signals of 32 samples.*give X\[None\]"):
+        model = MaxEntTextureModel().fit(field(1)[0])
+    assert model.ndim_ == 1
+    MaxEntTextureModel(ndim=1).fit(field(1)[0])  # without a warning
+
+
+def test_n_iter_counts_the_steps_of_the_last_synthesis(field):
+    model = MaxEntTextureModel(**{**FEW, "max_iter": 3, "tol": 1e-9}).fit(field(1))
+    assert model.n_iter_ == 1
+    with pytest.warns(ConvergenceWarning):
+        model.sample(2)
+    assert model.n_iter_ == len(model.loss_curve_) - 1 == 3
+    model.set_params(tol=1e9).sample()
+    assert model.n_iter_ == 0
+
+
+def test_data_are_validated_once(field, monkeypatch):
+    calls = []
+
+    def counted(*args, **options):
+        calls.append(1)
+        return validate_array(*args, **options)
+
+    monkeypatch.setattr(transformer, "validate_array", counted)
+    model = MaxEntTextureModel(**FEW).fit(field(1))
+    assert len(calls) == 1
+    model.energy(field(1))
+    assert len(calls) == 2
+
+
+def test_memory_that_runs_out_halves_batches(field, monkeypatch):
+    X = field(5)
+    model = MaxEntTextureModel(**FEW).fit(X)
+    expected = model.energy(X, return_gradient=True)
+    of_data = FieldMoments.of_data
+
+    def tight(self, x):
+        if len(x) > 2:
+            raise torch.OutOfMemoryError
+        return of_data(self, x)
+
+    monkeypatch.setattr(FieldMoments, "of_data", tight)
+    for found, wanted in zip(model.energy(X, return_gradient=True), expected, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-15)
+
+
+def test_progress(field, capsys):
+    model = MaxEntTextureModel(**{**FEW, "max_iter": 10, "tol": 1e-9, "verbose": 1}).fit(field(1))
+    with pytest.warns(ConvergenceWarning):
+        model.sample()
+    assert "[MaxEntTextureModel] step 10/10: relative error" in capsys.readouterr().out

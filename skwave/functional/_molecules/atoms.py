@@ -7,8 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
-from torch.nn.functional import one_hot
+from torch import Tensor, nn
 
 from skwave.functional._molecules.neighbours import Pairs, count_up, pair_vectors
 from skwave.functional._molecules.solid_harmonics import solid_harmonics_up_to
@@ -37,13 +36,13 @@ class LocalBasis:
     """How steeply the weight of a neighbour falls there."""
 
     @property
-    def n_channels(self) -> int:
+    def n_channels(self) -> int:  # numpydoc ignore=RT01
         """Number of fields of a degree: elements times widths."""
         return self.n_elements * len(self.widths)
 
 
 class Environments(NamedTuple):
-    """Atoms and what is around each of them."""
+    """Vectors from atoms to their neighbours, and the elements of both."""
 
     vectors: Tensor
     """From atoms to their neighbours in Å, shape (P, 3)."""
@@ -228,12 +227,12 @@ def local_fields(environments: Environments, basis: LocalBasis) -> list[Tensor]:
     n_atoms, n_widths = len(own), len(basis.widths)
     radial, harmonics = weighted_gaussians(vectors, basis), solid_harmonics_up_to(vectors, basis.L)
     table = row_table(centre, n_atoms)
-    of_element = one_hot(pad_rows(element)[table], basis.n_elements).to(vectors)
+    of_element = nn.functional.one_hot(pad_rows(element)[table], basis.n_elements).to(vectors)
     of_channel = of_element[..., None] * take_rows(radial, table)[:, :, None]
     # the sum over neighbours first, with few functions, then their orthonormal combinations
     raw = take_rows(harmonics, table).mT @ of_channel.flatten(2)
     raw = raw.transpose(0, 1).reshape(len(raw[0]), n_atoms * basis.n_elements, n_widths)
-    itself = one_hot(own, basis.n_elements).to(vectors).view(-1, 1)
+    itself = nn.functional.one_hot(own, basis.n_elements).to(vectors).view(-1, 1)
     fields = []
     for l in range(basis.L + 1):
         sums = raw[l * l : (l + 1) ** 2]

@@ -65,9 +65,11 @@ def principal_axes(phi: Tensor, n_components: int) -> tuple[Tensor, Tensor, Tens
     >>> [round(d, 3) for d in deviations.tolist()]
     [0.577, 0.577]
     """
+    n, dim = phi.shape
+    if n == 0:  # an element that may occur, but did not
+        return phi.new_zeros(dim), phi.new_zeros(dim, n_components), phi.new_zeros(n_components)
     mean = phi.mean(0)
     x = phi - mean
-    n, dim = x.shape
     values, vectors = torch.linalg.eigh((x.T @ x if n > dim else x @ x.T) / n)
     values, vectors = values.flip(0)[:n_components], vectors.flip(1)[:, :n_components]
     known = values > 1e-12 * values[:1]

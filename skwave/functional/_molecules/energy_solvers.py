@@ -1,4 +1,4 @@
-r"""Ridge regression of energies: large factors in place, errors left out, and what is chosen by them.
+r"""Ridge regression of energies: factors in place, and choices by errors left out in closed form.
 
 A design matrix :math:`\Phi` of ``n`` rows has a part :math:`H` that is not penalised, the numbers
 of atoms of each element, with an orthonormal basis :math:`Q`. With :math:`\tilde\Phi = \Phi -

@@ -1,4 +1,4 @@
-r"""Fields that Gaussian densities make with solid harmonic wavelets.
+r"""Solid harmonic wavelet fields of Gaussian densities, on grids.
 
 A density that is a sum of Gaussians needs no voxels: its convolution with a solid harmonic
 wavelet is a sum of solid harmonics times wider Gaussians, each a sum of separable terms
@@ -6,12 +6,12 @@ wavelet is a sum of solid harmonics times wider Gaussians, each a sum of separab
 """
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from skwave.functional._molecules.solid_harmonics import harmonic_polynomials, wavelet_gain
+from skwave.functional._wavelets.nonlinearity import safe_sqrt
 
 # keep the squares of small fields within the range of float32, or else those of large ones
 _SCALES = (2.0**50, 1.0)
@@ -32,8 +32,31 @@ def _profiles(distance: Tensor, l: int) -> list[Tensor]:
     return profiles
 
 
+# moments that differ by less than this part of their sum count as equal
+_TIE = 1e-3
+
+
+def _far_axes(r: Tensor) -> Tensor:
+    # (B, K, 3) -> (B, 3, 3), a a^T + b b^T / 2: a points to the atom farthest from the centre, b
+    # to the one farthest from the line of a. Atoms at one distance by symmetry give frames that
+    # the symmetry maps to each other, so that the integrals do not depend on which is taken.
+    axes = []
+    # atoms on a line have no second axis, only rounding
+    least = (1e-6 * r.square().sum(-1).amax(-1).sqrt()).clamp_min(torch.finfo(r.dtype).tiny)
+    for _ in range(2):
+        index = r.square().sum(-1).argmax(-1)
+        axis = r[torch.arange(len(r), device=r.device), index]
+        axis = axis / axis.norm(dim=-1).maximum(least)[:, None]
+        r = r - (r @ axis[..., None]) * axis[:, None]
+        axes.append(axis[:, :, None] * axis[:, None, :])
+    return axes[0] + axes[1] / 2
+
+
 def align(positions: Tensor, occupied: Tensor) -> Tensor:
     """Molecules turned to their principal axes, in the middle of the smallest box.
+
+    Equal moments leave axes open (methane, benzene): there they follow atoms, so that a molecule
+    of any symmetry that is turned comes out the same, or as its own mirror image.
 
     Parameters
     ----------
@@ -53,35 +76,31 @@ def align(positions: Tensor, occupied: Tensor) -> Tensor:
         centred = (
             positions - (positions * mask).sum(1, keepdim=True) / mask.sum(1)[:, None]
         ) * mask
-        rotation = torch.linalg.eigh(centred.mT @ centred)[1].flip(-1)
+        moments = centred.mT @ centred
+        values, axes = torch.linalg.eigh(moments)
+        size = _TIE * values.sum(-1)[:, None, None]
+        tied = (values[:, :, None] - values[:, None, :]).abs() <= size
+        far = torch.where(tied, axes.mT @ _far_axes(centred) @ axes, 0.0)
+        rotation = (axes @ torch.linalg.eigh(values.diag_embed() + size * far)[1]).flip(-1)
         turned = positions @ rotation
         inf = torch.where(occupied, 0.0, math.inf)[..., None]
         middle = ((turned + inf).amin(1, keepdim=True) + (turned - inf).amax(1, keepdim=True)) / 2
     return (positions @ rotation - middle) * mask
 
 
-class _SafeSqrt(torch.autograd.Function):
-    @staticmethod
-    def forward(x: Tensor) -> Tensor:
-        return x.sqrt()
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        ctx.save_for_backward(output)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        (y,) = ctx.saved_tensors
-        positive = y > 0
-        return torch.where(positive, grad / (2 * torch.where(positive, y, 1.0)), 0.0)
+def _smooth(squares: Tensor, floor: Tensor) -> Tensor:
+    # p = |w|^2 -> p + f^2 g(p / f^2), with g(t) = (1 - t)^3 (1 - 11 t / 3) / 8 for t < 1, else 0:
+    # the result is positive, with two continuous derivatives, and its integral over a zero of
+    # w = A (u - u_0) is that of p, since the integral of g(r^2) r^2 from 0 to 1 is 0
+    near = (squares < floor * floor).flatten().nonzero()[:, 0]
+    f2 = floor.flatten()[near].square()
+    t = squares.flatten()[near] / f2
+    rest = 1 - t
+    added = 0.125 * f2 * rest * rest * rest * (1 - 11 / 3 * t)
+    return squares.flatten().index_add(0, near, added).view_as(squares)
 
 
-def _sqrt(x: Tensor) -> Tensor:
-    # with gradient 0 where it is 0
-    return _SafeSqrt.apply(x) if x.requires_grad else x.sqrt()
-
-
-def _modulus(monomials: Tensor, l: int, gain: float) -> Tensor:
+def _modulus(monomials: Tensor, l: int, gain: float, floor: Tensor | None) -> Tensor:
     # (B, n_monomials, ...) -> rotation invariant norm over m, with gradient 0 where it is 0
     if l == 0:
         return (gain * monomials[:, 0]).abs()
@@ -91,14 +110,22 @@ def _modulus(monomials: Tensor, l: int, gain: float) -> Tensor:
         squares = first * first
         for field in others:  # quicker than a sum over an axis of all squares
             squares = torch.addcmul(squares, field, field)
+        if floor is not None:
+            squares = _smooth(squares, (scale / gain) * floor.flatten(1))
         if not squares.numel() or math.isfinite(float(squares.detach().amax())):
             break
-    norm = _sqrt(squares) * (gain / scale)
+    norm = safe_sqrt(squares) * (gain / scale)
     return norm.view(len(norm), *monomials.shape[2:])
 
 
 def gaussian_modulus(
-    positions: Tensor, weights: Tensor, axes: Axes, sigma: float, scale: float, l: int
+    positions: Tensor,
+    weights: Tensor,
+    axes: Axes,
+    sigma: float,
+    scale: float,
+    l: int,
+    floor: Tensor | None = None,
 ) -> Tensor:
     r"""Modulus of the solid harmonic wavelet coefficients of a sum of Gaussians.
 
@@ -124,6 +151,8 @@ def gaussian_modulus(
         Width :math:`\sigma_j` of the wavelet; 0 with ``l=0`` gives the density itself.
     l : int
         Degree.
+    floor : Tensor, shape (B, C, X, Y, Z), default=None
+        Modulus under which the cusps at the zeros are smoothed, for ``l > 0``; None to keep them.
 
     Returns
     -------
@@ -138,10 +167,12 @@ def gaussian_modulus(
     left = left.mT.flatten(2, 3)
     monomials = left @ right.flatten(3)
     shape = (len(positions), len(powers), weights.shape[1], *map(len, axes))
-    return _modulus(monomials.view(shape), l, wavelet_gain(l) * (scale / s) ** l / s**3)
+    return _modulus(monomials.view(shape), l, wavelet_gain(l) * (scale / s) ** l / s**3, floor)
 
 
-def map_modulus(u: Tensor, axes: Axes, out: Axes, scale: float, l: int) -> Tensor:
+def map_modulus(
+    u: Tensor, axes: Axes, out: Axes, scale: float, l: int, floor: Tensor | None = None
+) -> Tensor:
     r"""Modulus of the solid harmonic wavelet coefficients of maps.
 
     .. math:: U(v) = \Big( \sum_m \big| u \star \psi_{j,\ell,m}(v) \big|^2 \Big)^{1/2}
@@ -160,6 +191,8 @@ def map_modulus(u: Tensor, axes: Axes, out: Axes, scale: float, l: int) -> Tenso
         Width :math:`\sigma_j` of the wavelet.
     l : int
         Degree.
+    floor : Tensor, shape (B, C, X', Y', Z'), default=None
+        Modulus under which the cusps at the zeros are smoothed, for ``l > 0``; None to keep them.
 
     Returns
     -------
@@ -181,7 +214,7 @@ def map_modulus(u: Tensor, axes: Axes, out: Axes, scale: float, l: int) -> Tenso
             monomials[l - b - c, b, c] = x[l - b - c] @ along_y[:, :, b]
     powers, _ = harmonic_polynomials(l)
     stacked = torch.stack([monomials[p].view(*batch, nx, ny, nz) for p in powers], 1)
-    return _modulus(stacked, l, wavelet_gain(l) * cell_volume(axes) / scale**3)
+    return _modulus(stacked, l, wavelet_gain(l) * cell_volume(axes) / scale**3, floor)
 
 
 def cell_volume(axes: Axes) -> float:
@@ -222,7 +255,7 @@ def integrals(u: Tensor, powers: tuple[float, ...], volume: float) -> Tensor:
     large = _clean(u, float(u.detach().amax()))
     square = large * large
     special = {
-        0.5: lambda: _sqrt(u),
+        0.5: lambda: safe_sqrt(u),
         1.0: lambda: u,
         2.0: lambda: square,
         3.0: lambda: square * large,
@@ -232,5 +265,7 @@ def integrals(u: Tensor, powers: tuple[float, ...], volume: float) -> Tensor:
         # u > 0 keeps the derivative of small powers finite
         return (large if q > 1 else u.clamp_min(torch.finfo(u.dtype).tiny)).pow(q)
 
-    sums = [(special[q]() if q in special else other(q)).sum(-1) for q in powers]
+    sums = [
+        (special[q]() if q in special else other(q)).sum(-1, dtype=torch.float64) for q in powers
+    ]
     return volume * torch.stack(sums, -1)

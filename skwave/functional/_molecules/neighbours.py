@@ -3,7 +3,7 @@ r"""Pairs of near atoms, by cells: their number and cost grow linearly with the 
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class Pairs(NamedTuple):
@@ -133,17 +133,17 @@ def _candidates(
     centres: Tensor, own: Tensor, around: Tensor, molecule: Tensor, size: float
 ) -> tuple[Tensor, Tensor]:
     # rows of centres and of what is around them, of adjacent boxes of the same molecule
-    low = around.amin(0)
+    low = around.amin(0) if len(around) else around.new_zeros(3)
     box = ((around - low) / size).floor().long() + 1
-    sides = box.amax(0) + 2
+    sides = (box.amax(0) if len(around) else box.new_ones(3)) + 2
 
-    def key(box: Tensor, molecule: Tensor) -> Tensor:
+    def key(box: Tensor, molecule: Tensor) -> Tensor:  # numpydoc ignore=GL08
         x, y, z = box.unbind(-1)
         return ((molecule * sides[0] + x) * sides[1] + y) * sides[2] + z
 
     keys, order = key(box, molecule).sort()
     steps = torch.cartesian_prod(*2 * [torch.arange(-1, 2, device=keys.device)])
-    steps = torch.nn.functional.pad(steps, (0, 1), value=-1)
+    steps = nn.functional.pad(steps, (0, 1), value=-1)
     # boxes that follow each other along z have consecutive keys: nine rows of three boxes each
     first = key(((centres - low) / size).floor().long()[:, None] + 1 + steps, own[:, None])
     start = torch.searchsorted(keys, first.flatten())

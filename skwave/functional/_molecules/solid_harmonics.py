@@ -190,8 +190,8 @@ def harmonic_gradients(L: int) -> Tensor:
                 derived = torch.zeros(len(coefficients), len(lower), dtype=torch.float64)
                 for column, p in enumerate(powers):
                     if p[i]:
-                        q = (*p[:i], p[i] - 1, *p[i + 1 :])
-                        derived[:, index[q]] += p[i] * coefficients[:, column]
+                        a, b, c = (n - (k == i) for k, n in enumerate(p))
+                        derived[:, index[a, b, c]] += p[i] * coefficients[:, column]
                 block = torch.linalg.lstsq(basis.T, derived.T).solution
                 block[block.abs() < 1e-12] = 0.0
                 gradients[i, (l - 1) ** 2 : l * l, l * l : (l + 1) ** 2] = block

@@ -13,6 +13,7 @@ from skwave.functional._molecules.gaussians import (
     integrals,
     map_modulus,
 )
+from skwave.functional._molecules.solid_harmonics import wavelet_gain
 
 
 class SolidPath(NamedTuple):
@@ -23,13 +24,15 @@ class SolidPath(NamedTuple):
 
 
 class Quadrature(NamedTuple):
-    """Sampling of fields: ``step`` and ``margin`` in units of their width.
+    """Sampling of fields: ``step`` and ``margin`` in units of their width, and their ``dtype``.
 
-    The margin is what the grid reaches beyond the outermost atom.
+    The margin is what the grid reaches beyond the outermost atom. Fields have the type of the
+    positions where ``dtype`` is None; sums over the grid are in double precision.
     """
 
     step: float
     margin: float
+    dtype: torch.dtype | None = None
 
 
 def quadrature(accuracy: float) -> Quadrature:
@@ -44,15 +47,17 @@ def quadrature(accuracy: float) -> Quadrature:
     Returns
     -------
     quadrature : Quadrature
-        A step of 0.8 and a margin of 4.5 widths for 1e-3, of 0.35 and 7 for 1e-5.
+        A step of 0.8 and a margin of 4.5 widths for 1e-3, of 0.35 and 7 for 1e-5. Fields are in
+        single precision from 1e-4 on, as its rounding is far below.
 
     Examples
     --------
     >>> quadrature(1e-3)
-    Quadrature(step=0.8, margin=4.5)
+    Quadrature(step=0.8, margin=4.5, dtype=torch.float32)
     """
     digits = -math.log10(accuracy)
-    return Quadrature(0.8 * 2 ** (0.6 * (3 - digits)), 0.75 + 1.25 * digits)
+    dtype = torch.float32 if accuracy >= 1e-4 else torch.float64
+    return Quadrature(0.8 * 2 ** (0.6 * (3 - digits)), 0.75 + 1.25 * digits, dtype)
 
 
 QUADRATURE = quadrature(1e-3)
@@ -108,6 +113,18 @@ def _axes(half: Tensor, width: float, quadrature: Quadrature) -> Axes:
     return x, y, z
 
 
+def _floor(l: int, step: float) -> float:
+    # modulus of a wavelet at a quarter of a step from its centre, relative to the peak of degree 0
+    return wavelet_gain(l) / wavelet_gain(0) * (step / 4) ** l
+
+
+def _centred(positions: Tensor, occupied: Tensor) -> Tensor:
+    # the same values, and derivatives along a common shift of all atoms that are 0
+    number = occupied.sum(1, keepdim=True).clamp_min(1)
+    centre = (positions * occupied).sum(1, keepdim=True) / number
+    return positions - (centre - centre.detach())
+
+
 def solid_scattering(
     positions: Tensor,
     weights: Tensor,
@@ -126,7 +143,15 @@ def solid_scattering(
        S[j,\ell,j',\ell',q] = \int U[j',\ell'] U[j,\ell]\rho^{\,q}, \quad j' > j
 
     and :math:`\int \rho^q` of order 0. Every field lives on a grid of its own, whose step
-    is proportional to its width.
+    is proportional to its width. Cusps, where a modulus is 0, are smoothed over a quarter of a
+    step, so that first and second derivatives are finite, at symmetric molecules too.
+
+    Gradients hold to ``accuracy`` in units of the coefficient per Å, about as values do relative
+    to the coefficient: on QM7 molecules, symmetric ones and random clusters (widths of 0.25 and
+    0.5 Å) the median error was 3.5e-3, 3e-4 and 5e-5 for 1e-2, 1e-3 and 1e-4, the largest 0.2,
+    0.05 and 0.012, that of values 0.13, 0.03 and 0.006. Relative to the gradient, which is small
+    against the coefficient, that is a median of 11 %, 1.1 % and 0.16 %, and more than 130 %, 17 %
+    and 6 % in one of twenty. Gradients of all atoms add up to 0.
 
     Parameters
     ----------
@@ -170,6 +195,9 @@ def solid_scattering(
     torch.Size([1, 1, 7, 2])
     """
     occupied = (weights != 0).any(1)[..., None]
+    dtype = positions.dtype
+    positions = _centred(positions, occupied).to(quadrature.dtype or dtype)
+    weights = weights.to(positions)
     half = torch.where(occupied, positions.detach().abs(), 0.0).amax((0, 1))
     widths = [math.hypot(sigma, scale) for scale in scales]
     found: dict[SolidPath, Tensor] = {}
@@ -191,11 +219,21 @@ def solid_scattering(
         for j, k in {path.j for path in paths if len(path.j) == 2}
     }
     targets = {(j, k): _axes(r, scales[k], quadrature) for (j, k), r in reach.items()}
+    # what the moduli of degree 0 would be without cancellation: their floors are parts of it
+    bounds: dict[tuple[int, ...], Tensor] = {}
+    for j, axes in enumerate(grids):
+        bounds[j,] = gaussian_modulus(positions, weights.abs(), axes, sigma, scales[j], 0)
+    for (j, k), axes in targets.items():
+        bounds[j, k] = map_modulus(bounds[j,], grids[j], axes, scales[k], 0)
     for (*_, j), (*_, l) in (path for path in paths if len(path.j) == 1):
-        u = gaussian_modulus(positions, weights, grids[j], sigma, scales[j], l)
+        # what the width of the Gaussians leaves of a wavelet of degree l
+        part = (scales[j] / widths[j]) ** l
+        floor = part * _floor(l, quadrature.step) * bounds[j,]
+        u = gaussian_modulus(positions, weights, grids[j], sigma, scales[j], l, floor)
         keep(SolidPath((j,), (l,)), u, grids[j])
         for path in paths:
             if len(path.j) == 2 and (path.j[0], path.l[0]) == (j, l):
                 k, m, out = path.j[1], path.l[1], targets[path.j]
-                keep(path, map_modulus(u, grids[j], out, scales[k], m), out)
-    return torch.stack([found[path] for path in paths], 2)
+                floor = part * _floor(m, quadrature.step) * bounds[path.j]
+                keep(path, map_modulus(u, grids[j], out, scales[k], m, floor), out)
+    return torch.stack([found[path] for path in paths], 2).to(dtype)

@@ -1,1 +1,1 @@
-"""The scattering cascade: its layout, its plan, its adjoint and its inversion."""
+"""Scattering transform: layout, plan, cascade with its gradient, and inversion."""

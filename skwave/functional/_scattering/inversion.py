@@ -1,4 +1,4 @@
-r"""Signals from scattering coefficients."""
+r"""Recovery of signals from their scattering coefficients."""
 
 from collections.abc import Callable
 from math import prod
@@ -24,7 +24,7 @@ def _norm(s: Tensor) -> Tensor:
 
 
 def scale_noise(noise: Tensor, s: Tensor, plan: Plan) -> Tensor:
-    r"""Scale noise so that its coefficients are as large as those given.
+    r"""Noise, scaled so that its coefficients are as large as those given.
 
     Orders 1 and 2 alone count, since the mean of a signal says nothing about its variations;
     without them the signal is zero. Scattering is homogeneous, :math:`S(ax) = a\,Sx` for

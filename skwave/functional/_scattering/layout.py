@@ -1,4 +1,4 @@
-r"""The scales and paths of a scattering transform, without any filter."""
+r"""Grids, scales and paths of a scattering transform, known without its filters."""
 
 import math
 from dataclasses import dataclass
@@ -8,16 +8,20 @@ from typing import NamedTuple
 from skwave.functional._wavelets.bank import Wavelet
 from skwave.functional._wavelets.morlet import wavelet_grid_1d, wavelet_grid_2d
 
-# a 1-D signal is extended by this many supports of the low-pass on each side: what lies
-# beyond changes an order of the coefficients by less than 1e-4 of its norm
-_EXTENDED_SUPPORTS = 8
+# a 1-D signal is extended on each side by so many supports of the low-pass, at the least: what
+# lies beyond changes an order of the coefficients by less than 5e-4 of its norm
+_EXTENDED_SUPPORTS = 9
+# a period is resampled by products with matrices, one row for each coefficient, and its FFT is
+# slow: it has to be a good deal shorter than the extension
+_MOST_ROWS = 64
+_SHORTER = 0.75
 
 Pair = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """Signal, extended signal and coefficients on one axis each.
+    """Grids of a signal, of its extension and of its coefficients, axis by axis.
 
     Attributes
     ----------
@@ -26,7 +30,11 @@ class Geometry:
     shape : (int, int)
         Signal.
     extended : (int, int)
-        Extended signal.
+        Grid of the extended signal, a multiple of every step.
+    span : (int, int)
+        Samples of the extended signal: ``extended``, unless it is one period of the signal
+        that no step divides. Maps that are sampled less often than the signal then have
+        ``extended >> k`` samples in a period.
     left : (int, int)
         Samples added before the signal.
     step : int
@@ -40,10 +48,16 @@ class Geometry:
     ndim: int
     shape: Pair
     extended: Pair
+    span: Pair
     left: Pair
     step: int
     first: Pair
     count: Pair
+
+    @property
+    def resampled(self) -> bool:  # numpydoc ignore=RT01
+        """Whether coarse maps have their samples between those of the signal."""
+        return self.span != self.extended
 
     @property
     def axes(self) -> tuple[int, ...]:  # numpydoc ignore=RT01
@@ -63,7 +77,7 @@ class Geometry:
         shape : (int, int)
             Rows and columns.
         """
-        height, width = self.extended
+        height, width = self.extended if k else self.span
         return height >> k, width >> k if self.ndim == 2 else 1
 
     def inside(self, k: int) -> tuple[slice, slice]:
@@ -87,7 +101,7 @@ class Geometry:
 
 
 def next_fast_length(n: int) -> int:
-    """Smallest integer not under ``n`` whose prime factors are at most 7.
+    """Smallest size from ``n`` on at which FFTs are quick: its prime factors are at most 7.
 
     Parameters
     ----------
@@ -97,7 +111,7 @@ def next_fast_length(n: int) -> int:
     Returns
     -------
     m : int
-        A size at which FFTs are quick.
+        Size.
 
     Examples
     --------
@@ -114,29 +128,38 @@ def next_fast_length(n: int) -> int:
         n += 1
 
 
-def _axis(n: int, support: float, step: int, ndim: int, padding: str) -> tuple[int, ...]:
-    # extended size, left, first, count of one axis
+def _axis(n: int, support: float, step: int, ndim: int, boundary: str) -> tuple[int, ...]:
+    # extended size, span, left, first, count of one axis
     scale = 2 ** math.floor(math.log2(support))  # the largest sampling step
-    if padding == "periodic" and n % scale == 0:
-        return n, 0, 0, max(1, n // step)
-    if ndim == 2:
+    if boundary == "periodic" and n % scale == 0:
+        return n, n, 0, 0, max(1, n // step)
+    count = max(1, n // step) if ndim == 2 else -(-n // step)
+    if ndim == 2 and boundary != "periodic":
         # the sizes of kymatio, one scale added on each side
         extended = (n // scale + 2) * scale
         left = (extended - n) // 2
-        return extended, left, -(-left // step), max(1, n // step)
-    left = scale * math.ceil(min(_EXTENDED_SUPPORTS * support, 2 * n) / scale)
+        return extended, extended, left, -(-left // step), count
+    # the slower a signal, the less its first order holds beside the jump where extensions meet
+    supports = max(_EXTENDED_SUPPORTS, 6.5 + math.log2(max(n / support, 1)) / 2)
+    left = scale * math.ceil(supports * min(support, n) / scale)
     extended = scale * next_fast_length(math.ceil((n + 2 * left) / scale))
-    return extended, left, left // step, -(-n // step)
+    # for n = 1 the mirror is constant
+    period = {"periodic": n, "reflect": max(2 * n - 2, 1)}.get(boundary, extended)
+    whole = scale * next_fast_length(math.ceil(period / scale))
+    if ndim == 2 or (whole <= _SHORTER * extended and count <= _MOST_ROWS):
+        return whole, period, 0, 0, count
+    return extended, extended, left, left // step, count
 
 
 def scattering_geometry(
-    shape: tuple[int, ...], J: int, T: float | None = None, padding: str = "reflect"
+    shape: tuple[int, ...], J: int, T: float | None = None, boundary: str = "reflect"
 ) -> Geometry:
-    r"""Extension of a signal, and the positions of its scattering coefficients.
+    r"""Grids of a signal that is extended, and of its scattering coefficients.
 
-    In 2-D the sizes and positions are kymatio's. In 1-D the signal is extended by 8
-    supports of the low-pass (by twice its own length if that is less) and coefficient
-    ``n`` lies at sample ``n * step``.
+    In 2-D the sizes and positions are kymatio's, unless the signal is periodic: it then is
+    extended by nothing. In 1-D it is extended by 9 to 13 supports of the low-pass on each side, or
+    to one period of the extension exactly, if that is less. Coefficient ``n`` of a signal, or of
+    a periodic image, lies at sample ``n * step``.
 
     Parameters
     ----------
@@ -146,8 +169,8 @@ def scattering_geometry(
         Log2 of the largest scale.
     T : float, default=None
         Support of the low-pass, ``2**J`` by default.
-    padding : {"reflect", "periodic", "zero"}
-        A periodic signal is not extended if ``2**J`` divides its sizes.
+    boundary : {"reflect", "periodic", "zero"}
+        What lies beyond the border. A signal that mirrors has the period ``2 * N - 2``.
 
     Returns
     -------
@@ -161,12 +184,12 @@ def scattering_geometry(
     """
     T = 2**J if T is None else T
     step, ndim = 2 ** math.floor(math.log2(T)), len(shape)
-    rows = [_axis(n, max(2**J, T), step, ndim, padding) for n in shape]
+    rows = [_axis(n, max(2**J, T), step, ndim, boundary) for n in shape]
     if ndim == 1:
-        shape, rows = (*shape, 1), [*rows, (1, 0, 0, 1)]
+        shape, rows = (*shape, 1), [*rows, (1, 1, 0, 0, 1)]
     height, width = shape
-    extended, left, first, count = zip(*rows, strict=True)
-    return Geometry(ndim, (height, width), extended, left, step, first, count)
+    extended, span, left, first, count = zip(*rows, strict=True)
+    return Geometry(ndim, (height, width), extended, span, left, step, first, count)
 
 
 # samples of the modulus of a 1-D wavelet, per inverse bandwidth: aliases 1e-4 of its norm
@@ -174,8 +197,9 @@ _SAMPLES_PER_SIGMA = 17
 
 
 class Scale(NamedTuple):
-    """Wavelets ``n`` of one scale, whose maps are sampled every ``2**k`` samples.
+    """Wavelets of one scale, and the scales that follow them.
 
+    ``n`` are the indices of the wavelets, whose maps are sampled every ``2**k`` samples;
     ``following`` are the scales of the next order that act on these maps.
     """
 
@@ -186,7 +210,7 @@ class Scale(NamedTuple):
 
 @dataclass(frozen=True)
 class Layout:
-    """What can be known of a scattering transform before a filter is made.
+    """Grids, wavelets and scales of a scattering transform, without its filters.
 
     Attributes
     ----------
@@ -198,8 +222,8 @@ class Layout:
         First order, and what follows.
     averaging : {"local", "global", None}
         Kind of average.
-    padding : str
-        Kind of extension.
+    boundary : str
+        What lies beyond the border of a signal.
     n_phases : int or None
         Phases of the rectifier; None for the modulus.
     """
@@ -208,23 +232,32 @@ class Layout:
     wavelets: tuple[tuple[Wavelet, ...], tuple[Wavelet, ...]]
     scales: tuple[Scale, ...]
     averaging: str | None
-    padding: str
+    boundary: str
     n_phases: int | None
 
 
-def _step(wavelet: Wavelet, following: tuple[Wavelet, ...]) -> int:
+def _step(wavelet: Wavelet, following: tuple[Wavelet, ...], fine: bool) -> int:
     # log2 of the step at which a 1-D modulus is sampled if only its average counts: the
     # modulus does not see the carrier, so its bandwidth decides, and the highest frequency
-    # that the wavelets which follow look at
+    # that the wavelets which follow look at. But a wavelet that lets frequencies of both signs
+    # through, across 0 or across the Nyquist frequency, gives a modulus with kinks
+    if wavelet.xi + 4 * wavelet.sigma > 0.5:
+        return 0
     top = max((f.xi + 2 * f.sigma for f in following if f.j > wavelet.j), default=0.0)
     margin = 2 if following else 1
-    return math.floor(-math.log2(max(margin * _SAMPLES_PER_SIGMA * wavelet.sigma, 2 * top)))
+    step = math.floor(-math.log2(max(margin * _SAMPLES_PER_SIGMA * wavelet.sigma, 2 * top)))
+    if wavelet.xi >= wavelet.sigma:
+        step = max(step, math.floor(wavelet.j))
+    if fine:
+        step -= 2 if following and wavelet.xi < 3 * wavelet.sigma else 1
+    return step
 
 
 def _scales(
     orders: list[tuple[tuple[Wavelet, ...], list[int]]], above: float, k: int
 ) -> tuple[Scale, ...]:
-    # group the wavelets of scale j > above by scale and step, for maps of step 2**k
+    # scales of the wavelets of the first of the orders, for maps sampled every 2**k samples:
+    # those with j > above, grouped by scale and step, each with the scales that follow it
     if not orders:
         return ()
     wavelets, steps = orders[0]
@@ -248,9 +281,9 @@ def scattering_layout(
     n_phases: int | None = None,
     averaging: str | None = "local",
     oversampling: int = 0,
-    padding: str = "reflect",
+    boundary: str = "reflect",
 ) -> Layout:
-    r"""Lay out a scattering transform of signals of one shape.
+    r"""Layout of the scattering transform of signals of one shape.
 
     Parameters
     ----------
@@ -273,28 +306,31 @@ def scattering_layout(
     oversampling : int, default=0
         Every map is computed on a grid finer by ``2**oversampling``: nearer to the
         definition without subsampling. The grid of the coefficients stays.
-    padding : {"reflect", "periodic", "zero"}, default="reflect"
-        Extension of the signal.
+    boundary : {"reflect", "periodic", "zero"}, default="reflect"
+        What lies beyond the border of the signal.
 
     Returns
     -------
     layout : Layout
         Grids, wavelets and scales.
     """
-    geometry = scattering_geometry(shape, J, T, padding)
+    geometry = scattering_geometry(shape, J, T, boundary)
     ndim = geometry.ndim
     first, second = (wavelet_grid_1d(J, q) if ndim == 1 else wavelet_grid_2d(J, L, q) for q in Q)
     wavelets = first, second
     largest = int(math.log2(geometry.step)) if averaging == "local" else J
+    # edges and their mirror images meet in the maps of a short signal, which gives kinks; of a
+    # few small scales every path counts
+    fine = geometry.left[0] == 0 or J <= 3
     orders = []
     for i in range(max_order):
         steps = [math.floor(wavelet.j) for wavelet in wavelets[i]]
         if ndim == 1 and averaging is not None and n_phases is None:
             following = () if i + 1 == max_order else wavelets[i + 1]
-            steps = [max(k, _step(w, following)) for k, w in zip(steps, wavelets[i], strict=True)]
+            steps = [_step(wavelet, following, fine) for wavelet in wavelets[i]]
         orders.append((wavelets[i], [max(min(k, largest) - oversampling, 0) for k in steps]))
     scales = _scales(orders, -1.0, 0)
-    return Layout(geometry, wavelets, scales, averaging, padding, n_phases)
+    return Layout(geometry, wavelets, scales, averaging, boundary, n_phases)
 
 
 class Path(NamedTuple):
@@ -310,7 +346,7 @@ class Path(NamedTuple):
 
 
 def map_shape(layout: Layout, k: int) -> Pair:
-    """Shape of the coefficients that come out of a map.
+    """Shape of the averages of a map.
 
     Parameters
     ----------
@@ -331,7 +367,7 @@ def map_shape(layout: Layout, k: int) -> Pair:
 
 
 def scattering_paths(layout: Layout) -> list[Path]:
-    """Paths of the coefficients, in their order: by order, then wavelet after wavelet.
+    """Paths of the coefficients, order by order, then wavelet after wavelet.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-r"""A scattering transform made ready: its filters, cut and placed."""
+r"""Plan of a scattering transform: its layout, and its filters cut for the grids of the maps."""
 
 import math
 from dataclasses import dataclass
@@ -10,7 +10,6 @@ from torch import Tensor
 from skwave.functional._scattering.layout import (
     Geometry,
     Layout,
-    Pair,
     Scale,
     map_shape,
     scattering_layout,
@@ -18,10 +17,10 @@ from skwave.functional._scattering.layout import (
 from skwave.functional._wavelets.bank import Bank
 from skwave.functional._wavelets.fourier import (
     Tile,
-    crop_spectrum,
     cut_filters,
     extension_index,
-    filter_fold,
+    resize_spectrum,
+    wavenumbers,
 )
 from skwave.functional._wavelets.morlet import morlet_1d, morlet_2d
 
@@ -30,7 +29,7 @@ _TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-14}
 
 
 def even_size(n: int, largest: int) -> int:
-    """Size of the parts when ``n`` things are cut into few parts of about one size.
+    """Size of equal parts that ``n`` things are cut into, as few parts as the limit allows.
 
     Parameters
     ----------
@@ -66,7 +65,7 @@ class Stage(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan(Layout):
-    """All that `scattering` needs beside the signal; made by `scattering_plan`.
+    """Layout and filters that `scattering` needs; made by `scattering_plan`.
 
     Attributes
     ----------
@@ -75,7 +74,8 @@ class Plan(Layout):
     stages : tuple of Stage
         Filters of the first order, and of what follows.
     lowpass : dict of int to tuple of Tensor
-        Low-pass filter for maps of step ``2**k``.
+        What makes coefficients of maps of step ``2**k``: a matrix for each axis, the low-pass of
+        a long signal, or nothing.
     block : int
         Number of complex values that are worked on at once.
     """
@@ -87,7 +87,7 @@ class Plan(Layout):
 
 
 def stage_shape(stage: Stage, plan: Plan) -> tuple[int, int, int]:
-    """Shape of the coefficients that a stage gives for each map that it acts on.
+    """Shape of the averages that a stage gives of each map that it acts on.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def stage_shape(stage: Stage, plan: Plan) -> tuple[int, int, int]:
 
 
 def n_kept(plan: Plan) -> int:
-    """Number of wavelet coefficients of the second order, before the nonlinearity.
+    """Number of wavelet coefficients of the second order that a gradient needs to be kept.
 
     Parameters
     ----------
@@ -124,75 +124,130 @@ def n_kept(plan: Plan) -> int:
     )
 
 
-def filter_maps(u_hat: Tensor, stage: Stage, plan: Plan) -> Tensor:
-    r"""Wavelet coefficients :math:`u \star \psi` of a scale, on its grid.
+def is_padded(u_hat: Tensor, stage: Stage, plan: Plan) -> bool:
+    """Whether spectra get the frequencies of a finer grid, which the step of a stage divides.
 
     Parameters
     ----------
     u_hat : Tensor, shape (B, H, W)
         Spectra of maps.
     stage : Stage
-        One of ``plan.stages``, or of those that follow.
+        Acts on them.
     plan : Plan
         Made by `scattering_plan`.
 
     Returns
     -------
-    z : Tensor, shape (B, n_filters, h, w)
-        Complex coefficients.
+    padded : bool
+        True for spectra of samples whose period no step divides, if the stage samples its maps
+        less often.
     """
-    z_hat = filter_fold(u_hat, stage.tiles, stage.n_filters, plan.geometry.grid(stage.k))
-    return torch.fft.ifftn(z_hat, dim=plan.geometry.axes)
+    geometry = plan.geometry
+    return stage.k > 0 and geometry.resampled and tuple(u_hat.shape[-2:]) == geometry.span
 
 
-def split(u: Tensor, stage: Stage, plan: Plan, divide: int = 1) -> tuple[Tensor, ...]:
-    """Cut maps into blocks so few that what a stage makes of one stays in the cache.
+def is_spectral(layout: Layout) -> bool:
+    """Whether the low-pass of a layout is a product of spectra: that of a long signal.
 
     Parameters
     ----------
-    u : Tensor, shape (B, ...)
-        Maps that the stage acts on, or coefficients that it gives.
-    stage : Stage
-        One of ``plan.stages``, or of those that follow.
-    plan : Plan
-        Made by `scattering_plan`.
-    divide : int, default=1
-        Cut into blocks smaller by this factor.
+    layout : Layout
+        A layout, or a plan.
 
     Returns
     -------
-    blocks : tuple of Tensor
-        Views of ``u`` along axis 0.
+    spectral : bool
+        If not, it is a product with a matrix for each axis.
     """
-    size = stage.n_filters * math.prod(plan.geometry.grid(stage.k))
-    return u.split(even_size(len(u), plan.block // (divide * size)))
+    geometry = layout.geometry
+    return layout.averaging == "local" and geometry.ndim == 1 and not geometry.resampled
 
 
-def _lowpass_rows(phi_hat: Tensor, k: int, step: int, first: int, count: int) -> Tensor:
-    # matrix (count, n >> k): low-pass the samples of step 2**k, at `count` positions
-    n = len(phi_hat) >> k
-    phi = torch.fft.ifft(crop_spectrum(phi_hat, (n,))).real
-    position = (first + torch.arange(count)) * (step >> k)
-    return phi[(position[:, None] - torch.arange(n)) % n]
+def _rows(profile_hat: Tensor, position: Tensor, n: int) -> Tensor:
+    """Matrix that filters the samples of a periodic map and gives its values at any positions.
+
+    Parameters
+    ----------
+    profile_hat : Tensor, shape (m,)
+        Filter in the Fourier domain; frequencies that the map has not are left out.
+    position : Tensor, shape (count,)
+        Positions in periods.
+    n : int
+        Samples of the map in a period.
+
+    Returns
+    -------
+    rows : Tensor of float64, shape (count, n)
+        By trigonometric interpolation.
+    """
+    # k cycles in a period: position u and sample i are apart by the phase 2 pi k (u - i / n)
+    wave = torch.exp(2j * math.pi * position[:, None] * wavenumbers(n))
+    filtered = wave * resize_spectrum(profile_hat[:, None], (n, 1))[:, 0]
+    return torch.fft.fft(filtered).real / n
 
 
-def _lowpass(phi_hat: Tensor, geometry: Geometry, k: int) -> tuple[Tensor, ...]:
-    # 2-D: phi is separable, and a pair of matrices filters, samples and crops at once;
-    # 1-D: half a spectrum, up to the Nyquist frequency of the coefficients
-    if geometry.ndim == 1:
+def _window(geometry: Geometry, axis: int, n: int) -> Tensor:
+    # the same for the mean over the samples of the signal: a matrix of one row
+    span, left, size = geometry.span[axis], geometry.left[axis], geometry.shape[axis]
+    window = torch.zeros(span, dtype=torch.float64)
+    window[left : left + size] = 1 / size
+    mean_hat = resize_spectrum(torch.fft.fft(window).conj()[:, None], (n, 1))[:, 0]
+    return torch.fft.fft(mean_hat).real[None] / n
+
+
+def _lowpass(phi_hat: Tensor, layout: Layout, k: int) -> tuple[Tensor, ...]:
+    """Low-pass filter that makes coefficients of maps of step ``2**k``.
+
+    Parameters
+    ----------
+    phi_hat : Tensor, shape (N,) or (H, W)
+        Filter on the samples of the extended signal.
+    layout : Layout
+        Grids, and the kind of average.
+    k : int
+        Log2 of the step of the maps.
+
+    Returns
+    -------
+    lowpass : tuple of Tensor
+        A matrix for each axis, which filters, samples and crops at once: the filter is separable.
+        Where a signal would have many coefficients, half of a spectrum instead, up to the
+        Nyquist frequency of the coefficients. Empty for maps that are given back as they are.
+    """
+    geometry = layout.geometry
+    if layout.averaging == "global":
+        sizes = enumerate(geometry.grid(k)[: geometry.ndim])
+        return tuple(_window(geometry, axis, n) for axis, n in sizes)
+    if layout.averaging is None and not geometry.resampled:
+        return ()
+    if is_spectral(layout):
         return (phi_hat[: len(phi_hat) // geometry.step // 2 + 1, None],)
-    root = phi_hat[0, 0].sqrt()
+    profiles = [phi_hat]
+    if geometry.ndim == 2:
+        root = phi_hat[0, 0].sqrt()
+        profiles = [phi_hat[:, 0] / root, phi_hat[0] / root]
+    step, first = geometry.step, geometry.first
+    if layout.averaging is None:  # the maps at multiples of their step from the first sample on
+        profiles, step, first = [torch.ones_like(p) for p in profiles], 2**k, (0, 0)
     return tuple(
-        _lowpass_rows(profile / root, k, geometry.step, first, count)
-        for profile, first, count in zip(
-            (phi_hat[:, 0], phi_hat[0]), geometry.first, geometry.count, strict=True
+        _rows(profile, step * (start + torch.arange(count, dtype=torch.float64)) / span, n)
+        for profile, start, count, span, n in zip(
+            profiles, first, map_shape(layout, k), geometry.span, geometry.grid(k), strict=False
         )
     )
 
 
-def _cut(bank: Bank, n: tuple[int, ...], source: Pair, target: Pair) -> list[Tile]:
+def _cut(bank: Bank, n: tuple[int, ...], geometry: Geometry, k: int, k_j: int) -> list[Tile]:
+    # filters that act on maps of step 2**k and give maps of step 2**k_j
     psi_hat = bank.psi_hat[n[0] : n[-1] + 1].reshape(len(n), bank.shape[0], -1)
-    return cut_filters(crop_spectrum(psi_hat, source), target, _TOLERANCE[psi_hat.dtype])
+    source, target = geometry.grid(k), geometry.grid(k_j)
+    if geometry.resampled and k == 0 < k_j:
+        source = geometry.extended
+        psi_hat = psi_hat * (math.prod(source) / math.prod(geometry.span))
+    # a short axis may have fewer samples in a period than a map of large steps, a long one more
+    height, width = (min(pair) for pair in zip(psi_hat.shape[-2:], source, strict=True))
+    psi_hat = resize_spectrum(resize_spectrum(psi_hat, (height, width)), source)
+    return cut_filters(psi_hat, target, _TOLERANCE[psi_hat.dtype])
 
 
 def _stages(
@@ -204,15 +259,15 @@ def _stages(
         deeper = _stages(banks[1:], following, geometry, k_j, block)
         size = even_size(len(n), block // math.prod(geometry.grid(k_j)))
         for part in (n[i : i + size] for i in range(0, len(n), size)):
-            tiles = _cut(banks[0], part, geometry.grid(k), geometry.grid(k_j))
+            tiles = _cut(banks[0], part, geometry, k, k_j)
             stages.append(Stage(len(part), k_j, tiles, deeper))
     return tuple(stages)
 
 
 def _bank(geometry: Geometry, J: int, L: int, Q: int, T: float | None) -> Bank:
     if geometry.ndim == 1:
-        return morlet_1d(geometry.extended[0], J, Q, T)
-    return morlet_2d(geometry.extended, J, L, Q, T)
+        return morlet_1d(geometry.span[0], J, Q, T)
+    return morlet_2d(geometry.span, J, L, Q, T)
 
 
 def scattering_plan(
@@ -227,7 +282,7 @@ def scattering_plan(
     block: int = 2**19,
     **parameters: Any,
 ) -> Plan:
-    r"""Prepare `scattering` for signals of one shape.
+    r"""Plan of the scattering transform of signals of one shape.
 
     Parameters
     ----------
@@ -244,7 +299,7 @@ def scattering_plan(
         Complex values worked on at once: few enough to stay in the cache of a CPU.
     **parameters
         The other parameters of `scattering_layout`: ``max_order``, ``n_phases``,
-        ``averaging``, ``oversampling`` and ``padding``.
+        ``averaging``, ``oversampling`` and ``boundary``.
 
     Returns
     -------
@@ -259,11 +314,11 @@ def scattering_plan(
     stages = _stages([cast[q] for q in Q], layout.scales, geometry, 0, block)
     used = {0} | {s.k for s in stages} | {s.k for first in stages for s in first.following}
     lowpass = {
-        k: tuple(m.to(device, dtype) for m in _lowpass(banks[Q[0]].phi_hat, geometry, k))
-        for k in (used if layout.averaging == "local" else ())
+        k: tuple(m.to(device, dtype) for m in _lowpass(banks[Q[0]].phi_hat, layout, k))
+        for k in used
     }
     index = tuple(
-        extension_index(n, left, size - n - left, layout.padding).to(device)
-        for n, left, size in zip(geometry.shape, geometry.left, geometry.extended, strict=True)
+        extension_index(n, left, size - n - left, layout.boundary).to(device)
+        for n, left, size in zip(geometry.shape, geometry.left, geometry.span, strict=True)
     )
     return Plan(**vars(layout), index=index, stages=stages, lowpass=lowpass, block=block)

@@ -1,4 +1,4 @@
-r"""Sparse codes by a given number of steps: ISTA and FISTA.
+r"""Sparse codes by a given number of steps, their objective and its duality gap.
 
 All minimise :math:`F(z) = \tfrac12\|x - zD\|^2 + \alpha\|z\|_1`. Rows of ``D`` are atoms, as in
 scikit-learn's ``components_``. Every step is differentiable, so that the unrolled steps are the
@@ -13,64 +13,126 @@ from torch import Tensor
 from skwave.functional._sparse.prox import threshold_of
 
 
-def correlations(x: Tensor, D: Tensor, W: Tensor | None = None) -> Callable[[Tensor], Tensor]:
-    r"""Function that correlates the residual of codes with the atoms.
-
-    .. math:: z \mapsto (x - zD)\,W^\top
-
-    With ``W=D`` it is minus the gradient of the quadratic part of the objective.
+def lasso_objective(z: Tensor, x: Tensor, D: Tensor, alpha: float | Tensor) -> Tensor:
+    r"""Lasso objective :math:`F(z) = \tfrac12\|x - zD\|^2 + \alpha\|z\|_1` of each sample.
 
     Parameters
     ----------
+    z : Tensor, shape (..., K)
+        Codes.
     x : Tensor, shape (..., p)
         Samples.
     D : Tensor, shape (K, p)
         Rows are atoms.
-    W : Tensor, shape (K, p), default=None
-        What the residual is correlated with; None for ``D``.
+    alpha : float or Tensor, broadcastable to (..., 1)
+        Weight of the :math:`\ell^1` norm.
 
     Returns
     -------
-    f : callable
-        Tensor (..., K) -> Tensor (..., K), through the matrix :math:`DW^\top` where that takes
-        fewer multiplications.
+    F : Tensor, shape (...)
+        Objectives.
 
     Examples
     --------
-    >>> D = torch.eye(3)
-    >>> correlations(torch.tensor([1.0, 2.0, 3.0]), D)(torch.tensor([1.0, 0.0, 0.0]))
-    tensor([0., 2., 3.])
+    >>> lasso_objective(torch.tensor([2.0, 0.0]), torch.tensor([3.0, 0.0]), torch.eye(2), 1.0)
+    tensor(2.5000)
     """
-    W = D if W is None else W
-    if len(D) > 2 * D.shape[1]:
-        return lambda z: (x - z @ D) @ W.T
-    gram, b = D @ W.T, x @ W.T
-    return lambda z: b - z @ gram
+    return (x - z @ D).square().sum(-1) / 2 + (alpha * z.abs()).sum(-1)
 
 
-def lipschitz(D: Tensor) -> Tensor:
-    r"""Squared spectral norm :math:`\|D\|^2`, the Lipschitz constant of the gradient.
+def gap_of_products(
+    r2: Tensor, xr: Tensor, l1: Tensor, top: Tensor, alpha: float | Tensor
+) -> Tensor:
+    r"""Duality gap of codes from the products that it is made of.
+
+    .. math:: \tfrac12\|r\|^2 + \alpha\|z\|_1 -
+       \Big(s\langle x, r\rangle - \tfrac{s^2}{2}\|r\|^2\Big), \qquad
+       s = \min\Big(1, \frac{\alpha}{\max_k (rD^\top)_k}\Big)
+
+    The dual variable is the residual :math:`r = x - zD`, shrunk by :math:`s` until no atom has a
+    product with it above :math:`\alpha`.
 
     Parameters
     ----------
-    D : Tensor, shape (K, p)
-        Rows are atoms.
+    r2, xr : Tensor, shape (..., 1)
+        Squared norm of the residual, and its product with the sample.
+    l1 : Tensor, shape (..., 1)
+        Norm :math:`\|z\|_1`.
+    top : Tensor, shape (..., 1)
+        Largest product of the residual and an atom, in absolute value unless codes are positive.
+    alpha : float or Tensor, broadcastable to (..., 1)
+        Weight of the :math:`\ell^1` norm.
 
     Returns
     -------
-    constant : Tensor, shape ()
-        Steps up to its inverse never let the objective grow.
+    gap : Tensor, shape (..., 1)
+        Not negative but for rounding.
+    """
+    s = torch.where(top > alpha, alpha / top, 1.0)
+    return r2 / 2 + alpha * l1 - (s * xr - s**2 / 2 * r2)
+
+
+def gap_scale(x2: Tensor) -> Tensor:
+    r"""Objective :math:`\tfrac12\|x\|^2` of a zero code, by which gaps become relative.
+
+    Parameters
+    ----------
+    x2 : Tensor, shape (...)
+        Squared norms of samples.
+
+    Returns
+    -------
+    scale : Tensor, shape (...)
+        1 for a sample of zeros, whose gap is 0.
+    """
+    return torch.where(x2 > 0, x2 / 2, 1.0)
+
+
+def duality_gap(
+    z: Tensor, x: Tensor, D: Tensor, alpha: float | Tensor, *, positive: bool = False
+) -> Tensor:
+    r"""Duality gap of each code, a bound on its objective above the minimum.
+
+    .. math:: F(z) - \Big(s\langle x, r\rangle - \tfrac{s^2}{2}\|r\|^2\Big), \qquad
+       r = x - zD, \quad s = \min\Big(1, \frac{\alpha}{\|rD^\top\|_\infty}\Big)
+
+    Parameters
+    ----------
+    z : Tensor, shape (..., K)
+        Codes.
+    x : Tensor, shape (..., p)
+        Samples.
+    D : Tensor, shape (K, p)
+        Rows are atoms.
+    alpha : float or Tensor, broadcastable to (..., 1)
+        Weight of the :math:`\ell^1` norm.
+    positive : bool, default=False
+        Codes that are not negative; then the maximum is of ``r @ D.T`` without absolute values.
+
+    Returns
+    -------
+    gap : Tensor, shape (...)
+        Not negative but for rounding; 0 at the minimum, NaN where the code or sample is.
+
+    References
+    ----------
+    .. [1] Kim, S.-J., Koh, K., Lustig, M., Boyd, S. and Gorinevsky, D., An interior-point method
+       for large-scale l1-regularized least squares, IEEE J. Sel. Top. Signal Process. 1, 2007.
 
     Examples
     --------
-    >>> float(lipschitz(torch.diag(torch.tensor([1.0, 3.0]))))
-    9.0
+    >>> duality_gap(torch.tensor([2.0, 0.0]), torch.tensor([3.0, 0.5]), torch.eye(2), 1.0)
+    tensor(0.)
     """
-    return torch.linalg.eigvalsh(D @ D.T if len(D) < D.shape[1] else D.T @ D)[-1]
+    r = x - z @ D
+    q = r @ D.T
+    top = (q if positive else q.abs()).amax(-1, keepdim=True)
+    r2, xr = (torch.linalg.vecdot(a, r)[..., None] for a in (r, x))
+    return gap_of_products(r2, xr, z.abs().sum(-1, keepdim=True), top, alpha)[..., 0]
 
 
 def alpha_max(x: Tensor, D: Tensor, *, positive: bool = False) -> Tensor:
-    r"""Least :math:`\alpha` for which the code of a sample is zero.
+    r"""Smallest :math:`\alpha` for which the code of a sample is zero.
 
     .. math:: \alpha_{\max}(x) = \|xD^\top\|_\infty
 
@@ -95,6 +157,62 @@ def alpha_max(x: Tensor, D: Tensor, *, positive: bool = False) -> Tensor:
     """
     b = x @ D.T
     return (b if positive else b.abs()).amax(-1, keepdim=True)
+
+
+def lipschitz(D: Tensor) -> Tensor:
+    r"""Squared spectral norm :math:`\|D\|^2`, the Lipschitz constant of the gradient.
+
+    Parameters
+    ----------
+    D : Tensor, shape (K, p)
+        Rows are atoms.
+
+    Returns
+    -------
+    constant : Tensor, shape ()
+        Steps up to its inverse never let the objective grow.
+
+    Examples
+    --------
+    >>> float(lipschitz(torch.diag(torch.tensor([1.0, 3.0]))))
+    9.0
+    """
+    return torch.linalg.eigvalsh(D @ D.T if len(D) < D.shape[1] else D.T @ D)[-1]
+
+
+def correlations(x: Tensor, D: Tensor, W: Tensor | None = None) -> Callable[[Tensor], Tensor]:
+    r"""Function from codes to the products of their residual with the atoms.
+
+    .. math:: z \mapsto (x - zD)\,W^\top
+
+    With ``W=D`` it is minus the gradient of the quadratic part of the objective.
+
+    Parameters
+    ----------
+    x : Tensor, shape (..., p)
+        Samples.
+    D : Tensor, shape (K, p)
+        Rows are atoms.
+    W : Tensor, shape (K, p), default=None
+        Vectors that the residual is multiplied with; None for ``D``.
+
+    Returns
+    -------
+    f : callable
+        Tensor (..., K) -> Tensor (..., K), through the matrix :math:`DW^\top` where that takes
+        fewer multiplications.
+
+    Examples
+    --------
+    >>> D = torch.eye(3)
+    >>> correlations(torch.tensor([1.0, 2.0, 3.0]), D)(torch.tensor([1.0, 0.0, 0.0]))
+    tensor([0., 2., 3.])
+    """
+    W = D if W is None else W
+    if len(D) > 2 * D.shape[1]:
+        return lambda z: (x - z @ D) @ W.T
+    gram, b = D @ W.T, x @ W.T
+    return lambda z: b - z @ gram
 
 
 def ista(
@@ -153,7 +271,7 @@ def ista(
 
 
 def momentum(z: Tensor, previous: Tensor, y: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-    """Next point of FISTA to start from, each row with its own restart.
+    """Extrapolated point from which FISTA takes its next step, with restarts row by row.
 
     Parameters
     ----------
@@ -244,77 +362,6 @@ def fista(
     return z
 
 
-def lasso_objective(z: Tensor, x: Tensor, D: Tensor, alpha: float | Tensor) -> Tensor:
-    r"""Objective :math:`F(z) = \tfrac12\|x - zD\|^2 + \alpha\|z\|_1` of each sample.
-
-    Parameters
-    ----------
-    z : Tensor, shape (..., K)
-        Codes.
-    x : Tensor, shape (..., p)
-        Samples.
-    D : Tensor, shape (K, p)
-        Rows are atoms.
-    alpha : float or Tensor, broadcastable to (..., 1)
-        Weight of the :math:`\ell^1` norm.
-
-    Returns
-    -------
-    F : Tensor, shape (...)
-        Objectives.
-
-    Examples
-    --------
-    >>> lasso_objective(torch.tensor([2.0, 0.0]), torch.tensor([3.0, 0.0]), torch.eye(2), 1.0)
-    tensor(2.5000)
-    """
-    return (x - z @ D).square().sum(-1) / 2 + (alpha * z.abs()).sum(-1)
-
-
-def duality_gap(
-    z: Tensor, x: Tensor, D: Tensor, alpha: float | Tensor, *, positive: bool = False
-) -> Tensor:
-    r"""Bound on how far the objective of a code is above the least one, for each sample.
-
-    .. math:: F(z) - \Big(s\langle x, r\rangle - \tfrac{s^2}{2}\|r\|^2\Big), \qquad
-       r = x - zD, \quad s = \min\Big(1, \frac{\alpha}{\|rD^\top\|_\infty}\Big)
-
-    Parameters
-    ----------
-    z : Tensor, shape (..., K)
-        Codes.
-    x : Tensor, shape (..., p)
-        Samples.
-    D : Tensor, shape (K, p)
-        Rows are atoms.
-    alpha : float or Tensor, broadcastable to (..., 1)
-        Weight of the :math:`\ell^1` norm.
-    positive : bool, default=False
-        Codes that are not negative; then the maximum is of ``r @ D.T`` without absolute values.
-
-    Returns
-    -------
-    gap : Tensor, shape (...)
-        Not negative but for rounding; 0 at the minimum.
-
-    References
-    ----------
-    .. [1] Kim, S.-J., Koh, K., Lustig, M., Boyd, S. and Gorinevsky, D., An interior-point method
-       for large-scale l1-regularized least squares, IEEE J. Sel. Top. Signal Process. 1, 2007.
-
-    Examples
-    --------
-    >>> duality_gap(torch.tensor([2.0, 0.0]), torch.tensor([3.0, 0.5]), torch.eye(2), 1.0)
-    tensor(0.)
-    """
-    r = x - z @ D
-    q = r @ D.T
-    top = (q if positive else q.abs()).amax(-1, keepdim=True)
-    s = torch.where(top > alpha, alpha / top, 1.0)[..., 0]
-    dual = s * torch.linalg.vecdot(x, r) - s**2 / 2 * r.square().sum(-1)
-    return lasso_objective(z, x, D, alpha) - dual
-
-
 def istc(
     x: Tensor,
     D: Tensor,
@@ -395,7 +442,7 @@ def istc(
 def istc_step(
     x: Tensor, D: Tensor, alpha: float, n_iter: int = 12, *, positive: bool = False
 ) -> float:
-    r"""Step for `istc` that lowers the objective of given samples most, and of all of them.
+    r"""Step of `istc` with the least mean objective, among those that no sample diverges with.
 
     Steps from 1, the theorem's, down to :math:`1/\|D\|^2` are tried, each :math:`\sqrt2` below
     the last. One for which the objective of any sample ends above that of a zero code is out.

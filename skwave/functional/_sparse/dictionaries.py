@@ -1,13 +1,11 @@
-r"""Dictionaries: what is known of their codes, greedy codes, and learning from statistics."""
+r"""Dictionaries: coherence, orthogonal matching pursuit, and the update of learned atoms."""
 
 import torch
 from torch import Tensor
 
-from skwave.functional._sparse.prox import normalise_atoms
-
 
 def coherence(D: Tensor, W: Tensor | None = None) -> Tensor:
-    r"""Mutual coherence, the largest product of two different atoms.
+    r"""Mutual coherence, the largest absolute product of two different atoms.
 
     .. math:: \mu = \max_{i\ne j} |\langle d_i, w_j\rangle|
 
@@ -115,28 +113,49 @@ def omp(x: Tensor, D: Tensor, n_nonzero: int, *, tol: float = 0.0) -> Tensor:
     return z.reshape(*shape, len(D))
 
 
+def used_atoms(A: Tensor) -> Tensor:
+    r"""Mask of the atoms that codes use enough to be updated.
+
+    .. math:: A_{kk} > \varepsilon \max_j A_{jj}
+
+    Parameters
+    ----------
+    A : Tensor, shape (K, K)
+        Mean products of codes.
+
+    Returns
+    -------
+    used : Tensor of bool, shape (K,)
+        False where the mean square of a code is within rounding :math:`\varepsilon` of zero.
+    """
+    squares = A.diagonal()
+    return squares > torch.finfo(A.dtype).eps * squares.max()
+
+
 @torch.no_grad()
-def update_dictionary(D: Tensor, A: Tensor, B: Tensor) -> Tensor:
-    r"""Lower the mean error of reconstruction, one atom after the other.
+def update_dictionary(D: Tensor, A: Tensor, B: Tensor, *, positive: bool = False) -> Tensor:
+    r"""Update of the atoms, one after the other, that lowers the mean error of reconstruction.
 
     With the statistics :math:`A = \langle z^\top z\rangle` and :math:`B = \langle z^\top
     x\rangle`, each atom moves to its minimum on the unit sphere, the others fixed:
 
-    .. math:: d_k \leftarrow \frac{u}{\|u\|}, \qquad u = d_k + \frac{B_k - A_kD}{A_{kk}}
+    .. math:: d_k \leftarrow \frac{u}{\|u\|}, \qquad u = B_k - \sum_{j \ne k} A_{kj} d_j
 
     Parameters
     ----------
     D : Tensor, shape (K, p)
         Rows are atoms, of norm 1.
     A : Tensor, shape (K, K)
-        Mean of products of codes.
+        Mean products of codes.
     B : Tensor, shape (K, p)
-        Mean of products of codes and samples.
+        Mean products of codes and samples.
+    positive : bool, default=False
+        Atoms that are not negative: :math:`\max(u, 0)` in place of :math:`u`.
 
     Returns
     -------
     D : Tensor, shape (K, p)
-        Atoms. One that no code has (:math:`A_{kk} = 0`) stays as it was.
+        Atoms. One that no code has, by `used_atoms`, or whose :math:`u` is 0 stays as it was.
 
     References
     ----------
@@ -150,8 +169,10 @@ def update_dictionary(D: Tensor, A: Tensor, B: Tensor) -> Tensor:
     tensor([[1., 0.]])
     """
     D = D.clone()
-    used = (A.diagonal() > torch.finfo(A.dtype).eps * A.diagonal().max()).nonzero()[:, 0]
-    for k in used.tolist():
-        u = D[k] + (B[k] - A[k] @ D) / A[k, k]
-        D[k] = normalise_atoms(u[None])[0]
+    others = A - A.diagonal().diag()
+    for k in used_atoms(A).nonzero()[:, 0].tolist():
+        u = B[k] - others[k] @ D
+        u = u.clamp(min=0) if positive else u
+        norm = torch.linalg.vector_norm(u)
+        D[k] = torch.where(norm > 0, u / norm, D[k])
     return D

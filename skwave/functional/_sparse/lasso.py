@@ -1,14 +1,15 @@
-r"""Exact sparse codes: the lasso solved to a certified gap.
+r"""Exact sparse codes: the lasso solved until its duality gap certifies the code.
 
 The objective is :math:`F(z) = \tfrac12\|x - zD\|^2 + \alpha\|z\|_1`; rows of ``D`` are atoms.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from skwave.functional._sparse.coding import lipschitz, momentum
+from skwave.functional._sparse.coding import gap_of_products, gap_scale, lipschitz, momentum
 from skwave.functional._sparse.prox import threshold_of
 
 _EVERY = 10  # steps between two looks at the gap
@@ -25,34 +26,43 @@ class Codes(NamedTuple):
     n_iter: Tensor
 
 
-class _Problem(NamedTuple):
-    # rows that are not done: their indices, products with the atoms, squared norms, alphas
-    rows: Tensor
-    b: Tensor
-    x2: Tensor
-    alpha: Tensor
+class _State(NamedTuple):
+    # The samples that are not done, one in each row of every field. K is the number of atoms and
+    # G = D D^T. Signs: q = b - zG is the product of the residual with
+    # the atoms, minus the gradient of the quadratic part, so that steps go along +q.
+    rows: Tensor  # (n,), numbers of the samples in the batch
+    b: Tensor  # (n, K), products of the samples with the atoms
+    x2: Tensor  # (n, 1), squared norms of the samples
+    alpha: Tensor  # (n, 1)
+    z: Tensor  # (n, K), codes
+    y: Tensor  # (n, K), points from which FISTA takes its step
+    t: Tensor  # (n, 1), momenta
+    signs: Tensor  # (n, K), signs of the codes when they were last looked at
 
-    def keep(self, mask: Tensor) -> "_Problem":
-        return _Problem(*(a[mask] for a in self))
+    def keep(self, mask: Tensor) -> "_State":
+        return _State(*(a[mask] for a in self))
 
-    def objective(self, z: Tensor, q: Tensor) -> Tensor:
-        # up to the constant 1/2 |x|^2
-        return (self.alpha * z.abs() - (self.b + q) * z / 2).sum(1)
+    def objective(self, q: Tensor) -> Tensor:
+        # up to the constant |x|^2 / 2, by which values lose no digits to it
+        return (self.alpha * self.z.abs() - (self.b + q) * self.z / 2).sum(1)
 
-    def gap(self, z: Tensor, q: Tensor, positive: bool) -> Tensor:
-        bz, qz = torch.linalg.vecdot(self.b, z), torch.linalg.vecdot(q, z)
-        r2, xr, alpha = (self.x2 - bz - qz).clamp(min=0), self.x2 - bz, self.alpha[:, 0]
-        top = (q if positive else q.abs()).amax(1)
-        s = torch.where(top > alpha, alpha / top, 1.0)
-        gap = r2 / 2 + alpha * z.abs().sum(1) - (s * xr - s**2 / 2 * r2)
-        return gap / torch.where(self.x2 > 0, self.x2 / 2, 1.0)
+    def gap(self, q: Tensor, positive: bool) -> Tensor:
+        # relative; |r|^2 = |x|^2 - <b, z> - <q, z> and <x, r> = |x|^2 - <b, z> need no residual
+        bz, qz = (torch.linalg.vecdot(a, self.z)[:, None] for a in (self.b, q))
+        top = (q if positive else q.abs()).amax(1, keepdim=True)
+        r2, l1 = (self.x2 - bz - qz).clamp(min=0), self.z.abs().sum(1, keepdim=True)
+        gap = gap_of_products(r2, self.x2 - bz, l1, top, self.alpha) / gap_scale(self.x2)
+        return gap[:, 0]
 
 
-def _newton(problem: _Problem, gram: Tensor, z: Tensor) -> Tensor:
-    # towards the minimum over codes with the signs of z, up to where the first would flip, some
-    # times over: that atom leaves, and the objective never grows
+def _newton(state: _State, gram: Tensor) -> Tensor:
+    # Codes (n, K) nearer to the minimum over the codes with the signs of z. That minimum w solves
+    # a linear system. Where an atom of w has the other sign, the step ends where the first one
+    # reaches 0: that atom leaves, and the smaller system is solved. On such a segment the
+    # objective is a convex quadratic with its minimum at w: it never grows.
+    z = state.z
     for _ in range(_EVERY):
-        w = solve_on_support(gram, z != 0, problem.b - problem.alpha * z.sign())
+        w = solve_on_support(gram, z != 0, state.b - state.alpha * z.sign())
         flips = w * z < 0
         reach = torch.where(flips, z / torch.where(flips, z - w, 1.0), 1.0)
         step = reach.amin(1, keepdim=True)
@@ -62,46 +72,58 @@ def _newton(problem: _Problem, gram: Tensor, z: Tensor) -> Tensor:
     return z
 
 
+def _polish(
+    state: _State, q: Tensor, gram: Tensor, correlate: Callable[..., Tensor], n: int
+) -> tuple[_State, Tensor]:
+    # Newton's method for the samples whose signs stand still, or have had ten looks (n % 100 == 0)
+    # to do so. It is taken where it is lower; FISTA goes on from there without momentum.
+    still = (state.z.sign() == state.signs).all(1) | (n % (10 * _EVERY) == 0)
+    still = still & (state.z != 0).any(1)
+    if still.any():
+        before = state.keep(still)
+        after = before._replace(z=_newton(before, gram))
+        q_after = correlate(after.z, after.b)
+        lower = after.objective(q_after) < before.objective(q[still])
+        rows, w, q_w = still.nonzero()[lower, 0], after.z[lower], q_after[lower]
+        z, y = (a.index_copy(0, rows, w) for a in (state.z, state.y))
+        t = state.t.index_fill(0, rows, 1.0)
+        state, q = state._replace(z=z, y=y, t=t), q.index_copy(0, rows, q_w)
+    return state._replace(signs=state.z.sign()), q
+
+
 @torch.no_grad()
 def _solve(x: Tensor, D: Tensor, alpha: Tensor, positive: bool, tol: float, max_iter: int) -> Codes:
+    # x (n, p), D (K, p), alpha (n, 1). FISTA on all samples at once. Every tenth step looks at
+    # them: signs that stand still are solved for, samples whose gap is at most tol are written
+    # into `out` and leave the state, so that the steps become cheaper as samples are done.
     threshold = threshold_of(positive)
     gram, step = D @ D.T, 1 / lipschitz(D)
     tol = max(tol, 16 * torch.finfo(x.dtype).eps)
     b = x @ D.T
     out, gaps = torch.zeros_like(b), torch.zeros_like(b[:, 0])
     n_iter = torch.full_like(gaps, max_iter, dtype=torch.long)
-    problem = _Problem(torch.arange(len(x), device=x.device), b, x.square().sum(1), alpha)
-    z, t = torch.zeros_like(b), torch.ones_like(b[:, :1])
-    y, signs = z, z.sign()
+    zero = torch.zeros_like(b)
+    numbers, x2 = torch.arange(len(x), device=x.device), x.square().sum(1, keepdim=True)
+    state = _State(numbers, b, x2, alpha, zero, zero, torch.ones_like(x2), zero)
 
     def correlate(z: Tensor, b: Tensor) -> Tensor:  # numpydoc ignore=GL08
+        # through the Gram matrix unless there are many more atoms than dimensions
         return b - (z @ gram if len(D) <= 2 * D.shape[1] else (z @ D) @ D.T)
 
     for n in range(max_iter + 1):
         if n % _EVERY == 0 or n == max_iter:
-            q = correlate(z, problem.b)
-            # signs stand still, or have had long enough: solve, go on from there where it is lower
-            still = (z.sign() == signs).all(1) | (n % (10 * _EVERY) == 0)
-            still = still & (z != 0).any(1)
-            if still.any():
-                part = problem.keep(still)
-                w = _newton(part, gram, z[still])
-                q_w = correlate(w, part.b)
-                lower = part.objective(w, q_w) < part.objective(z[still], q[still])
-                rows = still.nonzero()[:, 0][lower]
-                z, y, q, t = z.clone(), y.clone(), q.clone(), t.clone()
-                z[rows], y[rows], q[rows], t[rows] = w[lower], w[lower], q_w[lower], 1.0
-            signs = z.sign()
-            gap = problem.gap(z, q, positive)
-            out[problem.rows], gaps[problem.rows] = z, gap
-            going = gap > tol
-            n_iter[problem.rows[~going]] = n
-            if not going.any() or n == max_iter:
+            state, q = _polish(state, correlate(state.z, state.b), gram, correlate, n)
+            gap = state.gap(q, positive)
+            out[state.rows], gaps[state.rows] = state.z, gap
+            going = ~(gap <= tol)  # a gap of NaN is none
+            n_iter[state.rows[~going]] = n
+            if n == max_iter or not going.any():
                 break
-            problem = problem.keep(going)
-            z, y, t, signs = z[going], y[going], t[going], signs[going]
-        previous, z = z, threshold(y + step * correlate(y, problem.b), step * problem.alpha)
-        y, t = momentum(z, previous, y, t)
+            state = state.keep(going)
+        y = state.y
+        z = threshold(y + step * correlate(y, state.b), step * state.alpha)
+        y, t = momentum(z, state.z, y, state.t)
+        state = state._replace(z=z, y=y, t=t)
     return Codes(out, gaps, n_iter)
 
 
@@ -114,7 +136,7 @@ def lasso(
     tol: float = 1e-6,
     max_iter: int = 1000,
 ) -> Codes:
-    r"""Solve the lasso for each sample, until the duality gap certifies it.
+    r"""Lasso of each sample, solved until its duality gap certifies the code.
 
     .. math:: \min_z \tfrac12\|x - zD\|^2 + \alpha\|z\|_1
 
@@ -160,8 +182,8 @@ def lasso(
 
 
 def _on_support(gram: Tensor, on: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    # the Gram matrices of supports (B, K), padded by the identity to the largest: their Cholesky
-    # factors, the atoms, and which of these are in
+    # Cholesky factors (B, s, s) of the Gram matrices of supports (B, K), padded by the identity
+    # to the size s of the largest; the atoms (B, s), and the mask (B, s) of those not padded
     size = int(on.sum(1).max())
     atoms = on.to(torch.uint8).topk(size, 1).indices
     chosen = on.gather(1, atoms)
@@ -174,7 +196,7 @@ def _on_support(gram: Tensor, on: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def solve_on_support(gram: Tensor, on: Tensor, c: Tensor) -> Tensor:
-    r"""Solve linear systems of the Gram matrices of supports.
+    r"""Solutions of linear systems with the Gram matrices of supports.
 
     .. math:: w_S = G_{SS}^{-1} c_S
 
@@ -220,7 +242,7 @@ class _FixedPoint(torch.autograd.Function):
 
 
 def implicit_codes(z: Tensor, x: Tensor, D: Tensor, alpha: float | Tensor) -> Tensor:
-    r"""Give codes that solve the lasso their derivative, whatever has computed them.
+    r"""Codes that solve the lasso, made differentiable, whatever has computed them.
 
     On the support :math:`S` of a solution, with its signs,
 

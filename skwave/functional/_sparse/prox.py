@@ -1,4 +1,4 @@
-r"""Thresholds and projections: the proximal operators of sparse codes and their dictionaries."""
+r"""Proximal operators: thresholds of sparse codes, normalisation and projection of atoms."""
 
 from collections.abc import Callable
 
@@ -32,7 +32,7 @@ def soft_threshold(x: Tensor, t: float | Tensor) -> Tensor:
 
 
 def nonnegative_threshold(x: Tensor, t: float | Tensor) -> Tensor:
-    r"""Threshold of codes that are not negative, a rectifier with a bias.
+    r"""Threshold of non-negative codes, a rectifier with a bias.
 
     .. math:: \rho_t(x) = \max(x - t, 0)
 
@@ -56,30 +56,58 @@ def nonnegative_threshold(x: Tensor, t: float | Tensor) -> Tensor:
     return torch.relu(x - t)
 
 
+def power_of_two(x: Tensor, dim: int | None = None) -> Tensor:
+    r"""Largest power of two that does not exceed the largest absolute value.
+
+    A division by it is exact, and leaves numbers whose squares neither overflow nor vanish.
+
+    Parameters
+    ----------
+    x : Tensor, shape (...)
+        Real and finite.
+    dim : int, default=None
+        Axis of the maximum; None for all of them.
+
+    Returns
+    -------
+    scale : Tensor
+        With ``dim`` kept at length 1, else all axes; 1 where ``x`` is zero. No gradient.
+
+    Examples
+    --------
+    >>> power_of_two(torch.tensor([[3.0, -5.0], [0.3, 0.0]]), 1)
+    tensor([[4.0000],
+            [0.2500]])
+    """
+    dims = tuple(range(x.ndim)) if dim is None else dim
+    top = x.detach().abs().amax(dims, keepdim=True)
+    return torch.where(top > 0, top / (2 * torch.frexp(top).mantissa), 1.0)
+
+
 def _norms(D: Tensor) -> Tensor:
     # of rows; 1 where they are 0, so that a division leaves them, and their gradient, alone
     norms = torch.linalg.vector_norm(D, dim=-1, keepdim=True)
     return torch.where(norms > 0, norms, torch.ones_like(norms))
 
 
-def normalise_atoms(D: Tensor) -> Tensor:
-    r"""Divide atoms by their :math:`\ell^2` norms; zero atoms stay zero.
+def normalize_atoms(D: Tensor) -> Tensor:
+    r"""Atoms divided by their :math:`\ell^2` norms; zero atoms stay zero.
 
     .. math:: d_k \mapsto d_k / \|d_k\|
 
     Parameters
     ----------
-    D : Tensor, shape (..., K, p)
+    D : Tensor, shape (..., p)
         Rows are atoms.
 
     Returns
     -------
-    D : Tensor, shape (..., K, p)
+    D : Tensor, shape (..., p)
         Atoms of norm 1.
 
     Examples
     --------
-    >>> normalise_atoms(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
+    >>> normalize_atoms(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
     tensor([[0.6000, 0.8000],
             [0.0000, 0.0000]])
     """
@@ -87,7 +115,7 @@ def normalise_atoms(D: Tensor) -> Tensor:
 
 
 def project_ball(D: Tensor) -> Tensor:
-    r"""Project atoms on the unit ball of :math:`\ell^2`.
+    r"""Atoms projected on the unit ball of :math:`\ell^2`.
 
     .. math:: d_k \mapsto d_k / \max(\|d_k\|, 1)
 
@@ -111,7 +139,7 @@ def project_ball(D: Tensor) -> Tensor:
 
 
 def threshold_of(positive: bool) -> Callable[[Tensor, float | Tensor], Tensor]:
-    """Threshold of codes.
+    """Threshold function of codes, signed or not negative.
 
     Parameters
     ----------

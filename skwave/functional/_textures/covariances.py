@@ -7,32 +7,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from skwave.functional._textures.fields import FieldPlan, Fields
-from skwave.functional._wavelets.fourier import opposite
-from skwave.functional._wavelets.nonlinearity import squared_modulus
+from skwave.functional._textures.fields import FieldPlan, Fields, Reference, divisor
+from skwave.functional._textures.moments import Batch, Moment, MomentGroup, MomentLayout
+from skwave.functional._textures.offsets import Shift, Shifts
+from skwave.functional._wavelets.fourier import opposite, wavenumbers
+from skwave.functional._wavelets.nonlinearity import safe_sqrt, squared_modulus
 
 Pairs = tuple[tuple[int, int], ...]
 
 
-class Shift(NamedTuple):
-    """Offset of the second factor.
-
-    Attributes
-    ----------
-    n, a : int
-        Length and direction, as a group counts them; 0 for none.
-    dy, dx : int
-        Samples.
-    """
-
-    n: int = 0
-    a: int = 0
-    dy: int = 0
-    dx: int = 0
-
-
 class Block(NamedTuple):
-    r"""Covariances of one harmonic at one scale with another at another.
+    r"""Block of covariances: a harmonic at one scale with a harmonic at another scale.
 
     .. math:: C(\tau) = \big\langle [x\star\psi_{j_1,\ell_1}]^{k_1}(u)\;
        [x\star\psi_{j_2,\ell_2}]^{k_2}(u - \tau)^* \big\rangle_u
@@ -44,16 +29,16 @@ class Block(NamedTuple):
     j1, k1, j2, k2 : int
         Scales, ``j1 <= j2``, and harmonics. The scale ``J`` is the low-pass.
     pairs : tuple of (int, int)
-        Orientations :math:`(\ell_1, \ell_2)`. Those from ``L`` on are the opposite ones, whose
+        Orientations :math:`(\ell_1, \ell_2)`. Orientations from ``L`` on are opposite ones, whose
         coefficients are conjugate.
     shifts : tuple of Shift
         Offsets :math:`\tau`.
     chosen : tuple of tuple of int, or None
-        Which of the offsets each pair has; None for all.
+        Offsets of each pair, by their places in ``shifts``; None for all.
     real : bool
-        Whether all of it is real: covariances of moduli.
+        Whether the covariances are real: those of moduli.
     own : bool
-        Whether these are variances: real between a channel and itself.
+        Whether they are variances, which are real between a channel and itself.
     angular : bool
         Whether orientations stand for frequencies of a Fourier series along all ``2 * L`` of
         them.
@@ -72,48 +57,90 @@ class Block(NamedTuple):
     angular: bool = False
 
 
-class Moment(NamedTuple):
-    """What one moment is of: the row of a table.
+def same_pairs(n: int) -> Pairs:
+    """Pairs of each orientation with itself.
 
-    Attributes
+    Parameters
     ----------
-    group : str
-        Name of the group.
-    j1, l1, k1, j2, l2, k2 : int
-        Scale, orientation and harmonic of both factors; -1 where there is none.
-    n, a : int
-        Length and direction of the offset, as the group counts them.
-    dy, dx : int
-        Offset in samples.
-    part : str
-        ``"re"``, ``"im"``, or ``""`` for what is real.
-    c1, c2 : int
-        Channels.
-    j3, l3 : int
-        Scale and orientation of a last wavelet; -1 where there is none. Group B counts half
-        octaves instead of scales.
-    """
+    n : int
+        Number of orientations.
 
-    group: str
-    j1: int = -1
-    l1: int = -1
-    k1: int = -1
-    j2: int = -1
-    l2: int = -1
-    k2: int = -1
-    n: int = 0
-    a: int = 0
-    dy: int = 0
-    dx: int = 0
-    part: str = ""
-    c1: int = 0
-    c2: int = 0
-    j3: int = -1
-    l3: int = -1
+    Returns
+    -------
+    pairs : tuple of (int, int)
+        ``n`` pairs.
+    """
+    return tuple((l, l) for l in range(n))
+
+
+def all_pairs(n: int) -> Pairs:
+    """Pairs of all orientations with all.
+
+    Parameters
+    ----------
+    n : int
+        Number of orientations.
+
+    Returns
+    -------
+    pairs : tuple of (int, int)
+        ``n * n`` pairs.
+    """
+    return tuple((a, b) for a in range(n) for b in range(n))
+
+
+def upper_pairs(n: int) -> Pairs:
+    """Pairs of different orientations, each pair in one order.
+
+    Parameters
+    ----------
+    n : int
+        Number of orientations.
+
+    Returns
+    -------
+    pairs : tuple of (int, int)
+        ``n * (n - 1) / 2`` pairs.
+    """
+    return tuple((a, b) for a in range(n) for b in range(a + 1, n))
+
+
+def at_offsets(
+    block: Block, shifts: Shifts, L: int, n_lengths: int, whole: bool, n_phases: int = 1
+) -> list[Block]:
+    """Block at offsets whose directions are counted from the wave vector of each pair.
+
+    Parameters
+    ----------
+    block : Block
+        Block without offsets.
+    shifts : Shifts
+        Lengths and directions.
+    L : int
+        Number of orientations.
+    n_lengths : int
+        Number of lengths to take.
+    whole : bool
+        Whether to take all directions, or those in half a turn: if both factors are one field,
+        C(-tau) is the conjugate of C(tau).
+    n_phases : int, default=1
+        Phases of a rectifier, which count along with the orientations.
+
+    Returns
+    -------
+    blocks : list of Block
+        One block, or none if there are no offsets.
+    """
+    of_pairs = [shifts.of(l2 // n_phases, L, n_lengths, whole) for _, l2 in block.pairs]
+    union = tuple(sorted({shift for of_pair in of_pairs for shift in of_pair}))
+    if not union:
+        return []
+    chosen = tuple(tuple(union.index(shift) for shift in of_pair) for of_pair in of_pairs)
+    return [block._replace(shifts=union, chosen=chosen, own=False)]
 
 
 def channel_pairs(block: Block, n_channels: int) -> Pairs:
-    """Channels whose fields are multiplied: each pair once, if the order says nothing.
+    """Pairs of channels whose fields are multiplied; variances have each pair in one order.
 
     Parameters
     ----------
@@ -132,7 +159,7 @@ def channel_pairs(block: Block, n_channels: int) -> Pairs:
 
 
 def block_rows(block: Block, n_channels: int) -> list[Moment]:
-    """Rows of the moments of a block, in their order.
+    """Table rows of the moments of a block, in their order.
 
     Parameters
     ----------
@@ -184,18 +211,25 @@ def waves(
         Complex; kept for the next call.
     """
     with torch.inference_mode(False):  # it is kept for others
-        omega = 2 * math.pi / n * torch.fft.fftfreq(size, 1 / size, dtype=torch.float64)
-        angle = omega[:, None] * torch.tensor(offsets, dtype=torch.float64)
+        turns = wavenumbers(size)[:, None] * torch.tensor(offsets)
+        angle = 2 * math.pi / n * turns.to(torch.float64)
         return torch.complex(angle.cos().to(device, dtype), angle.sin().to(device, dtype))
 
 
 def _wide(h_hat: Tensor) -> Tensor:
-    # add the opposite orientations: the spectrum of the conjugate field
+    # (B, C, L, h, w) -> (B, C, 2L, h, w): opposite orientations have the conjugate field, whose
+    # spectrum is the conjugate at the opposite frequencies
     return torch.cat((h_hat, opposite(h_hat).conj()), 2)
 
 
 def block_covariances(block: Block, fields: Fields) -> Tensor:
-    """Covariances of a block.
+    r"""Covariances of the fields of a block, at all of its offsets.
+
+    .. math:: C(\tau) = \langle a(u)\, b(u - \tau)^* \rangle_u
+       = \sum_\omega \hat a(\omega)\, \hat b(\omega)^*\, e^{i\omega\tau}
+
+    by Plancherel's formula, with the phase harmonics :math:`a, b` of the two factors: the field
+    that is moved forwards by :math:`\tau` has the spectrum :math:`\hat b\, e^{-i\omega\tau}`.
 
     Parameters
     ----------
@@ -210,46 +244,51 @@ def block_covariances(block: Block, fields: Fields) -> Tensor:
         Real for blocks of moduli and for variances of one channel, else complex.
     """
     plan = fields.plan
-    # on the finer grid the harmonic of the coarser scale is as fine as the other factor
+    # The sum ends where the spectrum of one factor does, so both are taken on a coarse grid: that
+    # of the coarser scale j2, unless the harmonic k2 has frequencies as high as those of j1.
     grid = plan.grids[block.j1 if block.k2 > 1 else block.j2]
     channels = channel_pairs(block, fields.x_hat.shape[1])
     first, second = (list(c) for c in zip(*channels, strict=True))
     l1, l2 = (list(l) for l in zip(*block.pairs, strict=True))
-    a = fields.spectrum(block.j1, block.k1, grid, block.j2)
-    same = l1 == l2 == list(range(a.shape[2]))
+    # Averages over what counts have the mask of the coarser scale on the first factor.
+    a = fields.spectrum(block.j1, block.k1, grid, block.j2)  # (B, C, L, h, w)
+    same = l1 == l2 == list(range(a.shape[2]))  # each orientation with itself
     auto = same and (block.j1, block.k1) == (block.j2, block.k2) and len(channels) == 1
-    if auto and not plan.masks:
+    if auto and not plan.masks:  # a = b: the product is the power spectrum, which is real
         square = fields.once((block.j1, block.k1, "square"), lambda: squared_modulus(a))
-        return _chosen(_against_waves(square, block, plan), block)
+        return _chosen(_inverse(square, block, plan), block)
     b = fields.spectrum(block.j2, block.k2, grid)
     if len(channels) > 1:
-        a, b = a[:, first], b[:, second]
+        a, b = a[:, first], b[:, second]  # (B, n_channel_pairs, L, h, w)
     if block.angular or max(*l1, *l2) >= a.shape[2]:
         a, b = _wide(a), _wide(b)
-    if block.angular:
+    if block.angular:  # orientations become frequencies of a series along all 2L of them
         a, b = (torch.fft.fft(h, dim=2, norm="ortho") for h in (a, b))
     if not same and block.shifts == (Shift(),):
+        # all pairs of orientations in one matrix product, then those of the block
         c = (a.flatten(-2) @ b.flatten(-2).mH)[..., l1, l2, None]
     else:
         product = (a if same else a[:, :, l1]) * (b if same else b[:, :, l2]).conj()
-        c = _against_waves(product, block, plan)
+        c = _inverse(product, block, plan)
     return _chosen(c.real if block.real else c, block)
 
 
-def _against_waves(product: Tensor, block: Block, plan: FieldPlan) -> Tensor:
-    # inverse transform of a cross spectrum, at the offsets alone: axis after axis
+def _inverse(product: Tensor, block: Block, plan: FieldPlan) -> Tensor:
+    # Inverse transform of cross spectra (B, P, n, h, w) at the offsets alone -> (B, P, n, n_shifts)
     if block.shifts == (Shift(),):
         return product.sum((-2, -1))[..., None]
     ys, xs = (tuple(sorted({s[axis] for s in block.shifts})) for axis in (2, 3))
     real = torch.float64 if product.dtype in (torch.float64, torch.complex128) else torch.float32
     (h, w), (H, W) = product.shape[-2:], plan.shape
     y, x = waves(h, H, ys, real, product.device), waves(w, W, xs, real, product.device)
+    # along the rows first, (..., h, w) @ (w, n_x); a real product takes both parts of the waves
     if product.is_complex():
         c = product @ x
     else:
         c = torch.view_as_complex(
             (product @ torch.view_as_real(x).flatten(1)).unflatten(-1, (-1, 2))
         )
+    # then along the columns, (..., n_x, h) @ (h, n_y), and of all (dx, dy) those of the block
     c = (c.mT @ y)[
         ..., [xs.index(s.dx) for s in block.shifts], [ys.index(s.dy) for s in block.shifts]
     ]
@@ -257,13 +296,14 @@ def _against_waves(product: Tensor, block: Block, plan: FieldPlan) -> Tensor:
 
 
 def _chosen(c: Tensor, block: Block) -> Tensor:
+    # of the offsets of all pairs those of each one: (B, P, n_pairs, n_shifts) -> (..., n_chosen)
     if block.chosen is None:
         return c
     return c[:, :, torch.arange(len(block.chosen))[:, None], torch.tensor(block.chosen)]
 
 
 def real_parts(c: Tensor, block: Block, n_channels: int) -> Tensor:
-    """Covariances as one real vector, in the order of `block_rows`.
+    """Real vector of the covariances of a block, in the order of `block_rows`.
 
     Parameters
     ----------
@@ -289,3 +329,87 @@ def real_parts(c: Tensor, block: Block, n_channels: int) -> Tensor:
         for i, (a, b) in enumerate(channel_pairs(block, n_channels))
     ]
     return torch.cat([part.flatten(1) for part in parts], 1)
+
+
+def inverse_deviations(
+    block: Block, ref: Reference, own: bool, n_channels: int
+) -> tuple[Tensor, Tensor]:
+    r"""Inverse deviations that normalise the covariances of a block, for both factors.
+
+    A covariance is divided by the deviations :math:`\sigma_{\lambda,k}` of both its factors. If
+    they are those of the signal itself, a variance would become 1: variances of wavelet
+    coefficients are divided by that of the signal instead, and variances of moduli by those of
+    the wavelet coefficients.
+
+    Parameters
+    ----------
+    block : Block
+        Block.
+    ref : Reference
+        Deviations, of a field or of each signal.
+    own : bool
+        Whether they are of each signal.
+    n_channels : int
+        Number of channels.
+
+    Returns
+    -------
+    first, second : Tensor, shape (..., n_channel_pairs, n_pairs, 1)
+        One over the deviations, or 1 where these are 0.
+    """
+    channels = [list(c) for c in zip(*channel_pairs(block, n_channels), strict=True)]
+    if own and block.own:
+        waves, moduli = ref.waves[block.j1], ref.moduli[block.j1]
+        if block.k1:
+            a = b = ref.std[..., None].expand(waves.shape)
+        else:  # with a rectifier each orientation has several phases
+            a = b = waves.repeat_interleave(moduli.shape[-1] // waves.shape[-1], -1)
+    else:
+        a, b = (
+            (ref.waves if k else ref.moduli)[j]
+            for j, k in ((block.j1, block.k1), (block.j2, block.k2))
+        )
+    if block.angular:  # frequencies of a Fourier series along the orientations share one
+        a, b = (safe_sqrt(s.square().mean(-1, keepdim=True)) for s in (a, b))
+    L = a.shape[-1]
+    l1, l2 = ([l % L for l in side] for side in zip(*block.pairs, strict=True))
+    a, b = (1 / divisor(s)[..., None] for s in (a, b))
+    return a[..., channels[0], :, :][..., l1, :], b[..., channels[1], :, :][..., l2, :]
+
+
+class CovarianceGroup(MomentGroup):
+    """Group of moments that are covariances of phase harmonics; a subclass writes its blocks."""
+
+    def blocks(self, layout: MomentLayout) -> list[Block]:
+        """Blocks of the group.
+
+        Parameters
+        ----------
+        layout : MomentLayout
+            Numbers of scales and orientations, and offsets.
+
+        Returns
+        -------
+        blocks : list of Block
+            Blocks, of all harmonics.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must write blocks.")
+
+    def rows(self, layout: MomentLayout, n_channels: int) -> list[Moment]:
+        return [row for b in _blocks(self, layout) for row in block_rows(b, n_channels)]
+
+    def values(self, batch: Batch, filters: tuple[Tensor, ...]) -> Tensor:
+        n_channels, ref, found = batch.x.shape[1], batch.deviations, []
+        for block in _blocks(self, batch.layout):
+            c = block_covariances(block, batch.fields)
+            if ref is not None:
+                for factor in inverse_deviations(block, ref, batch.ref is None, n_channels):
+                    c = c * factor  # one by one: their product may overflow
+            found.append(real_parts(c, block, n_channels))
+        return torch.cat(found, 1) if found else batch.x.new_zeros(len(batch.x), 0)
+
+
+@lru_cache(maxsize=256)
+def _blocks(group: CovarianceGroup, layout: MomentLayout) -> tuple[Block, ...]:
+    blocks, largest = group.blocks(layout), layout.harmonics
+    return tuple(b for b in blocks if largest is None or max(b.k1, b.k2) <= largest)

@@ -1,97 +1,17 @@
-r"""Families of moments under one face: a function, its reference, and its table."""
+r"""Families of moments: the layout of a family by name, and the function of its moments."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from skwave.functional._textures.covariances import Block, Moment, block_rows
 from skwave.functional._textures.fields import FieldPlan, Reference, field_plan
-from skwave.functional._textures.groups import (
-    GROUPS,
-    Shifts,
-    group_blocks,
-    published_blocks,
-    rectifier_blocks,
-)
-from skwave.functional._textures.harmonics import HarmonicPlan, harmonic_moments
-from skwave.functional._textures.higher_moments import band_filters, extra_rows, low_filters
-from skwave.functional._textures.scattering_covariance import (
-    scattering_covariance,
-    scattering_covariance_rows,
-)
-from skwave.functional._wavelets.fourier import fft, half_plane
-
-_EXTRA = ("K", "B", "L")
-
-FAMILIES: dict[str, tuple[str, ...]] = {
-    "phase_harmonic": ("S11", "S00", "S01", "C01", "Cphase", "C00", "K", "B", "L"),
-    "pywph": ("S11", "S00", "S01", "C01", "Cphase", "L"),
-    "wavelet_covariance": ("S11", "C11"),
-}
-
-OTHERS = ("rectifier", "scattering_covariance", "gaussian")
-
-PUBLISHED = ("model_a", "model_b", "model_c", "model_d")
-
-
-@dataclass(frozen=True)
-class MomentLayout:
-    """Which moments there are: all but the filters.
-
-    Attributes
-    ----------
-    shape : (int, int)
-        Grid of the signals.
-    J, L : int
-        Numbers of scales and of orientations.
-    moments : str or tuple of str
-        Name of the family, or groups.
-    blocks : tuple of Block
-        Covariances of phase harmonics.
-    kurtosis : bool
-        Whether there is the group K.
-    bands : bool
-        Whether there is the group B.
-    low : tuple of int
-        Scales of the group L.
-    n_phases : int or None
-        Phases of the rectifier.
-    """
-
-    shape: tuple[int, int]
-    J: int
-    L: int
-    moments: str | tuple[str, ...]
-    blocks: tuple[Block, ...] = ()
-    kurtosis: bool = False
-    bands: bool = False
-    low: tuple[int, ...] = ()
-    n_phases: int | None = None
-
-    def rows(self, n_channels: int = 1) -> list[Moment]:
-        """Table of the moments, in their order.
-
-        Parameters
-        ----------
-        n_channels : int, default=1
-            Number of channels.
-
-        Returns
-        -------
-        rows : list of Moment
-            One for each.
-        """
-        if self.moments == "gaussian":
-            ky, kx = half_plane(self.shape)
-            k = list(zip(ky.tolist(), kx.tolist(), strict=True))
-            return [Moment("P", dy=y, dx=x, c1=c, c2=c) for c in range(n_channels) for y, x in k]
-        if self.moments == "scattering_covariance":
-            return scattering_covariance_rows(self.J, self.L, n_channels)
-        rows = [row for block in self.blocks for row in block_rows(block, n_channels)]
-        return rows + extra_rows(self.J, self.L, self.kurtosis, self.bands, self.low, n_channels)
+from skwave.functional._textures.moments import Batch, MomentLayout
+from skwave.functional._textures.offsets import Shifts
+from skwave.functional._textures.registry import groups_of
 
 
 def moment_layout(
@@ -105,7 +25,7 @@ def moment_layout(
     harmonics: int | None = None,
     n_phases: int = 4,
 ) -> MomentLayout:
-    r"""Layout of a family of moments by name.
+    r"""Layout of the moments of a family, or of named groups.
 
     Parameters
     ----------
@@ -139,66 +59,79 @@ def moment_layout(
     >>> len(moment_layout((256, 256), J=5, L=8, moments="model_b").rows())
     6895
     """
-    ndim = 1 if shape[1] == 1 else 2
+    groups, ndim = groups_of(moments), 1 if shape[1] == 1 else 2
     shifts = Shifts(n_lengths, n_directions if ndim == 2 else 1, ndim)
-    if moments in ("gaussian", "scattering_covariance"):
-        return MomentLayout(shape, J, L, moments)
-    if moments == "rectifier":
-        phases = tuple(rectifier_blocks(J, L, n_phases, shifts))
-        return MomentLayout(shape, J, L, moments, phases, n_phases=n_phases)
-    names: tuple[str, ...] = ()
-    if moments in PUBLISHED:
-        blocks = published_blocks(moments[-1].upper(), J, L)
-    else:
-        names = check_groups(
-            FAMILIES.get(moments, moments) if isinstance(moments, str) else moments
-        )
-        blocks = group_blocks(tuple(g for g in names if g not in _EXTRA), J, L, shifts)
-    if harmonics is not None:
-        blocks = [block for block in blocks if max(block.k1, block.k2) <= harmonics]
-    low = tuple(range(-1, J // 4 + 1)) if "L" in names else ()
-    return MomentLayout(shape, J, L, moments, tuple(blocks), "K" in names, "B" in names, low)
+    phases = n_phases if any(group.rectified for group in groups) else None
+    return MomentLayout(shape, J, L, moments, groups, shifts, harmonics, phases)
 
 
-def check_groups(names: str | tuple[str, ...]) -> tuple[str, ...]:
-    """Refuse what are no groups.
+@dataclass(frozen=True)
+class HarmonicPlan:
+    """Plan of a vector of moments: its layout, and the filters of the wavelets and the groups.
+
+    Attributes
+    ----------
+    layout : MomentLayout
+        Groups of moments.
+    fields : FieldPlan
+        Grids and wavelets.
+    filters : tuple of tuple of Tensor
+        Filters of each group, from `MomentGroup.filters`.
+    """
+
+    layout: MomentLayout
+    fields: FieldPlan
+    filters: tuple[tuple[Tensor, ...], ...]
+
+
+def harmonic_moments(
+    x: Tensor, plan: HarmonicPlan, ref: Reference | None = None, *, normalize: bool = True
+) -> Tensor:
+    r"""Moments of the phase harmonics of wavelet coefficients, and of the other groups of a plan.
+
+    .. math:: C_{\lambda,k,\lambda',k'}(\tau) = \frac{1}{\sigma_{\lambda,k}\sigma_{\lambda',k'}}
+       \Big\langle \big([x\star\psi_\lambda]^k(u) - \mu_{\lambda,k}\big)
+       \big([x\star\psi_{\lambda'}]^{k'}(u - \tau) - \mu_{\lambda',k'}\big)^* \Big\rangle_u
+
+    Other groups than covariances state their moments themselves.
 
     Parameters
     ----------
-    names : str or tuple of str
-        Names of groups; one string is refused.
+    x : Tensor, shape (B, C, H, W)
+        Real signals.
+    plan : HarmonicPlan
+        Moments to compute.
+    ref : Reference, default=None
+        Means :math:`\mu` and deviations :math:`\sigma`, from `reference`; None for those of each
+        signal itself. Then variances of wavelet coefficients are divided by that of the signal,
+        and those of moduli by those of the wavelet coefficients.
+    normalize : bool, default=True
+        Whether to divide by deviations.
 
     Returns
     -------
-    names : tuple of str
-        The same.
+    m : Tensor, shape (B, n_moments)
+        Real: group after group, in the order of ``plan.layout.rows``.
 
-    Raises
-    ------
-    ValueError
-        With those there are.
+    References
+    ----------
+    .. [1] Zhang, S. and Mallat, S., Maximum entropy models from phase harmonic covariances,
+       Appl. Comput. Harmon. Anal. 53, 2021.
     """
-    known = (*GROUPS, *_EXTRA)
-    if isinstance(names, str) or not names or set(names) - set(known):
-        raise ValueError(
-            f"moments={names!r} must be one of {(*FAMILIES, *OTHERS, *PUBLISHED)}, or a tuple of "
-            f"groups of {known}."
-        )
-    return names
-
-
-Moments = Callable[[Tensor, Reference | None, bool], Tensor]
+    batch = Batch(x, plan.layout, plan.fields, ref, normalize)
+    groups = zip(plan.layout.groups, plan.filters, strict=True)
+    return torch.cat([group.values(batch, filters) for group, filters in groups], 1)
 
 
 class Family(NamedTuple):
-    """A family of moments of signals of one shape.
+    """Function of the moments of signals of one shape, and its wavelets.
 
     Attributes
     ----------
     moments : callable
         ``moments(x, ref, normalize)``: Tensor (B, C, H, W) -> Tensor (B, M).
     fields : FieldPlan
-        Its wavelets.
+        Grids and wavelets.
     """
 
     moments: Callable[[Tensor, Reference | None, bool], Tensor]
@@ -215,7 +148,7 @@ def moment_family(
     dtype: torch.dtype = torch.float64,
     device: torch.device | str = "cpu",
 ) -> Family:
-    """Functions that compute the moments of a layout.
+    """Function that computes the moments of a layout, with filters of one type and device.
 
     Parameters
     ----------
@@ -237,7 +170,7 @@ def moment_family(
     Returns
     -------
     family : Family
-        Functions.
+        Function and wavelets.
 
     Examples
     --------
@@ -260,42 +193,10 @@ def moment_family(
         dtype=dtype,
         device=device,
     )
-    if layout.moments == "gaussian":
-        return Family(_gaussian_moments(layout.shape), fields)
-    if layout.moments == "scattering_covariance":
-        return Family(_scattering_moments(fields), fields)
-    low = low_filters(fields, layout.low)
-    bands = band_filters(fields) if layout.bands else ()
-    plan = HarmonicPlan(fields, layout.blocks, layout.kurtosis, bands, low)
-    return Family(
-        lambda x, ref, normalize: harmonic_moments(x, plan, ref, normalize=normalize), fields
-    )
+    filters = tuple(group.filters(layout, fields) for group in layout.groups)
+    plan = HarmonicPlan(layout, fields, filters)
+    return Family(partial(_moments, plan), fields)
 
 
-def _scattering_moments(fields: FieldPlan) -> Moments:
-    def moments(
-        x: Tensor, ref: Reference | None, normalize: bool
-    ) -> Tensor:  # numpydoc ignore=GL08
-        if ref is not None:
-            return scattering_covariance(x, fields, ref.mean, ref.waves)
-        ones = [torch.ones(1, fields.L).to(x) for _ in range(fields.J)]
-        return scattering_covariance(x, fields, None, None if normalize else ones)
-
-    return moments
-
-
-def _gaussian_moments(shape: tuple[int, int]) -> Moments:
-    ky, kx = half_plane(shape)
-
-    def moments(
-        x: Tensor, ref: Reference | None, normalize: bool
-    ) -> Tensor:  # numpydoc ignore=GL08
-        power = fft(x).abs().square()[..., ky, kx]
-        if normalize:
-            std = x.std((-2, -1), correction=0) if ref is None else ref.std
-            power = (
-                power * (x[0, 0].numel() - 1) / torch.where(std > 0, std, 1.0).square()[..., None]
-            )
-        return power.flatten(1)
-
-    return moments
+def _moments(plan: HarmonicPlan, x: Tensor, ref: Reference | None, normalize: bool) -> Tensor:
+    return harmonic_moments(x, plan, ref, normalize=normalize)

@@ -1,4 +1,4 @@
-r"""Wavelet fields of a batch of signals, each scale on a grid of its own, and their harmonics."""
+r"""Wavelet fields of a batch of signals and their phase harmonics, each scale on its own grid."""
 
 import math
 from collections.abc import Callable, Hashable
@@ -16,6 +16,7 @@ from skwave.functional._wavelets.nonlinearity import (
     modulus,
     phase_harmonic,
     rectifier,
+    safe_sqrt,
     squared_modulus,
 )
 
@@ -66,7 +67,7 @@ def field_plan(
     dtype: torch.dtype = torch.float64,
     device: torch.device | str = "cpu",
 ) -> FieldPlan:
-    r"""Plan of the wavelet fields of signals of one shape.
+    r"""Grids and filters of the wavelet fields of signals of one shape.
 
     The fields of scale :math:`j` are sampled about every :math:`2^{j-1}` samples. Bump-steerable
     wavelets end at :math:`|\omega| = 1.7\pi/2^j`, so that nothing is lost; the tails of Morlet
@@ -124,7 +125,7 @@ def field_plan(
 
 
 def averaging_masks(valid: Tensor, J: int, *, periodic: bool = False) -> list[Tensor]:
-    """Weights of the averages of each scale, 0 near samples that are not valid.
+    """Averaging weights of each scale, 0 near the samples that do not count.
 
     Parameters
     ----------
@@ -169,25 +170,8 @@ def _eroded(valid: Tensor, radius: int, periodic: bool) -> Tensor:
     return 1.0 - bad
 
 
-def deviation(variance: Tensor) -> Tensor:
-    """Standard deviation, with gradient 0 where it is 0.
-
-    Parameters
-    ----------
-    variance : Tensor, shape (...)
-        Not negative.
-
-    Returns
-    -------
-    deviation : Tensor, shape (...)
-        Its root.
-    """
-    positive = variance > 0
-    return torch.where(positive, torch.where(positive, variance, 1.0).sqrt(), 0.0)
-
-
 def divisor(deviation: Tensor) -> Tensor:
-    """Deviation to divide by.
+    """Divisor for quantities of a given deviation: the deviation, or 1 where it is 0.
 
     Parameters
     ----------
@@ -197,13 +181,13 @@ def divisor(deviation: Tensor) -> Tensor:
     Returns
     -------
     divisor : Tensor, shape (...)
-        1 in place of 0: what is constant has moments 0, whatever they are divided by.
+        1 in place of 0: what is constant has moments 0, whatever the divisor is.
     """
     return torch.where(deviation > 0, deviation, 1.0)
 
 
 class Fields:
-    r"""Wavelet fields of a batch, their phase harmonics and spectra, each computed once.
+    r"""Wavelet fields, phase harmonics and spectra of a batch of signals, each computed once.
 
     Parameters
     ----------
@@ -230,7 +214,7 @@ class Fields:
         self._found: dict[Hashable, Tensor] = {}
 
     def once(self, key: Hashable, make: Callable[[], Tensor]) -> Tensor:
-        """What a function makes, once for each key.
+        """Result of a function that is called once for each key.
 
         Parameters
         ----------
@@ -242,7 +226,7 @@ class Fields:
         Returns
         -------
         result : Tensor
-            Of the first call.
+            Result of the first call.
         """
         if key not in self._found:
             self._found[key] = make()
@@ -269,7 +253,7 @@ class Fields:
         return self.once(j, make)
 
     def harmonic(self, j: int, k: int, grid: Grid) -> Tensor:
-        r"""Phase harmonic :math:`[x\star\psi_{j,\ell}]^k` on a grid, a modulus without its mean.
+        r"""Phase harmonic :math:`[x\star\psi_{j,\ell}]^k` on a grid; moduli are centred.
 
         Parameters
         ----------
@@ -300,7 +284,7 @@ class Fields:
         return self.once((j, k, grid), make)
 
     def envelope(self, w: Tensor) -> Tensor:
-        """Modulus of wavelet coefficients, or their rectified parts.
+        """Modulus of wavelet coefficients, or their rectified real parts at several phases.
 
         Parameters
         ----------
@@ -381,7 +365,7 @@ class Fields:
         return self.once(("mask", j, grid), make)
 
     def average(self, u: Tensor, j: int) -> Tensor:
-        """Average over space, with the mask of a scale.
+        """Average of fields over space, weighted by the mask of a scale.
 
         Parameters
         ----------
@@ -401,12 +385,12 @@ class Fields:
 
 
 class Reference(NamedTuple):
-    """Means and standard deviations of a field, by which moments are centred and divided.
+    """Means and standard deviations of a field, which centre and divide moments.
 
     Attributes
     ----------
     mean, std : Tensor, shape (C,)
-        Of the samples.
+        Mean and standard deviation of the samples.
     means : list of Tensor, shape (C, L)
         Means of the moduli of each scale.
     moduli, waves : list of Tensor, shape (C, L)
@@ -421,7 +405,7 @@ class Reference(NamedTuple):
 
 
 def reference(x: Tensor, plan: FieldPlan) -> Reference:
-    """Reference of realisations of one field.
+    """Means and deviations of a field, averaged over its realisations.
 
     Parameters
     ----------
@@ -442,15 +426,15 @@ def reference(x: Tensor, plan: FieldPlan) -> Reference:
         u = fields.envelope(w)
         mean = fields.average(u, j).mean(0)
         means.append(mean)
-        moduli.append(deviation(fields.average((u - mean[..., None, None]).square(), j).mean(0)))
-        waves.append(deviation(fields.average(squared_modulus(w), j).mean(0)))
+        moduli.append(safe_sqrt(fields.average((u - mean[..., None, None]).square(), j).mean(0)))
+        waves.append(safe_sqrt(fields.average(squared_modulus(w), j).mean(0)))
     mean = x.mean((0, -2, -1))
-    std = deviation((x - mean[:, None, None]).square().mean((0, -2, -1)))
+    std = safe_sqrt((x - mean[:, None, None]).square().mean((0, -2, -1)))
     return Reference(mean, std, means, moduli, waves)
 
 
 def own_reference(x: Tensor, fields: Fields) -> Reference:
-    """Reference of each sample by itself.
+    """Deviations of each sample of a batch by itself.
 
     Parameters
     ----------
@@ -462,13 +446,13 @@ def own_reference(x: Tensor, fields: Fields) -> Reference:
     Returns
     -------
     reference : Reference
-        Tensors (B, C) and (B, C, L), without means.
+        Tensors (B, C) and (B, C, L); the fields are centred, so ``means`` is None.
     """
     moduli, waves = [], []
     for j, grid in enumerate(fields.plan.grids):
         w, u = fields.harmonic(j, 1, grid), fields.harmonic(j, 0, grid)
-        moduli.append(deviation(fields.average(u.square(), j)))
-        waves.append(deviation(fields.average(squared_modulus(w), j)))
+        moduli.append(safe_sqrt(fields.average(u.square(), j)))
+        waves.append(safe_sqrt(fields.average(squared_modulus(w), j)))
     mean = x.mean((-2, -1))
-    std = deviation((x - mean[..., None, None]).square().mean((-2, -1)))
+    std = safe_sqrt((x - mean[..., None, None]).square().mean((-2, -1)))
     return Reference(mean, std, None, moduli, waves)

@@ -1,4 +1,4 @@
-r"""Microcanonical maximum-entropy fields: noise, moved until its moments are those given."""
+r"""Microcanonical maximum-entropy fields: start, coordinates and objective of the descent."""
 
 import math
 from collections.abc import Callable
@@ -8,21 +8,21 @@ from torch import Tensor
 
 from skwave.functional._textures.fields import FieldPlan
 from skwave.functional._textures.statistics import windowed
-from skwave.functional._wavelets.fourier import fft, ifft, opposite, resize_spectrum
+from skwave.functional._wavelets.fourier import fft, ifft, opposite, resize_spectrum, wavenumbers
 
 Shape = tuple[int, int]
-_FLOOR = 1e-6  # of the mean of what a conditioner weighs waves with
+_FLOOR = 1e-6  # of the squared gain of a conditioner, relative to its mean
 
 
 def _radii(shape: Shape) -> Tensor:
     # distances from frequency 0, in the step of the longest side, rounded
     longest = max(shape)
-    y, x = (torch.fft.fftfreq(n, dtype=torch.float64) * longest for n in shape)
+    y, x = (wavenumbers(n).to(torch.float64) * longest / n for n in shape)
     return torch.hypot(y[:, None], x).round().long()
 
 
 def smoothed_spectrum(x: Tensor, plan: FieldPlan, *, periodic: bool = True) -> Tensor:
-    r"""Power spectrum that keeps what scale and orientation say, and nothing of single waves.
+    r"""Power spectrum of a field, smoothed to the resolution of wavelets in scale and orientation.
 
     .. math:: P(\omega) = R(|\omega|)\, \frac{\sum_\lambda r_\lambda |\hat\psi_\lambda(\omega)|^2}
        {\sum_\lambda |\hat\psi_\lambda(\omega)|^2}, \qquad
@@ -67,7 +67,7 @@ def smoothed_spectrum(x: Tensor, plan: FieldPlan, *, periodic: bool = True) -> T
 
 
 def resample_spectrum(P: Tensor, shape: Shape) -> Tensor:
-    """Smooth power spectrum at the frequencies of another grid.
+    """Smooth power spectrum interpolated to the frequencies of another grid.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def resample_spectrum(P: Tensor, shape: Shape) -> Tensor:
     for axis, n in zip((-2, -1), shape, strict=True):
         size = P.shape[axis]
         if size != n:
-            k = torch.fft.fftfreq(n, dtype=torch.float64, device=P.device) * size
+            k = wavenumbers(n, device=P.device).to(torch.float64) * size / n
             low = k.floor()
             share = (k - low).to(P).view([-1] + [1] * (-1 - axis))
             low = low.long()
@@ -96,7 +96,7 @@ def resample_spectrum(P: Tensor, shape: Shape) -> Tensor:
 
 
 def gaussian_field(noise: Tensor, P: Tensor) -> Tensor:
-    r"""Gaussian field of a power spectrum.
+    r"""Gaussian field that has a given power spectrum.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def conditioner(
         Tensor (B, C, H, W) -> Tensor (B, C, H, W): :math:`w \mapsto x`, and its inverse.
     """
     shape = P.shape[-2:]
-    y, x = (torch.fft.fftfreq(n, dtype=P.dtype, device=P.device) for n in shape)
+    y, x = (wavenumbers(n, device=P.device).to(P.dtype) / n for n in shape)
     radius = torch.hypot(y[:, None], x)
     radius[0, 0] = 1 / max(shape)
     square = P * radius**ndim
@@ -159,7 +159,7 @@ def conditioner(
 def moment_distance(
     moments: Callable[[Tensor], Tensor], target: Tensor
 ) -> Callable[[Tensor], Tensor]:
-    r"""Relative squared distance :math:`E(x) = \|\phi(x) - t\|^2 / \|t\|^2` of moments.
+    r"""Relative squared distance of moments to a target, :math:`\|\phi(x) - t\|^2 / \|t\|^2`.
 
     Parameters
     ----------

@@ -1,4 +1,8 @@
-r"""Fewer moments: averages and Fourier series over rotations, averages over scales."""
+r"""Reductions of moments: averages and Fourier series over rotations, averages over scales.
+
+A reduction is a sparse matrix that is found from the table of the moments alone. Sums of moments
+are kept as ``(row, {place: weight})``, the row of the sum and the moments that it adds up.
+"""
 
 import math
 from typing import NamedTuple
@@ -6,26 +10,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from skwave.functional._textures.covariances import Moment
+from skwave.functional._textures.moments import Moment
+from skwave.functional._textures.registry import LABELS
 
 REDUCTIONS = ("isotropic", "scale", "isotropic-scale", "fourier")
-_GROUPS = (
-    "S11",
-    "S00",
-    "S01",
-    "C01",
-    "Cphase",
-    "C00",
-    "C11",
-    "K",
-    "B",
-    "L",
-    "S1",
-    "S2",
-    "S3",
-    "S4",
-)
-_Combination = tuple[Moment, dict[int, float]]  # a row, and what it is the sum of
+_Sum = tuple[Moment, dict[int, float]]  # row of the sum; weights by the place of a moment
 
 
 class Reduction(NamedTuple):
@@ -34,7 +23,7 @@ class Reduction(NamedTuple):
     Attributes
     ----------
     rows : list of Moment
-        What the reduced moments are of.
+        Table rows of the reduced moments.
     target, source : Tensor of int64, shape (n,)
         The reduced moment ``target`` has the moment ``source`` in it,
     weight : Tensor of float64, shape (n,)
@@ -48,7 +37,7 @@ class Reduction(NamedTuple):
 
 
 def moment_reduction(rows: list[Moment], reduce: str, *, n_directions: int = 4) -> Reduction:
-    r"""Map that averages moments over rotations or scales.
+    r"""Linear map that averages moments over rotations or scales.
 
     Moments of orientations :math:`\ell_1, \ell_2, \ell_3` are those of
     :math:`\ell_1 + p, \ell_2 + p, \ell_3 + p` of the field rotated by :math:`p\pi/L`. Orientation
@@ -111,11 +100,12 @@ def moment_reduction(rows: list[Moment], reduce: str, *, n_directions: int = 4) 
     """
     if reduce not in REDUCTIONS:
         raise ValueError(f"reduce={reduce!r} must be one of {REDUCTIONS}.")
-    others = {row.group for row in rows} - set(_GROUPS)
+    known = sorted(label for label, group in LABELS.items() if group.reducible)
+    others = {row.group for row in rows} - set(known)
     if others:
         raise ValueError(
             f"reduce={reduce!r} is not defined for moments of the groups {sorted(others)}: use "
-            f"those of {_GROUPS}."
+            f"those of {tuple(known)}."
         )
     sums = [(row, {i: 1.0}) for i, row in enumerate(rows)]
     if reduce != "scale":
@@ -133,7 +123,7 @@ def moment_reduction(rows: list[Moment], reduce: str, *, n_directions: int = 4) 
 
 
 def reduce_moments(m: Tensor, reduction: Reduction) -> Tensor:
-    """Reduced moments of a batch.
+    """Reduced moments of a batch of vectors of moments.
 
     Parameters
     ----------
@@ -152,33 +142,41 @@ def reduce_moments(m: Tensor, reduction: Reduction) -> Tensor:
     return r.index_add(1, reduction.target.to(m.device), terms)
 
 
-def _scales(sums: list[_Combination]) -> list[_Combination]:
-    # means of those that differ in j1 alone
-    # the last two half octaves of B
-    low = max((row.j3 for row, _ in sums if row.group == "B"), default=0) - 1
+def _scales(sums: list[_Sum]) -> list[_Sum]:
+    # Means of the moments that differ by a change of scale alone. The group of a row says which
+    # rows become equal then; the group B counts half octaves and knows the low-pass.
+    by_label: dict[str, list[Moment]] = {}
+    for row, _ in sums:
+        by_label.setdefault(row.group, []).append(row)
+    relative = {
+        label: iter(LABELS[label].relative_scales(rows)) for label, rows in by_label.items()
+    }
     alike: dict[Moment, list[dict[int, float]]] = {}
     for row, terms in sums:
-        if row.group != "B" or row.j3 < low:
-            shift = row.j1 // 2 * 2 if row.group == "B" else row.j1
-            j2, j3 = (j - shift if j >= 0 else j for j in (row.j2, row.j3))
-            row = row._replace(j1=row.j1 - shift, j2=j2, j3=j3)
-        alike.setdefault(row, []).append(terms)
+        alike.setdefault(next(relative[row.group]), []).append(terms)
     return [
         (row, {i: w / len(members) for terms in members for i, w in terms.items()})
         for row, members in alike.items()
     ]
 
 
-def _rotations(rows: list[Moment], n_directions: int, fourier: bool) -> list[_Combination]:
+def _rotations(rows: list[Moment], n_directions: int, fourier: bool) -> list[_Sum]:
+    # Each moment belongs to the orbit of one moment `first` with l1 = 0: its 2L rotations by
+    # multiples of pi/L. Orbits are found in the order of the table, then replaced by the mean or
+    # the Fourier series along them.
     L = 1 + max(max(row.l1, row.l2, row.l3) for row in rows)
+    # offsets in samples turn with the wave; length and direction n, a are relative to it and stay
     index = {row._replace(dy=0, dx=0): i for i, row in enumerate(rows)}
     done, sums = set(), []
     for i, row in enumerate(rows):
         if i in done:
             continue
-        if row.l1 < 0:
+        if row.l1 < 0:  # without an orientation: invariant
             sums.append((row, {i: 1.0}))
             continue
+        # Relative orientations count modulo L, as the table has them for moduli and for most
+        # pairs of waves. Where this leads past the row itself (pairs of waves l2 < l1, whose
+        # product with the opposite wave is another moment) they count modulo 2L.
         for turn in (L, 2 * L):
             first = _rotated(row, -row.l1, turn)
             orbit = [_find(_rotated(first, p, 2 * L), index, L, n_directions) for p in range(2 * L)]
@@ -190,6 +188,7 @@ def _rotations(rows: list[Moment], n_directions: int, fourier: bool) -> list[_Co
 
 
 def _rotated(row: Moment, p: int, turn: int) -> Moment:
+    # all orientations plus p, modulo `turn`
     l1, l2, l3 = ((l + p) % turn if l >= 0 else l for l in (row.l1, row.l2, row.l3))
     return row._replace(l1=l1, l2=l2, l3=l3)
 
@@ -197,14 +196,17 @@ def _rotated(row: Moment, p: int, turn: int) -> Moment:
 def _find(
     row: Moment, index: dict[Moment, int], L: int, n_directions: int
 ) -> tuple[int, float] | None:
-    # place and sign of a moment with orientations up to 2L
+    # Place in the table of a moment with orientations up to 2L, and the sign of its part; None if
+    # the table lacks it. Orientation l + L stands for the conjugate coefficients of l, moduli
+    # (k = 0) are the same for both, and l3 is a wavelet, as with k = 1.
     waves = [l for l, k in ((row.l1, row.k1), (row.l2, row.k2), (row.l3, 1)) if l >= 0 and k > 0]
     opposite = {l >= L for l in waves}
-    if len(opposite) == 2:  # <w w'> in place of <w w'*>
+    if len(opposite) == 2:  # one factor conjugate, <w w'> in place of <w w'*>: another moment
         return None
+    # seen from the opposite wave, an offset has the opposite direction
     back = (row.a + n_directions) % (2 * n_directions) if row.n else 0
     here = _rotated(row, 0, L)._replace(dy=0, dx=0, a=back if row.l2 >= L else row.a)
-    conjugate = True in opposite
+    conjugate = True in opposite  # all factors conjugate: the imaginary part changes its sign
     if here not in index:
         if here.n and (here.j1, here.l1, here.k1) != (here.j2, here.l2, here.k2):
             return None
@@ -220,10 +222,10 @@ def _find(
     return index[here], -1.0 if conjugate and here.part == "im" else 1.0
 
 
-def _series(
-    row: Moment, orbit: list[tuple[int, float] | None], fourier: bool
-) -> list[_Combination]:
-    # Fourier coefficients along an orbit that do not vanish
+def _series(row: Moment, orbit: list[tuple[int, float] | None], fourier: bool) -> list[_Sum]:
+    # Sums along an orbit v_0 ... v_{2L-1}: the mean c_0, with `fourier` also the real and the
+    # imaginary part of c_1 ... c_L. v_p is a moment times its sign. Moments that occur more than
+    # once in an orbit may cancel: coefficients that are 0 for every field are left out.
     found = []
     fourier = fourier and None not in orbit
     members = [(p, *member) for p, member in enumerate(orbit) if member]

@@ -3,9 +3,27 @@ r"""Scattering covariances, also called scattering spectra: moduli seen by a sec
 import torch
 from torch import Tensor
 
-from skwave.functional._textures.covariances import Moment
-from skwave.functional._textures.fields import FieldPlan, Fields, deviation, divisor
-from skwave.functional._wavelets.nonlinearity import squared_modulus
+from skwave.functional._textures.fields import FieldPlan, Fields, divisor
+from skwave.functional._textures.moments import Batch, Moment, MomentGroup, MomentLayout
+from skwave.functional._wavelets.nonlinearity import safe_sqrt, squared_modulus
+
+
+class ScatteringCovariance(MomentGroup):
+    """Group of the scattering covariances S1 to S4."""
+
+    name = "scattering_covariance"
+    labels = ("S1", "S2", "S3", "S4")
+    alone = True
+
+    def channel_rows(self, layout: MomentLayout) -> list[Moment]:
+        return scattering_covariance_rows(layout.J, layout.L)
+
+    def values(self, batch: Batch, filters: tuple[Tensor, ...]) -> Tensor:
+        mean, waves = (None, None) if batch.ref is None else (batch.ref.mean, batch.ref.waves)
+        return scattering_covariance(batch.x, batch.plan, mean, waves, normalize=batch.normalize)
+
+
+scattering = ScatteringCovariance()
 
 
 def _parts(c: Tensor, real: list[bool]) -> Tensor:
@@ -21,7 +39,12 @@ def _triangle(J: int, L: int) -> list[tuple[int, int, int, int]]:
 
 
 def scattering_covariance(
-    x: Tensor, plan: FieldPlan, mean: Tensor | None = None, waves: list[Tensor] | None = None
+    x: Tensor,
+    plan: FieldPlan,
+    mean: Tensor | None = None,
+    waves: list[Tensor] | None = None,
+    *,
+    normalize: bool = True,
 ) -> Tensor:
     r"""Scattering covariances of signals.
 
@@ -48,6 +71,8 @@ def scattering_covariance(
         Deviations :math:`\sigma_\lambda` of a field, by which all is divided, :math:`S_2` by
         :math:`\sigma_\lambda^2`. None for those of each signal, and its variance
         :math:`\sigma^2`.
+    normalize : bool, default=True
+        Whether to divide by deviations.
 
     Returns
     -------
@@ -60,44 +85,53 @@ def scattering_covariance(
        for physics, PNAS Nexus 3, 2024.
     """
     fields = Fields(x, plan, mean)
-    J, L = plan.J, plan.L
-    powers, means = [], []
+    J = plan.J
+    powers, means = [], []  # (B, C, L) of each scale
     for j, grid in enumerate(plan.grids[:J]):
         w = fields.harmonic(j, 1, grid)
         powers.append(fields.average(squared_modulus(w), j))
         means.append(fields.average(fields.envelope(w), j))
-    if waves is None:
-        sigma = [divisor(deviation(p)) for p in powers]
-        total = deviation((x - x.mean((-2, -1), keepdim=True)).square().mean((-2, -1)))
-        over = [divisor(total)[..., None]] * J
-    else:
-        sigma = over = [divisor(s) for s in waves[:J]]
-    found = [torch.stack([m / s for m, s in zip(means, sigma, strict=True)], 2).flatten(2)]
-    found.append(torch.stack([p / s / s for p, s in zip(powers, over, strict=True)], 2).flatten(2))
+    sigma = over = None  # what S1, S3 and S4 are divided by, and S2
+    if normalize and waves is None:
+        sigma = torch.stack([divisor(safe_sqrt(p)) for p in powers], -2)
+        total = safe_sqrt((x - x.mean((-2, -1), keepdim=True)).square().mean((-2, -1)))
+        over = divisor(total)[..., None, None]
+    elif normalize and waves is not None:
+        sigma = over = torch.stack([divisor(s) for s in waves[:J]], -2)
+    first, second = torch.stack(means, -2), torch.stack(powers, -2)  # (B, C, J, L)
+    if sigma is not None and over is not None:
+        first, second = first / sigma, second / over / over  # a product may underflow
+    found = [first.flatten(2), second.flatten(2)]
     for j3 in range(J):
-        found += _at_scale(fields, j3, torch.cat(list(sigma[: j3 + 1]), -1), L)
+        found += _at_scale(fields, j3, sigma)
     return torch.cat(found, -1).flatten(1)
 
 
-def _at_scale(fields: Fields, j3: int, sigma: Tensor, L: int) -> list[Tensor]:
-    # S3 and S4 whose last wavelet has the scale j3
+def _at_scale(fields: Fields, j3: int, sigma: Tensor | None) -> list[Tensor]:
+    # S3 and S4 whose last wavelet has the scale j3. By Plancherel's formula means of products are
+    # sums of products of spectra, all on the grid of j3. `left` has the mask of j3, if there is
+    # one; n = (j3 + 1) L moduli of the scales up to j3.
     grid, psi = fields.plan.grids[j3], fields.plan.filters[j3][..., 0]
     moduli, left = (
         torch.cat([fields.spectrum(j, 0, grid, scale) for j in range(j3 + 1)], 2).flatten(-2)
-        / sigma[..., None]
         for scale in (None, j3)
-    )
-    n = moduli.shape[2]
-    w = fields.wavelet_spectrum(j3) * psi / sigma[..., -L:, None, None]
-    third = left @ w.flatten(-2).mH
-    rows, columns = torch.triu_indices(n, n)
+    )  # (B, C, n, h * w)
+    # the wavelet of the modulus is taken to this side, as it is real in Fourier: (B, C, L, h, w)
+    w = fields.wavelet_spectrum(j3) * psi
+    if sigma is not None:
+        by = sigma[..., : j3 + 1, :].flatten(-2)[..., None]
+        moduli, left = moduli / by, left / by
+        w = w / sigma[..., j3, :, None, None]
+    third = left @ w.flatten(-2).mH  # (B, C, n, L)
+    n, L = third.shape[-2:]
+    rows, columns = torch.triu_indices(n, n)  # the other half are the conjugates
     fourth = [((left * p.flatten().square()) @ moduli.mH)[..., rows, columns] for p in psi]
     equal = (rows == columns).tolist()
     return [_parts(third.flatten(-2), [False] * (n * L)), *(_parts(c, equal) for c in fourth)]
 
 
 def scattering_covariance_rows(J: int, L: int, n_channels: int = 1) -> list[Moment]:
-    """Table of the moments of `scattering_covariance`.
+    """Table rows of the moments of `scattering_covariance`.
 
     Parameters
     ----------
@@ -109,7 +143,7 @@ def scattering_covariance_rows(J: int, L: int, n_channels: int = 1) -> list[Mome
     Returns
     -------
     rows : list of Moment
-        One for each.
+        One row for each moment.
     """
     rows = [Moment("S1", j, l, 0) for j in range(J) for l in range(L)]
     rows += [Moment("S2", j, l, 0, j, l, 0) for j in range(J) for l in range(L)]

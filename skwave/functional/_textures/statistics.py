@@ -1,7 +1,7 @@
-r"""Moments of increments of stationary fields, and the shapes of their excursion sets.
+r"""Statistics of stationary fields: increments, excursion sets, spectra and bispectra.
 
-Fields are real, ``(..., H, W)``, and float64 is best. They are periodic unless told: else no pair
-of pixels goes across the edges.
+Fields are real, ``(..., H, W)``, and float64 is best. They are periodic by default; if not, no
+pair of pixels goes across the edges.
 """
 
 import math
@@ -10,11 +10,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from skwave.functional._wavelets.fourier import wavenumbers
+
 ORDERS = (1, 2, 3, 4, 5)
 
 
 def increments(x: Tensor, distance: int, *, periodic: bool = True) -> tuple[Tensor, ...]:
-    r"""Increments :math:`x(u + \tau) - x(u)` along the axes and the diagonals.
+    r"""Increments :math:`x(u + \tau) - x(u)` of fields along the axes and the diagonals.
 
     Parameters
     ----------
@@ -55,7 +57,7 @@ def structure_functions(
     orders: tuple[float, ...] = ORDERS,
     periodic: bool = True,
 ) -> Tensor:
-    r"""Moments of increments.
+    r"""Structure functions: absolute moments of the increments of fields.
 
     .. math:: S_q(\tau) = \operatorname{mean}_u |x(u + \tau) - x(u)|^q
 
@@ -103,7 +105,7 @@ def _mean_power(modulus: Tensor, q: float) -> Tensor:
 
 
 def increment_kurtosis(x: Tensor, distances: tuple[int, ...], *, periodic: bool = True) -> Tensor:
-    r"""Kurtosis of increments, 3 for Gaussian fields.
+    r"""Kurtosis of the increments of fields, 3 for Gaussian fields.
 
     .. math:: K(\tau) = S_4(\tau) / S_2(\tau)^2
 
@@ -135,7 +137,7 @@ def increment_kurtosis(x: Tensor, distances: tuple[int, ...], *, periodic: bool 
 
 
 def kurtosis(second: Tensor, fourth: Tensor) -> Tensor:
-    """Kurtosis of what has mean 0.
+    """Kurtosis from second and fourth moments about a mean of 0.
 
     Parameters
     ----------
@@ -152,7 +154,7 @@ def kurtosis(second: Tensor, fourth: Tensor) -> Tensor:
 
 
 def minkowski_functionals(x: Tensor, thresholds: Tensor, *, periodic: bool = True) -> Tensor:
-    r"""Area, perimeter and Euler characteristic of the sets where a field is above thresholds.
+    r"""Area, perimeter and Euler characteristic of the sets where fields exceed thresholds.
 
     Pixels are closed squares, so that those that touch at a corner are connected. With the numbers
     :math:`F, E, V` of squares, edges and vertices of a set, its Euler characteristic, the
@@ -216,12 +218,15 @@ def _pair(
     return reduce(x.narrow(axis, 0, n - 1), x.narrow(axis, 1, n - 1))
 
 
-def _wavenumbers(x: Tensor) -> Tensor:
+def _radii(x: Tensor) -> Tensor:
     # radii of the frequencies of a real transform, in radians per pixel
     height, width = x.shape[-2:]
-    kwargs = {"dtype": x.dtype, "device": x.device}
-    y = torch.fft.fftfreq(height, **kwargs)[:, None]
-    return 2 * math.pi * torch.hypot(y, torch.fft.rfftfreq(width, **kwargs)[None])
+    y = wavenumbers(height, device=x.device)[:, None].to(x.dtype) / height
+    return (
+        2
+        * math.pi
+        * torch.hypot(y, wavenumbers(width, half=True, device=x.device).to(x.dtype) / width)
+    )
 
 
 def hann_window(x: Tensor) -> Tensor:
@@ -246,7 +251,7 @@ def hann_window(x: Tensor) -> Tensor:
 
 
 def windowed(x: Tensor, periodic: bool) -> Tensor:
-    """Field less its mean, times a Hann window if it is not periodic.
+    """Fields less their means, times a Hann window if they are not periodic.
 
     Parameters
     ----------
@@ -270,7 +275,7 @@ def windowed(x: Tensor, periodic: bool) -> Tensor:
 def power_spectrum(
     x: Tensor, *, bins_per_octave: int = 4, periodic: bool = True
 ) -> tuple[Tensor, Tensor]:
-    r"""Power spectrum, averaged over rings of frequencies.
+    r"""Power spectrum of fields, averaged over rings of frequencies.
 
     .. math:: P(k) = \frac{1}{H W} \operatorname{mean}_{|\omega| \in \text{ring } k}
        |\hat x(\omega)|^2
@@ -301,7 +306,7 @@ def power_spectrum(
     >>> round(float(omega[power.argmax()]) * 8 / (2 * math.pi), 1)  # one period is 8 pixels
     1.0
     """
-    omega = _wavenumbers(x)
+    omega = _radii(x)
     lowest = omega[omega > 0].min()
     ring = torch.round(bins_per_octave * torch.log2(omega / lowest)).clamp(min=-1).long() + 1
     # columns that stand for themselves and for their conjugates
@@ -326,7 +331,7 @@ def _n_rings(shape: tuple[int, int]) -> int:
 
 
 def bispectrum_triangles(shape: tuple[int, int]) -> list[tuple[int, int, int]]:
-    r"""Triangles of rings of frequencies, by the numbers of the rings of `bispectrum`.
+    r"""Triangles of the rings of frequencies of `bispectrum`, by their numbers.
 
     Parameters
     ----------
@@ -353,7 +358,7 @@ def bispectrum_triangles(shape: tuple[int, int]) -> list[tuple[int, int, int]]:
 def bispectrum(
     x: Tensor, *, triangles: list[tuple[int, int, int]] | None = None, periodic: bool = True
 ) -> Tensor:
-    r"""Bispectrum of rings of frequencies, without dimension.
+    r"""Bispectrum of fields over triangles of rings of frequencies, normalised.
 
     .. math:: b(i, j, k) = \frac{\langle x_i x_j x_k \rangle}
        {\sqrt{\langle x_i^2 \rangle \langle x_j^2 \rangle \langle x_k^2 \rangle}}
@@ -395,7 +400,7 @@ def bispectrum(
     if not triangles:
         return x.new_zeros(*x.shape[:-2], 0)
     n = _n_rings(shape)
-    omega, x_hat = _wavenumbers(x), torch.fft.rfft2(windowed(x, periodic))
+    omega, x_hat = _radii(x), torch.fft.rfft2(windowed(x, periodic))
     ring = n + torch.floor(2 * torch.log2(omega / (2 * math.pi / 3)))
     used = sorted({i for triangle in triangles for i in triangle})
     parts = {i: torch.fft.irfft2(x_hat * (ring == i), s=shape) for i in used}

@@ -1,1 +1,1 @@
-"""Wavelets, banks of them, Fourier transforms and pointwise nonlinearities."""
+"""Wavelets and their banks, Fourier tools, and pointwise nonlinearities."""

@@ -1,4 +1,4 @@
-r"""A filter bank as plain data, and the wavelet transform that it defines."""
+r"""Filter banks as plain data, and the wavelet transforms that they define."""
 
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ from skwave.functional._wavelets.fourier import opposite
 
 
 class Wavelet(NamedTuple):
-    """Indices of one wavelet.
+    """Scale, orientation, frequency and bandwidth of one wavelet.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class Wavelet(NamedTuple):
 
 @dataclass(frozen=True)
 class Bank:
-    r"""Real Fourier-domain filters on one grid, with their indices.
+    r"""Wavelets and a low-pass filter on one grid, in the Fourier domain, where they are real.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class Bank:
     phi_hat : Tensor, shape ``(*shape,)``
         Low-pass filter.
     wavelets : tuple of Wavelet
-        Indices of the wavelets.
+        Scale, orientation, frequency and bandwidth of each.
     """
 
     psi_hat: Tensor
@@ -114,7 +114,7 @@ def frame_bounds(bank: Bank) -> tuple[float, float]:
 
 
 def tight_frame(bank: Bank) -> Bank:
-    r"""The bank whose Littlewood–Paley sum is 1: every filter divided by :math:`\sqrt A`.
+    r"""Bank whose Littlewood–Paley sum is 1: every filter divided by :math:`\sqrt A`.
 
     Parameters
     ----------

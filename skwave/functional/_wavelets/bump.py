@@ -1,4 +1,4 @@
-r"""Bump-steerable wavelets: compact in frequency, so that each lives exactly on a coarse grid."""
+r"""Bump-steerable wavelets, which are compact in frequency: a coarse grid holds them exactly."""
 
 import math
 from itertools import product
@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from skwave.functional._wavelets.bank import Bank, Wavelet
+from skwave.functional._wavelets.fourier import wavenumbers
 
 _XI = 0.85 * math.pi  # centre frequency of the first scale, in radians per sample
 _GAIN = 1.29
@@ -37,7 +38,7 @@ def bump(r: Tensor, xi: float) -> Tensor:
 
 
 def steerable_gain(L: int) -> float:
-    r"""Constant of the wavelets: :math:`2^{L-1} (L-1)! / (1.29 \sqrt{L\,(2L-2)!})`.
+    r"""Constant of bump-steerable wavelets, :math:`2^{L-1} (L-1)! / (1.29 \sqrt{L\,(2L-2)!})`.
 
     Parameters
     ----------
@@ -69,9 +70,10 @@ def low_pass_width(J: int) -> float:
     return 2 ** (J - 1) / (_LOW * _XI)
 
 
-def _frequencies(n: int, n_periods: int = 1) -> Tensor:
-    # of the samples and their neighbours some periods away, shape (2 * n_periods + 1, n)
-    w = 2 * math.pi * torch.fft.fftfreq(n, dtype=torch.float64)
+def _aliases(n: int, n_periods: int = 1) -> Tensor:
+    # frequencies of the bins in radians per sample, and those that alias to them: shape
+    # (2 * n_periods + 1, n), a row for each period of 2 pi
+    w = 2 * math.pi / n * wavenumbers(n).double()
     periods = torch.arange(-n_periods, n_periods + 1, dtype=torch.float64)
     return w + 2 * math.pi * periods[:, None]
 
@@ -111,7 +113,7 @@ def bump_2d(shape: tuple[int, int], J: int, L: int) -> Bank:
     >>> bank.psi_hat.shape
     torch.Size([12, 32, 32])
     """
-    rows, columns = (_frequencies(n) for n in shape)
+    rows, columns = (_aliases(n) for n in shape)
     psi_hat = torch.zeros(J, L, *shape, dtype=torch.float64)
     for wy, wx in product(rows, columns):
         wy, wx = wy[:, None], wx[None]
@@ -156,7 +158,7 @@ def bump_1d(n: int, J: int) -> Bank:
     >>> bump_1d(64, J=3).psi_hat.shape
     torch.Size([3, 64])
     """
-    w = _frequencies(n)
+    w = _aliases(n)
     psi_hat = steerable_gain(1) * torch.stack([bump(w, _XI / 2**j).sum(0) for j in range(J)])
     wavelets = tuple(Wavelet(j, 0, 0.425 / 2**j, 0.0) for j in range(J))
     return Bank(psi_hat, gaussian_spectrum((n, 1), low_pass_width(J))[:, 0], wavelets)
@@ -178,7 +180,7 @@ def gaussian_spectrum(shape: tuple[int, int], sigma: float) -> Tensor:
         In FFT order.
     """
     y, x = (
-        torch.exp(-0.5 * (sigma * _frequencies(n, 2)).square()).sum(0)
+        torch.exp(-0.5 * (sigma * _aliases(n, 2)).square()).sum(0)
         if n > 1
         else torch.ones(1, dtype=torch.float64)
         for n in shape

@@ -1,4 +1,4 @@
-r"""Fourier tools: boundary extension, and products that alias straight onto a coarse grid.
+r"""Fourier tools: extension of signals, grids of frequencies, filters that subsample.
 
 Spectra are stored as ``(..., H, W)`` complex tensors in FFT order; a 1-D signal is an
 image one pixel wide, ``(..., N, 1)``, so that the same few functions serve both.
@@ -69,7 +69,7 @@ def extend(x: Tensor, index: tuple[Tensor, ...], mode: str) -> Tensor:
 
 
 def extend_adjoint(y: Tensor, index: tuple[Tensor, ...], shape: tuple[int, ...]) -> Tensor:
-    """Adjoint of `extend`: add every sample of the extension to the one that it repeats.
+    """Adjoint of `extend`: every sample of the extension is added to the one that it repeats.
 
     Parameters
     ----------
@@ -92,36 +92,44 @@ def extend_adjoint(y: Tensor, index: tuple[Tensor, ...], shape: tuple[int, ...])
     return y
 
 
-def crop_spectrum(x_hat: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Keep the lowest frequencies: the spectrum restricted to a coarser grid.
+def wavenumbers(n: int, *, half: bool = False, device: torch.device | None = None) -> Tensor:
+    r"""Frequencies of the bins of a Fourier transform, in whole cycles over the grid.
+
+    Every grid of frequencies is made from them: :math:`2\pi k / n` in radians per sample,
+    :math:`k / n` in cycles per sample.
 
     Parameters
     ----------
-    x_hat : Tensor, shape (..., H, W)
-        Spectrum in FFT order.
-    shape : tuple of int
-        Sizes to keep of the last axes. At even sizes the Nyquist bin is the negative one.
+    n : int
+        Number of samples.
+    half : bool, default=False
+        Only the frequencies :math:`k \ge 0` that the transform of a real signal keeps.
+    device : torch.device, default=None
+        Device of the result.
 
     Returns
     -------
-    y_hat : Tensor, shape ``(..., *shape)``
-        Cropped spectrum.
+    k : Tensor of int64, shape (n,) or (n // 2 + 1,)
+        In FFT order; at even sizes the Nyquist frequency is negative, but positive if ``half``.
+
+    Examples
+    --------
+    >>> wavenumbers(6).tolist(), wavenumbers(6, half=True).tolist()
+    ([0, 1, 2, -3, -2, -1], [0, 1, 2, 3])
     """
-    for axis, n in zip(range(-len(shape), 0), shape, strict=True):
-        size = x_hat.shape[axis]
-        if n < size:
-            half = n // 2
-            low = x_hat.narrow(axis, 0, n - half)
-            x_hat = torch.cat((low, x_hat.narrow(axis, size - half, half)), axis)
-    return x_hat
+    if half:
+        return torch.arange(n // 2 + 1, device=device)
+    k = torch.arange(n, device=device)
+    return torch.where(k < (n + 1) // 2, k, k - n)
 
 
 class Tile(NamedTuple):
-    """One tile of a spectrum cut along the coarse grid, with what filters take from it.
+    """Tile of a fine grid of frequencies, as large as the coarse grid, with the filters on it.
 
-    The filters from ``first`` on are ``values``, of shape ``(p, rows, w, 2)``, on the rows
-    of the tile from ``row`` on, and negligible elsewhere. Values stand twice, for the real
-    and for the imaginary part, and hold the factor of the folding.
+    The tile begins at row ``top`` and column ``left`` of the fine grid. ``values``, of shape
+    ``(p, rows, w, 2)``, are the ``p`` filters from ``first`` on, on the rows of the tile from
+    ``row`` on; the others are negligible there. Values stand twice, for the real and for the
+    imaginary part of a spectrum, and hold the factor of the folding.
     """
 
     top: int
@@ -132,7 +140,7 @@ class Tile(NamedTuple):
 
 
 def cut_filters(psi_hat: Tensor, shape: tuple[int, int], tol: float) -> list[Tile]:
-    r"""Cut filters into the tiles that hold energy when they are subsampled.
+    r"""Tiles of the fine grid where filters hold energy, with the filters on them.
 
     Subsampling by ``r = H / h`` folds the spectrum,
     :math:`\hat y(k) = r^{-2} \sum_m \hat x(k + m h)\,\hat\psi(k + m h)`; a wavelet lives in
@@ -153,6 +161,7 @@ def cut_filters(psi_hat: Tensor, shape: tuple[int, int], tol: float) -> list[Til
         Largest first.
     """
     (_, height, width), (h, w) = psi_hat.shape, shape
+    # (P, H, W), then (P, H, W / w): whether a filter has energy on a row of a column of tiles
     magnitude = psi_hat.abs()
     kept = magnitude > tol * magnitude.amax((-2, -1), keepdim=True)
     # zeros where nothing is kept: subnormal numbers would slow all that follows
@@ -170,17 +179,21 @@ def cut_filters(psi_hat: Tensor, shape: tuple[int, int], tol: float) -> list[Til
 
 
 def _fold(x_hat: Tensor, tiles: list[Tile], n_filters: int, shape: tuple[int, int]) -> Tensor:
-    # in the Fourier domain a real filter multiplies real and imaginary part alike, so all
-    # products are of contiguous real vectors: half the work of complex ones
+    # x_hat (B, H, W) and the tiles -> the sums y (B, P, h, w) over tiles of x_hat * psi_hat. In
+    # the Fourier domain a real filter multiplies real and imaginary part alike, so all products
+    # are of contiguous real vectors (last axis of 2): half the work of complex ones
     (batch, height, width), (h, w) = x_hat.shape, shape
     x = torch.view_as_real(x_hat.resolve_conj().contiguous())
     y = x.new_empty((batch, n_filters, h, w, 2))
+    # if the largest tile has every filter on every row, its product is written, not added
     covered = bool(tiles) and tiles[0].values.numel() == n_filters * h * w * 2
     if not covered:
         y.zero_()
     for top, left, first, row, values in tiles:
         n, rows = values.shape[:2]
-        # one call each: slicing axis by axis would cost more than the product
+        # the rows of x_hat under the tile, (B, 1, rows, w, 2), and those of y that they go to,
+        # (B, n, rows, w, 2): one view each, as slicing axis by axis would cost more than the
+        # product
         x_tile = x.as_strided(
             (batch, 1, rows, w, 2),
             (height * width * 2, 0, width * 2, 2, 1),
@@ -225,7 +238,7 @@ def unfold_filter(y_hat: Tensor, tiles: list[Tile], out: Tensor) -> Tensor:
 
 
 def filter_fold(x_hat: Tensor, tiles: list[Tile], n_filters: int, shape: tuple[int, int]) -> Tensor:
-    r"""Filter spectra and subsample, without leaving the Fourier domain.
+    r"""Spectra of filtered and subsampled signals, from the spectra of the signals.
 
     .. math:: \hat y_p(k) = \frac{hw}{HW} \sum_m \hat x(k + m)\,\hat\psi_p(k + m),
        \quad m \in h\mathbb{Z} \times w\mathbb{Z}
@@ -330,14 +343,14 @@ class _Pad(torch.autograd.Function):
 
 
 def resize_spectrum(x_hat: Tensor, grid: Grid) -> Tensor:
-    """Spectrum on a coarser grid, its lowest frequencies; or on a finer one, zero beyond them.
+    """Spectrum on another grid: its lowest frequencies on a coarser one, padded on a finer one.
 
     Parameters
     ----------
     x_hat : Tensor, shape (..., h, w)
         Spectrum in FFT order.
     grid : (int, int)
-        Grid, no side of it on the other side of ``(h, w)`` than the other.
+        New grid: both of its sides at most, or both at least, those of ``(h, w)``.
 
     Returns
     -------
@@ -369,7 +382,7 @@ def opposite(x_hat: Tensor, axes: tuple[int, ...] = (-2, -1)) -> Tensor:
 
 
 def fft(x: Tensor) -> Tensor:
-    """Spectrum whose sum of products is the mean of products of samples.
+    """Spectrum of fields, scaled so that sums of its products are means over the field.
 
     Parameters
     ----------
@@ -401,7 +414,9 @@ def ifft(x_hat: Tensor) -> Tensor:
 
 
 def half_plane(shape: Grid) -> tuple[Tensor, Tensor]:
-    """One of each pair of opposite frequencies, and those that are their own opposites but zero.
+    """Frequencies of a half-plane: one of each pair of opposite ones, without frequency 0.
+
+    Those that are their own opposites, such as the Nyquist frequency, are in it.
 
     Parameters
     ----------
@@ -413,8 +428,8 @@ def half_plane(shape: Grid) -> tuple[Tensor, Tensor]:
     ky, kx : Tensor of int64, shape (n_frequencies,)
         Whole cycles over the grid.
     """
-    ky, kx = (torch.fft.fftfreq(n, 1 / n).round().long() for n in shape)
-    ky, kx = (k.flatten() for k in torch.meshgrid(ky, kx, indexing="ij"))
+    grid = torch.meshgrid(*(wavenumbers(n) for n in shape), indexing="ij")
+    ky, kx = (k.flatten() for k in grid)
     here, there = (k[0] % shape[0] * shape[1] + k[1] % shape[1] for k in ((ky, kx), (-ky, -kx)))
     half = (here <= there) & (here > 0)
     return ky[half], kx[half]

@@ -1,4 +1,4 @@
-r"""Pointwise nonlinearities of complex wavelet coefficients."""
+r"""Nonlinearities of complex wavelet coefficients, point by point, and the safe square root."""
 
 import math
 from collections.abc import Callable
@@ -8,9 +8,39 @@ import torch
 from torch import Tensor
 
 
+def safe_sqrt(x: Tensor) -> Tensor:
+    r"""Square root whose derivatives, of any order, are 0 where :math:`x = 0`.
+
+    Parameters
+    ----------
+    x : Tensor, shape (...)
+        Real, not negative.
+
+    Returns
+    -------
+    y : Tensor, shape (...)
+        :math:`\sqrt x`.
+
+    Examples
+    --------
+    >>> x = torch.tensor([0.0, 4.0], requires_grad=True)
+    >>> safe_sqrt(x).sum().backward()
+    >>> x.grad
+    tensor([0.0000, 0.2500])
+    """
+    zero = x == 0
+    return torch.where(zero, 0.0, torch.where(zero, 1.0, x).sqrt())
+
+
 def _norm(squares: Tensor) -> Tensor:
+    # root of the sum of the squares of real and imaginary part, shape (..., 2) -> (...);
     # torch.abs of a complex tensor is several times slower, being safe against overflow
     return torch.add(squares[..., 0], squares[..., 1]).sqrt_()
+
+
+def _scaled(z: Tensor, u: Tensor) -> Tensor:
+    # complex times real, which torch would make complex first
+    return torch.view_as_complex(torch.view_as_real(z) * u[..., None])
 
 
 class _SquaredModulus(torch.autograd.Function):
@@ -27,11 +57,6 @@ class _SquaredModulus(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         (z,) = ctx.saved_tensors
         return _scaled(z, 2 * grad)
-
-
-def _scaled(z: Tensor, u: Tensor) -> Tensor:
-    # complex times real, which torch would make complex first
-    return torch.view_as_complex(torch.view_as_real(z) * u[..., None])
 
 
 def squared_modulus(z: Tensor) -> Tensor:
@@ -276,7 +301,7 @@ def rectifier_harmonic(k: int) -> float:
 
 
 def rectifier_harmonics(rho: str | Callable[[Tensor], Tensor], K: int) -> Tensor:
-    r"""Fourier coefficients of a nonlinearity of a cosine.
+    r"""Fourier coefficients of a nonlinearity applied to a cosine.
 
     .. math:: c_k = \frac{1}{2\pi} \int_0^{2\pi} \rho(\cos\alpha)\,e^{-ik\alpha}\,d\alpha
 

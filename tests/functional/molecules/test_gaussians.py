@@ -70,6 +70,32 @@ def test_gradient(molecule, l):
     assert torch.autograd.gradcheck(f, positions.requires_grad_())
 
 
+@pytest.mark.parametrize("l", [1, 3])
+def test_a_floor_smooths_the_cusps_and_keeps_the_energy(l):
+    one, zero = (torch.ones(1, 1, 1), torch.zeros(1, 1, 3))
+    one, zero = one.double(), zero.double()
+    grid = axes(9.0, 0.2)
+    bound = gaussian_modulus(zero, one, grid, 1.0, 1.0, 0)
+    floor = 0.25**l * bound
+    kept, smoothed = (gaussian_modulus(zero, one, grid, 1.0, 1.0, l, f) for f in (None, floor))
+    near = kept < floor
+    assert 0 < near.sum() < 0.01 * near.numel()
+    assert kept.min() == 0 and (smoothed[near] > 0.3 * floor[near]).all()
+    assert torch.equal(smoothed[~near], kept[~near])
+    first, second = (float(u.square().sum()) for u in (kept, smoothed))
+    assert second == pytest.approx(first, rel=1e-3)
+    r = torch.tensor([[[0.03, 0.1, -0.05]]], dtype=torch.float64, requires_grad=True)
+    few = axes(1.0, 0.5)
+
+    def f(r):
+        floor = 0.7 * gaussian_modulus(r, one, few, 1.0, 1.0, 0)
+        u = gaussian_modulus(r, one, few, 1.0, 1.0, l, floor)
+        return integrals(u, (0.5, 1.0, 3.0), 1.0)
+
+    assert torch.autograd.gradcheck(f, r)
+    assert torch.autograd.gradgradcheck(f, r)
+
+
 def test_gradient_is_finite_where_there_is_nothing():
     r = torch.zeros(1, 1, 3, dtype=torch.float64, requires_grad=True)
     u = gaussian_modulus(r, torch.zeros(1, 1, 1, dtype=torch.float64), axes(2.0, 0.5), 0.3, 0.3, 1)
@@ -113,6 +139,32 @@ def test_align_turns_the_long_axis_to_x_and_centres_the_box(randn):
         assert torch.allclose(low, -high)
         spread = after[mask].var(0)
         assert spread[0] >= spread[1] >= spread[2]
+
+
+@pytest.mark.parametrize("kind", ["tetrahedron", "octahedron", "ring", "pyramid", "line"])
+def test_align_does_not_depend_on_the_rotation(randn, kind):
+    corners = torch.tensor([[1.0, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])
+    angle = torch.arange(3) * (2 * math.pi / 3)
+    triangle = torch.stack([angle.cos(), angle.sin(), -0.3 * torch.ones(3)], 1)
+    flat = torch.tensor([1.0, 1.0, 0.0])
+    r = {
+        "tetrahedron": torch.cat([torch.zeros(1, 3), corners]),
+        "octahedron": torch.cat([torch.eye(3), -torch.eye(3)]),
+        "ring": torch.cat([triangle * flat, -triangle * flat]),
+        "pyramid": torch.cat([torch.tensor([[0.0, 0, 1]]), triangle]),
+        "line": torch.tensor([[0.0, 0, -1], [0, 0, 0.2], [0, 0, 1]]),
+    }[kind].double()[None]  # fmt: skip
+    occupied = torch.ones(r.shape[:2], dtype=torch.bool)
+
+    def positions_up_to_mirrors(r):
+        found = align(r, occupied)[0].abs()
+        return found[sorted(range(len(found)), key=lambda i: found[i].mul(1e6).round().tolist())]
+
+    expected = positions_up_to_mirrors(r)
+    for _ in range(5):
+        rotation, _ = torch.linalg.qr(randn(3, 3))
+        found = positions_up_to_mirrors(r @ rotation.T + 3)
+        assert torch.allclose(found, expected, atol=1e-6)
 
 
 def test_empty_batches():

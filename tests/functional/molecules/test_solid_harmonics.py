@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from skwave.functional._molecules.solid_harmonics import (
+    harmonic_gradients,
     harmonic_polynomials,
     solid_harmonics,
+    solid_harmonics_up_to,
     wavelet_gain,
 )
 
@@ -38,3 +40,18 @@ def test_wavelet_has_a_modulus_of_integral_1(l):
     r = torch.linspace(0, 30, 30001, dtype=torch.float64)
     modulus = wavelet_gain(l) * r**l * torch.exp(-(r**2) / 2)
     assert torch.trapezoid(4 * math.pi * r**2 * modulus, r) == pytest.approx(1, abs=1e-7)
+
+
+def test_recurrences_give_the_polynomials_of_all_degrees(randn):
+    r = randn(4, 5, 3)
+    expected = torch.cat([solid_harmonics(r, l) for l in range(9)], -1)
+    assert torch.allclose(solid_harmonics_up_to(r, 8), expected, rtol=1e-10, atol=1e-8)
+
+
+def test_gradients_are_harmonics_of_one_degree_less(randn):
+    r = randn(7, 3)
+    jacobian = torch.autograd.functional.jacobian(
+        lambda r: solid_harmonics_up_to(r, 5).sum(0), r
+    )  # (harmonics, points, 3)
+    found = solid_harmonics_up_to(r, 5) @ harmonic_gradients(5)
+    assert torch.allclose(found.permute(2, 1, 0), jacobian, atol=1e-10)

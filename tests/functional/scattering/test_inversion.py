@@ -15,9 +15,9 @@ CASES = [
     ((128,), {"J": 3, "averaging": None}, 1e-10),
     ((256,), {"J": 3, "n_phases": 3}, 0.065),
     ((24, 20), {"J": 2, "L": 4}, 0.13),
-    ((24, 20), {"J": 2, "L": 4, "padding": "periodic", "averaging": "global"}, 0.012),
+    ((24, 20), {"J": 2, "L": 4, "boundary": "periodic", "averaging": "global"}, 0.012),
     ((16, 12), {"J": 2, "L": 3, "averaging": None}, 1e-10),
-    ((16, 12), {"J": 2, "L": 2, "n_phases": 3, "padding": "zero"}, 0.1),
+    ((16, 12), {"J": 2, "L": 2, "n_phases": 3, "boundary": "zero"}, 0.1),
     ((256,), {"J": 3, "max_order": 1}, 0.07),
     ((256,), {"J": 3, "max_order": 0}, 0.03),
 ]
@@ -86,7 +86,7 @@ def test_units_do_not_matter(randn, scale):
 
 
 def test_rows_of_zeros_and_constants(randn):
-    plan = scattering_plan((32, 32), 2, padding="periodic", dtype=torch.float64)
+    plan = scattering_plan((32, 32), 2, boundary="periodic", dtype=torch.float64)
     x = torch.stack([torch.zeros(1, 32, 32), torch.full((1, 32, 32), -2.0)]).double()
     s = scattering(x, plan)
     start = scale_noise(randn(*x.shape), s, plan)

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from skwave.functional import nonnegative_threshold, normalise_atoms, project_ball, soft_threshold
+from skwave.functional import nonnegative_threshold, normalize_atoms, project_ball, soft_threshold
+from skwave.functional._sparse.prox import power_of_two
 
 
 @pytest.mark.parametrize("positive", [False, True])
@@ -33,11 +34,11 @@ def test_gradients(threshold, randn):
 def test_atoms_of_norm_one(randn):
     D = randn(6, 4)
     D[2] = 0
-    norms = normalise_atoms(D).norm(dim=1)
+    norms = normalize_atoms(D).norm(dim=1)
     assert norms[2] == 0
     torch.testing.assert_close(norms[[0, 1, 3, 4, 5]], torch.ones(5, dtype=D.dtype))
     D.requires_grad_()
-    normalise_atoms(D).sum().backward()
+    normalize_atoms(D).sum().backward()
     assert D.grad.isfinite().all()
 
 
@@ -48,5 +49,21 @@ def test_ball_is_a_projection(randn):
     inside = D.norm(dim=1) <= 1
     assert inside.any() and torch.equal(P[inside], D[inside])
     torch.testing.assert_close(project_ball(P), P)
-    points = normalise_atoms(randn(200, 3))  # none is closer
+    points = normalize_atoms(randn(200, 3))  # none is closer
     assert ((D[:, None] - points).norm(dim=2).amin(1) >= (D - P).norm(dim=1) - 1e-12)[~inside].all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_power_of_two(dtype, randn):
+    """Numbers are divided to [1, 2) without an error, up to both ends of their range."""
+    info = torch.finfo(dtype)
+    x = randn(200, 5, dtype=dtype) * 10.0 ** torch.linspace(-37, 37, 200, dtype=dtype)[:, None]
+    x[0], x[1], x[2], x[3] = info.max, -info.max, info.tiny, info.smallest_normal / 8
+    scale = power_of_two(x, 1)
+    assert (torch.frexp(scale).mantissa == 0.5).all()
+    largest = (x / scale).abs().amax(1)
+    assert ((largest >= 1) & (largest < 2)).all()
+    assert torch.equal(x / scale * scale, x)
+    assert torch.equal(power_of_two(x), scale.max().reshape(1, 1))
+    assert torch.equal(power_of_two(torch.zeros(3, 2), 1), torch.ones(3, 1))
+    assert not power_of_two(x.requires_grad_()).requires_grad

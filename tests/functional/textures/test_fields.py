@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from skwave.functional._textures.fields import Fields, field_plan
+from skwave.functional._textures.fields import Fields, averaging_masks, field_plan, reference
 from skwave.functional._wavelets.fourier import fft, ifft, resize_spectrum
 from skwave.functional._wavelets.morlet import morlet_2d
 
@@ -183,3 +183,33 @@ def test_morlet_fields(randn):
     w = fields.harmonic(1, 1, shape)[0, 0].numpy()
     expected = np.stack([filtered(x.numpy() - x.numpy().mean(), h.numpy()) for h in psi_hat[3:6]])
     np.testing.assert_allclose(w, expected, rtol=0, atol=1e-12)
+
+
+def test_reference_of_several_realisations(image):
+    x = torch.stack([image(2, 16, 16), 2 * image(2, 16, 16).flip(-1)])
+    plan = field_plan((16, 16), 2, 2)
+    ref, each = reference(x, plan), [reference(y[None], plan) for y in x]
+    torch.testing.assert_close(ref.mean, (each[0].mean + each[1].mean) / 2)
+    for j in range(2):
+        torch.testing.assert_close(ref.means[j], (each[0].means[j] + each[1].means[j]) / 2)
+        power = (each[0].waves[j].square() + each[1].waves[j].square()) / 2
+        torch.testing.assert_close(ref.waves[j].square(), power)
+        moduli = [e.moduli[j].square() + (e.means[j] - ref.means[j]).square() for e in each]
+        torch.testing.assert_close(ref.moduli[j].square(), (moduli[0] + moduli[1]) / 2)
+
+
+@pytest.mark.parametrize("periodic", [False, True])
+def test_a_hole_is_left_out_with_its_surroundings(periodic):
+    valid = torch.ones(32, 32, dtype=torch.bool)
+    valid[3, 20] = False
+    y, x = torch.meshgrid(torch.arange(32), torch.arange(32), indexing="ij")
+    for j, mask in enumerate(averaging_masks(valid, 4, periodic=periodic)):
+        reach = 2 ** min(j, 3)
+        dy, dx = (y - 3).abs(), (x - 20).abs()
+        if periodic:
+            far = (torch.minimum(dy, 32 - dy) > reach) | (torch.minimum(dx, 32 - dx) > reach)
+        else:
+            inside = (y >= reach) & (y < 32 - reach) & (x >= reach) & (x < 32 - reach)
+            far = ((dy > reach) | (dx > reach)) & inside
+        torch.testing.assert_close(mask > 0, far)
+        assert float(mask.mean()) == pytest.approx(1)

@@ -3,11 +3,15 @@ import pytest
 import torch
 
 from skwave.functional._wavelets.fourier import (
-    crop_spectrum,
     cut_filters,
     extend,
     extension_index,
+    fft,
     filter_fold,
+    half_plane,
+    opposite,
+    resize_spectrum,
+    wavenumbers,
 )
 from skwave.functional._wavelets.morlet import morlet_1d, morlet_2d
 
@@ -33,13 +37,51 @@ def test_extension_is_that_of_numpy(randn, mode, n, pad):
     assert np.array_equal(extend(x, index, mode).numpy(), expected)
 
 
+@pytest.mark.parametrize("n", range(1, 10))
+def test_wavenumbers_are_those_of_numpy(n):
+    k = wavenumbers(n)
+    assert k.dtype == torch.int64
+    np.testing.assert_array_equal(k, np.fft.fftfreq(n, 1 / n).round())
+    np.testing.assert_array_equal(wavenumbers(n, half=True), np.fft.rfftfreq(n, 1 / n).round())
+
+
 @pytest.mark.parametrize(("n", "m"), [(8, 4), (8, 3), (9, 4), (9, 5), (12, 6), (6, 6)])
-def test_crop_spectrum_keeps_the_lowest_frequencies(n, m):
-    index = torch.fft.fftfreq(n) * n
-    expected = torch.fft.fftfreq(m) * m
-    assert torch.equal(crop_spectrum(index, (m,)), expected)
-    grid = 100 * index[:, None] + index
-    assert torch.equal(crop_spectrum(grid, (m, m)), 100 * expected[:, None] + expected)
+def test_a_coarser_grid_keeps_the_lowest_frequencies(n, m):
+    k, expected = wavenumbers(n), wavenumbers(m)
+    assert torch.equal(resize_spectrum(k[:, None], (m, 1))[:, 0], expected)
+    assert torch.equal(
+        resize_spectrum(100 * k[:, None] + k, (m, m)), 100 * expected[:, None] + expected
+    )
+
+
+@pytest.mark.parametrize("grid", [(4, 5), (3, 2), (6, 3), (1, 1), (6, 5)])
+def test_cutting_a_spectrum_and_its_adjoint(randn, grid):
+    z = torch.complex(randn(2, 6, 5), randn(2, 6, 5)).requires_grad_()
+    y = torch.complex(randn(2, *grid), randn(2, *grid))
+    cut, padded = resize_spectrum(z, grid), resize_spectrum(y, (6, 5))
+    torch.testing.assert_close(
+        torch.vdot(y.flatten(), cut.flatten()), torch.vdot(padded.flatten(), z.flatten())
+    )
+    torch.testing.assert_close(resize_spectrum(padded, grid), y, rtol=0, atol=0)
+    assert torch.autograd.gradcheck(lambda z: resize_spectrum(z, grid), z)
+    assert torch.autograd.gradcheck(lambda z: resize_spectrum(z, (8, 7)), z)
+
+
+@pytest.mark.parametrize("shape", [(5, 6), (4, 4), (1, 7), (8, 1), (3, 5)])
+def test_half_plane_holds_one_of_each_pair_of_opposite_frequencies(shape):
+    half = {tuple(k) for k in torch.stack(half_plane(shape), -1).tolist()}
+    rest = {tuple(-k % n for k, n in zip(pair, shape, strict=True)) for pair in half}
+    half = {tuple(k % n for k, n in zip(pair, shape, strict=True)) for pair in half}
+    every = {(y, x) for y in range(shape[0]) for x in range(shape[1])}
+    assert half | rest == every - {(0, 0)}
+    own = {pair for pair in half if tuple(-k % n for k, n in zip(pair, shape, strict=True)) == pair}
+    assert half & rest == own
+
+
+@pytest.mark.parametrize("shape", [(5, 6), (4, 1)])
+def test_opposite_frequencies_of_a_real_field_are_conjugate(randn, shape):
+    x_hat = fft(randn(3, *shape))
+    torch.testing.assert_close(opposite(x_hat), x_hat.conj().resolve_conj())
 
 
 def spectra(randn, grid, batch=2, n_filters=3):

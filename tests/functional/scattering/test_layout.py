@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -32,31 +34,40 @@ def test_sizes_of_images_are_those_of_kymatio(kymatio, J):
         assert geometry.left == tuple((m - n) // 2 for m, n in zip(padded, shape, strict=True))
 
 
-@pytest.mark.parametrize("padding", MODES)
-@pytest.mark.parametrize(("n", "J", "T"), [(100, 3, None), (512, 5, 70), (999, 4, 3), (64, 6, 64)])
-def test_coefficients_of_a_signal_lie_at_multiples_of_the_step(padding, n, J, T):
-    geometry = scattering_geometry((n,), J, T, padding)
+@pytest.mark.parametrize("boundary", MODES)
+@pytest.mark.parametrize(
+    ("n", "J", "T"), [(100, 3, None), (300, 3, None), (512, 5, 70), (999, 4, 3), (64, 6, 64)]
+)
+def test_coefficients_of_a_signal_lie_at_multiples_of_the_step(boundary, n, J, T):
+    geometry = scattering_geometry((n,), J, T, boundary)
     support, step = max(2**J, T or 1), geometry.step
     assert step <= (T or 2**J) < 2 * step
     assert geometry.first[0] * step == geometry.left[0]
     assert (geometry.count[0] - 1) * step < n <= geometry.count[0] * step
     assert geometry.extended[0] % 2**J == geometry.extended[0] % step == 0
-    if padding != "periodic" or n % max(2**J, step):
+    period = {"reflect": 2 * n - 2, "periodic": n}.get(boundary)
+    if geometry.span[0] == period:  # one period, on a grid that is no coarser
+        assert geometry.left[0] == 0
+        assert period <= geometry.extended[0] < n + 18 * support
+    else:
+        assert not geometry.resampled
         right = geometry.extended[0] - n - geometry.left[0]
-        assert min(geometry.left[0], right) >= min(8 * support, 2 * n)
+        assert min(geometry.left[0], right) >= max(9, 6.5 + math.log2(n / support) / 2) * support
 
 
-@pytest.mark.parametrize(("shape", "J"), [((64,), 4), ((32, 48), 3)])
-def test_periodic_signals_of_fitting_size_are_not_extended(shape, J):
-    geometry = scattering_geometry(shape, J, padding="periodic")
+@pytest.mark.parametrize(("shape", "J"), [((64,), 4), ((32, 48), 3), ((33, 17), 3), ((61,), 4)])
+def test_periodic_signals_are_not_extended(shape, J):
+    geometry = scattering_geometry(shape, J, boundary="periodic")
     ndim = len(shape)
-    assert geometry.extended[:ndim] == shape
+    assert geometry.span[:ndim] == shape
     assert geometry.left[:ndim] == geometry.first[:ndim] == (0,) * ndim
-    assert geometry.count[:ndim] == tuple(n // 2**J for n in shape)
-    assert scattering_geometry(tuple(n + 1 for n in shape), J, padding="periodic").left[0] > 0
+    expected = [n // 2**J if ndim == 2 else -(-n // 2**J) for n in shape]
+    assert geometry.count[:ndim] == tuple(expected)
+    assert geometry.resampled == any(n % 2**J for n in shape)
+    assert all(n % 2**J == 0 for n in geometry.extended[:ndim])
 
 
-@pytest.mark.parametrize("shape", [(33, 45), (16, 20), (50,)])
+@pytest.mark.parametrize("shape", [(33, 45), (16, 20), (200,)])
 @pytest.mark.parametrize("k", range(4))
 def test_inside_is_the_part_of_the_grid_on_the_signal(shape, k):
     geometry = scattering_geometry(shape, J=3)
@@ -69,3 +80,12 @@ def test_inside_is_the_part_of_the_grid_on_the_signal(shape, k):
     if len(shape) == 1:
         assert geometry.grid(k)[1] == 1
         assert inside[1] == slice(0, 1)
+
+
+@pytest.mark.parametrize("k", range(4))
+def test_inside_of_a_period_begins_with_the_signal(k):
+    geometry = scattering_geometry((50,), J=3)
+    assert geometry.span[0] == 98 and geometry.grid(0)[0] == 98
+    assert geometry.inside(k)[0] == slice(0, -(-50 // 2**k))
+    if k:
+        assert geometry.grid(k)[0] == geometry.extended[0] >> k

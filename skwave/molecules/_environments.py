@@ -1,0 +1,224 @@
+"""Environments of the atoms of packed molecules, in parts that fit into the cache."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from skwave.functional._molecules.atoms import (
+    Environments,
+    local_environments,
+    local_fields,
+    local_invariants,
+    split_environments,
+)
+from skwave.functional._molecules.neighbours import neighbour_pairs
+from skwave.molecules._checks import SYMBOLS
+
+# a part's products of fields take about so much: more leaves the cache, less is all overhead
+_PART_BYTES = {"cpu": 2**24, "cuda": 2**28}
+
+
+class Atoms(NamedTuple):
+    """Atoms of molecules as tensors."""
+
+    positions: torch.Tensor
+    """Coordinates in Å, shape (n_atoms_total, 3)."""
+    elements: torch.Tensor
+    """Index of the element of each, shape (n_atoms_total,)."""
+    offsets: torch.Tensor
+    """First atom of each molecule, and the end, shape (n + 1,)."""
+    cells: torch.Tensor | None
+    """Vectors of the cells, shape (n, 3, 3), or None."""
+    periodic: torch.Tensor | None
+    """Along which vectors molecules repeat, shape (n, 3), or None."""
+    kept: torch.Tensor
+    """Row of each among all atoms, of which those of unknown elements are left out."""
+    n_atoms: int
+    """Number of all atoms."""
+
+    @property
+    def molecule(self):  # numpydoc ignore=RT01
+        """Molecule of each atom, shape (n_atoms_total,)."""
+        n = torch.arange(len(self.offsets) - 1, device=self.offsets.device)
+        return n.repeat_interleave(self.offsets.diff())
+
+
+class Part(NamedTuple):
+    """Consecutive atoms and their environments."""
+
+    first: int
+    """Row of the first of them."""
+    environments: Environments
+    """Environments, of which the first has row 0."""
+    neighbour: torch.Tensor
+    """Row of the neighbour of each pair among all atoms."""
+
+
+def element_numbers(elements):
+    """Atomic numbers of elements.
+
+    Parameters
+    ----------
+    elements : iterable of str or int
+        Symbols or atomic numbers.
+
+    Returns
+    -------
+    numbers : ndarray of int
+        Atomic numbers, increasing.
+
+    Raises
+    ------
+    ValueError
+        If one is no element, or stands twice.
+    """
+    table = {symbol: z for z, symbol in enumerate(SYMBOLS, start=1)}
+    values = [elements] if isinstance(elements, str) else list(elements)
+    numbers = [table.get(e, e) for e in values]
+    valid = all(not isinstance(z, str) and z in range(1, len(SYMBOLS) + 1) for z in numbers)
+    if not valid or not 0 < len(numbers) == len(set(numbers)):
+        raise ValueError(
+            f"elements={elements!r} must be different symbols, such as 'C', or atomic numbers from "
+            f"1 to {len(SYMBOLS)}."
+        )
+    return np.sort(np.array(numbers, dtype=np.int64))
+
+
+def first_unknown(molecules, elements):
+    """First atom of an element that is not known.
+
+    Parameters
+    ----------
+    molecules : Molecules
+        Molecules.
+    elements : ndarray of int
+        Atomic numbers of those that are known.
+
+    Returns
+    -------
+    found : (int, str, str) or None
+        Its molecule, its symbol, and the symbols that are known; None if all are.
+    """
+    unknown = ~np.isin(molecules.numbers, elements)
+    if not unknown.any():
+        return None
+    atom = int(unknown.argmax())
+    known = " ".join(SYMBOLS[z - 1] for z in elements)
+    return int(molecules.molecule_index[atom]), SYMBOLS[molecules.numbers[atom] - 1], known
+
+
+def pack_atoms(molecules, elements, positions=None, device="cpu"):
+    """Atoms of known elements as tensors.
+
+    Parameters
+    ----------
+    molecules : Molecules
+        Molecules.
+    elements : ndarray of int
+        Atomic numbers of known elements, increasing; atoms of others are left out.
+    positions : Tensor, shape (n_atoms_total, 3), default=None
+        Coordinates in place of those of the molecules, which may require a gradient.
+    device : torch.device, default="cpu"
+        Where the tensors are to be, if there are no ``positions``.
+
+    Returns
+    -------
+    atoms : Atoms
+        Of float64 and int64.
+    """
+    if positions is None:
+        positions = torch.tensor(molecules.positions, device=device)
+    known = np.isin(molecules.numbers, elements)
+    n_atoms = np.bincount(molecules.molecule_index[known], minlength=len(molecules))
+    kept = torch.tensor(np.flatnonzero(known), device=positions.device)
+    others = (
+        np.searchsorted(elements, molecules.numbers[known]),
+        np.concatenate([[0], np.cumsum(n_atoms)]),
+        molecules.cells,
+        molecules.periodic,
+    )
+    tensors = (None if a is None else torch.tensor(a, device=positions.device) for a in others)
+    return Atoms(positions.double().index_select(0, kept), *tensors, kept, len(known))
+
+
+def environment_parts(atoms, basis):
+    """Environments of atoms, in parts that fit into the cache.
+
+    Parameters
+    ----------
+    atoms : Atoms
+        Atoms of molecules.
+    basis : LocalBasis
+        Functions in which environments are to be expanded; its cutoff bounds them.
+
+    Returns
+    -------
+    parts : list of Part
+        In the order of the atoms.
+    """
+    cells = atoms.cells
+    pairs = neighbour_pairs(atoms.positions, atoms.offsets, basis.cutoff, cells, atoms.periodic)
+    molecule = None if cells is None else atoms.molecule
+    environments = local_environments(atoms.positions, atoms.elements, pairs, cells, molecule)
+    of_atom = 8 * (basis.L + 1) * basis.n_channels**2
+    size = max(1, _PART_BYTES[atoms.positions.device.type] // of_atom)
+    parts, first, start = [], 0, 0
+    for part in split_environments(environments, size):
+        stop = start + len(part.centre)
+        parts.append(Part(first, part, pairs.neighbour[start:stop]))
+        first, start = first + len(part.own), stop
+    return parts
+
+
+def invariants(atoms, basis, groups, n_groups, dtype=torch.float64):
+    """Invariants of atoms, summed over groups.
+
+    Parameters
+    ----------
+    atoms : Atoms
+        Atoms of molecules.
+    basis : LocalBasis
+        Functions of the fields.
+    groups : Tensor, shape (n_atoms_total,)
+        Group of each atom, over which invariants are summed. Those of atoms near each other in
+        the row are to be near each other.
+    n_groups : int
+        Number of groups.
+    dtype : torch.dtype, default=torch.float64
+        Type of the products. Fields are always computed in float64.
+
+    Returns
+    -------
+    phi : Tensor, shape (n_groups, n_invariants)
+        Sums.
+    """
+    columns = (basis.L + 1) * basis.n_channels * (basis.n_channels + 1) // 2
+    total = atoms.positions.new_zeros(n_groups, columns, dtype=dtype)
+    for first, environments, _ in environment_parts(atoms, basis):
+        fields = [w.to(dtype) for w in local_fields(environments, basis)]
+        mine = groups[first : first + len(environments.own)]
+        start, stop = int(mine.min()), int(mine.max()) + 1
+        phi = local_invariants(fields, mine - start, stop - start)
+        total[start:stop] += phi.flatten(1)
+    return total
+
+
+def rows_of_atoms(molecules, rows):
+    """Indices of the atoms of some molecules, in the order of the molecules.
+
+    Parameters
+    ----------
+    molecules : Molecules
+        All molecules.
+    rows : ndarray of int
+        Some of them.
+
+    Returns
+    -------
+    atoms : ndarray of int
+        Rows of ``molecules.numbers``.
+    """
+    start, n_atoms = molecules.offsets[rows], molecules.n_atoms[rows]
+    first = np.cumsum(n_atoms) - n_atoms
+    return np.arange(n_atoms.sum()) + np.repeat(start - first, n_atoms)
