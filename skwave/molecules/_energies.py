@@ -19,7 +19,7 @@ from skwave.molecules._energy_checks import (
     resolve_elements,
     warn_of_duplicates,
 )
-from skwave.molecules._energy_features import Features, LocalSource, TransformerSource
+from skwave.molecules._energy_features import REACH, Features, LocalSource, TransformerSource
 from skwave.molecules._energy_fit import ForceRows, Problem, choose_scales, solve_problem
 
 _MOLECULES = 64  # predicted at once
@@ -488,7 +488,7 @@ class EnergyRegressor(RegressorMixin, Estimator):
 
     def _model(self):
         constant, linear, quadratic = (torch.from_numpy(v) for v in self._weights.values())
-        return EnergyModel(constant, linear, self._features().whitened_axes, quadratic)
+        return EnergyModel(constant, linear, self._features().whitened_axes, quadratic, REACH)
 
     def _reporter(self):
         if not self.verbose:

@@ -27,11 +27,14 @@ from skwave.functional._molecules.energies import (
     principal_axes,
     quadratic_slopes,
     quadratic_sums,
+    saturate,
+    saturate_slopes,
     symmetric,
     whitening,
 )
 from skwave.functional._molecules.neighbours import neighbour_pairs
 
+REACH = 2.0  # longest compressed environment, in root mean squares of the training
 _MOLECULES = 128  # whose pairs are listed at once
 _ATOMS = 512  # whose invariants are in memory at once
 _REPORT = 2000  # molecules between two lines of progress
@@ -245,7 +248,7 @@ class Features:
             return sums.flatten(1) * scale
         atoms = (own == g - 2).nonzero()[:, 0]
         z = encoded.z[atoms, : self.n_quadratic].double() * self._whitened()[g - 2]
-        return quadratic_sums(z, molecule[atoms], n) * scale
+        return quadratic_sums(saturate(z, REACH), molecule[atoms], n) * scale
 
     def rows(self, encoded):
         """All features, shape (n, sum(widths))."""
@@ -273,8 +276,9 @@ class Features:
             k, factors = self.n_quadratic, self._whitened()
             for e in range(n_elements):
                 atoms = (own == e).nonzero()[:, 0]
-                of = jacobian[:, atoms, :k] * factors[e]
-                parts.append(quadratic_slopes(z[atoms, :k] * factors[e], of))
+                of, mine = jacobian[:, atoms, :k] * factors[e], z[atoms, :k] * factors[e]
+                of = saturate_slopes(mine, of, REACH)
+                parts.append(quadratic_slopes(saturate(mine, REACH), of))
         scales = [1.0] * len(parts) if self.scales is None else self.scales
         return torch.cat([p * s for p, s in zip(parts, scales, strict=True)], 1)
 
@@ -306,7 +310,7 @@ class Features:
         quadratic = weights.new_zeros(n_elements, k, k, weights.shape[1])
         for e, half in enumerate(parts[2:]):
             quadratic[e] = symmetric(half, k)
-        return EnergyModel(constant, linear, self.whitened_axes, quadratic)
+        return EnergyModel(constant, linear, self.whitened_axes, quadratic, REACH)
 
     @property
     def whitened_axes(self):

@@ -9,6 +9,7 @@ from torch import Tensor
 from skwave.functional._molecules.energy_solvers import (
     choose_weights,
     cholesky_in_place,
+    divide_by_free,
     solve,
     solve_lower,
 )
@@ -20,6 +21,7 @@ _SAMPLES = 64  # draws of the weights, by which errors are predicted
 _ROWS = 1024  # of features at once
 _BLOCK = 2048  # of a kernel at once
 _EXACT = 1000  # molecules up to which all of a kernel is in double precision
+_EMPTY = 1e-20  # mean square of the features of a group that says nothing
 _STEP = math.log(4)  # of the regulariser
 # logarithms of weights of groups whose kernels have the mean diagonal 1: where the search starts
 _START = {"linear": 0.0, "element": -1.5, "quadratic": -7.0}
@@ -168,16 +170,19 @@ def choose_scales(problem, search=True, report=None):
         phi = phi - basis @ (basis.T @ phi)
         kernel = phi @ phi.T
         sizes.append(kernel.diagonal().mean())
-        kernels.append(kernel / sizes[-1] if sizes[-1] > 0 else kernel)
+        kernels.append(kernel)
     sizes = torch.stack(sizes)
+    used = sizes > _EMPTY
+    factors = torch.where(used, 1 / torch.where(used, sizes, 1.0), 0.0)
     start = [_START[name.rstrip("0123456789")] for name in names]
     start = torch.tensor([*start, _NOISE], dtype=torch.float64)
     if search and n > 2 * basis.shape[1] + 10:
-        start, error = choose_weights(torch.stack(kernels), problem.y[:n], basis, start)
+        start, error = choose_weights(
+            torch.stack(kernels) * factors[:, None, None], problem.y[:n], basis, start
+        )
         if report is not None:
             report(f"weights chosen by {n} molecules, relative error left out {error:.2e}")
-    used = sizes > 0
-    scales = torch.where(used, (start[:-1].exp() / torch.where(used, sizes, 1.0)).sqrt(), 0.0)
+    scales = (start[:-1].exp() * factors).sqrt()
     return scales, dict(zip([*names, "noise"], start.tolist(), strict=True))
 
 
@@ -293,7 +298,9 @@ class _Dual:
         unit[rows, torch.arange(len(rows))] = 1
         diagonal = solve_lower(factor, unit).square().sum(0)
         diagonal -= problem.basis[rows].square().sum(1) / noise
-        return Attempt(noise, alpha, alpha[rows, :t] / diagonal[:, None], diagonal.rsqrt())
+        free = (noise * diagonal).clamp(1e-12, 1)
+        errors = divide_by_free(alpha[rows, :t], free, noise)
+        return Attempt(noise, alpha, errors, (noise / free).sqrt())
 
     def solution(self, attempt):
         """Weights of the features."""
@@ -393,9 +400,10 @@ class _Primal:
         for i, half, residual in zip(problem.left_out, halves, residuals, strict=True):
             kept = torch.eye(half.shape[1], dtype=half.dtype) - half.T @ half
             kept[0, 0] -= problem.basis[i].square().sum()
-            left_out = torch.linalg.solve(kept, residual)
+            inverse = torch.linalg.pinv(kept, rtol=1e-8, hermitian=True)
+            left_out = inverse @ residual
             errors.append(left_out[:1])
-            free.append(1 / torch.linalg.inv(kept)[0, 0])
+            free.append(1 / inverse[0, 0].clamp(1, 1e12))
             force_errors.append(left_out[1:])
         forces = torch.cat(force_errors) / problem.forces.scale if problem.forces else None
         return torch.cat(errors), torch.stack(free), forces

@@ -36,6 +36,8 @@ class EnergyModel(NamedTuple):
     """What its compressed environment is made by, shape (E, F, k)."""
     quadratic: Tensor
     """Symmetric matrices of the compressed environment, shape (E, k, k, t)."""
+    reach: float
+    """Length that bounds compressed environments."""
 
 
 def principal_axes(phi: Tensor, n_components: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -53,7 +55,8 @@ def principal_axes(phi: Tensor, n_components: int) -> tuple[Tensor, Tensor, Tens
     mean : Tensor, shape (F,)
         Mean environment.
     axes : Tensor, shape (F, n_components)
-        Orthonormal axes, by decreasing deviation; 0 for those that the environments do not span.
+        Orthonormal axes, by decreasing deviation; 0 for those that the environments do not span,
+        all of them if there are none.
     deviations : Tensor, shape (n_components,)
         Standard deviations along them.
 
@@ -63,6 +66,9 @@ def principal_axes(phi: Tensor, n_components: int) -> tuple[Tensor, Tensor, Tens
     >>> [round(d, 3) for d in deviations.tolist()]
     [0.577, 0.577]
     """
+    if len(phi) == 0:
+        axes = phi.new_zeros(phi.shape[1], n_components)
+        return phi.new_zeros(phi.shape[1]), axes, phi.new_zeros(n_components)
     mean = phi.mean(0)
     x = phi - mean
     n, dim = x.shape
@@ -122,6 +128,52 @@ def whitening(deviations: Tensor, power: float) -> Tensor:
     factors = torch.where(known, torch.where(known, deviations, 1.0) ** -power, 0.0)
     norm = (factors * deviations).square().sum(-1, keepdim=True).sqrt()
     return factors / torch.where(norm > 0, norm, 1.0)
+
+
+def saturate(z: Tensor, reach: float) -> Tensor:
+    r"""Compressed environments whose length is bounded, so that their squares do not extrapolate.
+
+    .. math:: s(z) = z\, \Big(1 + \frac{|z|^4}{c^4}\Big)^{-1/4}, \qquad |s(z)| < c
+
+    Parameters
+    ----------
+    z : Tensor, shape (..., k)
+        Compressed environments, of the mean square 1 in training.
+    reach : float
+        Length :math:`c`.
+
+    Returns
+    -------
+    s : Tensor, shape (..., k)
+        Smooth, and ``z`` itself where that is short.
+    """
+    return z * (1 + (z.square().sum(-1, keepdim=True) / reach**2) ** 2) ** -0.25
+
+
+def saturate_slopes(z: Tensor, jacobian: Tensor, reach: float) -> Tensor:
+    r"""Derivatives of `saturate`.
+
+    .. math:: \partial s = u^{-1/4}\, \partial z - u^{-5/4}\, \frac{|z|^2}{c^4}
+       (z \cdot \partial z)\, z, \qquad u = 1 + |z|^4 / c^4
+
+    Parameters
+    ----------
+    z : Tensor, shape (A, k)
+        Compressed environments.
+    jacobian : Tensor, shape (R, A, k)
+        Their derivatives by ``R`` coordinates.
+    reach : float
+        Length :math:`c`.
+
+    Returns
+    -------
+    slopes : Tensor, shape (R, A, k)
+        Derivatives.
+    """
+    r2 = z.square().sum(-1, keepdim=True)
+    u = 1 + (r2 / reach**2) ** 2
+    along = (jacobian * z).sum(-1, keepdim=True)
+    return u**-0.25 * jacobian - u**-1.25 * r2 / reach**4 * along * z
 
 
 def element_sums(x: Tensor, own: Tensor, molecule: Tensor, n: int, n_elements: int) -> Tensor:
@@ -233,8 +285,10 @@ def symmetric(half: Tensor, k: int) -> Tensor:
 def atomic_energies(phi: Tensor, own: Tensor, mean: Tensor, model: EnergyModel) -> Tensor:
     r"""Energies of atoms in their environments.
 
-    .. math:: \varepsilon(a) = c_e + g_e^T x + (A_e^T x)^T M_e (A_e^T x), \qquad
+    .. math:: \varepsilon(a) = c_e + g_e^T x + s(A_e^T x)^T M_e\, s(A_e^T x), \qquad
        x = \Phi(a) - \bar\Phi_e
+
+    with the bound :math:`s` of `saturate`.
 
     Parameters
     ----------
@@ -256,7 +310,7 @@ def atomic_energies(phi: Tensor, own: Tensor, mean: Tensor, model: EnergyModel) 
     for e in range(len(mean)):
         atoms = (own == e).nonzero()[:, 0]
         x = phi.index_select(0, atoms) - mean[e]
-        z = x @ model.axes[e]
+        z = saturate(x @ model.axes[e], model.reach)
         of_element = model.constant[e] + x @ model.linear[e]
         of_element = of_element + torch.einsum("ai,ijt,aj->at", z, model.quadratic[e], z)
         energies = energies.index_add(0, atoms, of_element)

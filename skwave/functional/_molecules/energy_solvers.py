@@ -13,6 +13,9 @@ from torch import Tensor
 
 _BLOCK = 2048
 _RATE = 0.25  # of Adam, by logarithms
+# a sample whose error in the fit is less than this share of the one left out is not predicted by
+# the others: it is the only one of its composition
+_ALONE = 1e-8
 
 
 def cholesky_in_place(a: Tensor) -> Tensor:
@@ -127,15 +130,38 @@ def leave_one_out(
     Returns
     -------
     errors : Tensor, shape (n, t)
-        Targets less predictions by the others.
+        Targets less predictions by the others; 0 for a sample that these say nothing of, as the
+        only one with an element.
     free : Tensor, shape (n,)
-        Shares :math:`\lambda G_{ii}` of the errors left that the errors of the fit are.
+        Shares :math:`\lambda G_{ii}` of them that the errors of the fit are.
     """
     eye = torch.eye(len(kernel), dtype=kernel.dtype, device=kernel.device)
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(kernel + noise * eye))
     inverse = inverse - basis @ basis.T / noise
     diagonal = inverse.diagonal()
-    return inverse @ y / diagonal[:, None], noise * diagonal
+    return divide_by_free(inverse @ y, noise * diagonal, noise), noise * diagonal
+
+
+def divide_by_free(weights: Tensor, free: Tensor, noise: Tensor | float) -> Tensor:
+    r"""Errors left out from weights of samples, :math:`e_i = \lambda \alpha_i / f_i`.
+
+    Parameters
+    ----------
+    weights : Tensor, shape (n, t)
+        Weights :math:`\alpha` of the samples.
+    free : Tensor, shape (n,)
+        Shares :math:`f` of the errors left out that the errors of the fit are.
+    noise : Tensor or float
+        Regulariser :math:`\lambda`.
+
+    Returns
+    -------
+    errors : Tensor, shape (n, t)
+        Errors; 0 where the share is 0 but for rounding.
+    """
+    known = free > _ALONE
+    factor = torch.where(known, noise / torch.where(known, free, 1.0), 0.0)
+    return weights * factor[:, None]
 
 
 def choose_weights(
@@ -145,15 +171,14 @@ def choose_weights(
 
     .. math:: \min_{w, \lambda} \sum_i |e_i|, \qquad K = \sum_g w_g K_g
 
-    by Adam on the logarithms; :math:`|e|` is rounded off where it is below a hundredth of the
-    largest deviation of the targets from the composition's.
+    by Adam on the logarithms; :math:`|e|` is rounded off below a tenth of its mean.
 
     Parameters
     ----------
     kernels : Tensor, shape (G, n, n)
         Kernels :math:`K_g`, orthogonal to ``basis``.
     y : Tensor, shape (n, t)
-        Targets; each counts as much as its errors left out compare to its scale.
+        Targets, which are standardised after what ``basis`` explains is taken off.
     basis : Tensor, shape (n, c)
         Orthonormal columns of what is not penalised.
     start : Tensor, shape (G + 1,)

@@ -12,6 +12,8 @@ from skwave.functional._molecules.energies import (
     principal_axes,
     quadratic_slopes,
     quadratic_sums,
+    saturate,
+    saturate_slopes,
     symmetric,
     whitening,
 )
@@ -33,12 +35,13 @@ def test_principal_axes_are_those_of_the_singular_value_decomposition(randn, sha
     torch.testing.assert_close((axes.T @ right[:4].T).abs(), torch.eye(4).double())
 
 
-@pytest.mark.parametrize("n", [1, 2])
+@pytest.mark.parametrize("n", [0, 1, 2])
 def test_axes_that_are_not_spanned_are_zero(randn, n):
     _, axes, deviations = principal_axes(randn(n, 5), 8)
     assert axes.shape == (5, 8)
-    assert (deviations > 0).sum() == n - 1
-    assert torch.all(axes[:, n - 1 :] == 0)
+    rank = max(n - 1, 0)
+    assert (deviations > 0).sum() == rank
+    assert torch.all(axes[:, rank:] == 0)
 
 
 def test_compressed_environments_are_those_of_each_element(randn):
@@ -88,6 +91,15 @@ def test_slopes_of_quadratic_sums_are_those_of_autograd(randn):
     torch.testing.assert_close(quadratic_slopes(environments(r), jacobian), expected.T)
 
 
+def test_long_environments_are_bounded_and_short_ones_kept(randn):
+    z = randn(5, 4)
+    torch.testing.assert_close(saturate(1e-3 * z, 2.0), 1e-3 * z)
+    torch.testing.assert_close(saturate(1e6 * z, 2.0).norm(dim=1), torch.full((5,), 2.0).double())
+    jacobian = torch.autograd.functional.jacobian(lambda z: saturate(z, 2.0), z[0])
+    eye = torch.eye(4, dtype=torch.float64)[:, None]
+    torch.testing.assert_close(saturate_slopes(z[:1], eye, 2.0)[:, 0].T, jacobian)
+
+
 def test_weights_of_products_are_a_symmetric_matrix(randn):
     z, w = randn(5, 4), randn(10, 2)
     matrix = symmetric(w, 4)
@@ -99,11 +111,11 @@ def test_weights_of_products_are_a_symmetric_matrix(randn):
 
 def test_energies_of_atoms_are_polynomials_of_their_environments(randn):
     phi, own, mean = randn(6, 5), torch.tensor([1, 0, 1, 1, 0, 0]), randn(2, 5)
-    model = EnergyModel(randn(2, 2), randn(2, 5, 2), randn(2, 5, 3), randn(2, 3, 3, 2))
+    model = EnergyModel(randn(2, 2), randn(2, 5, 2), randn(2, 5, 3), randn(2, 3, 3, 2), 2.0)
     energies = atomic_energies(phi, own, mean, model)
     for a, e in enumerate(own.tolist()):
         x = phi[a] - mean[e]
-        z = x @ model.axes[e]
+        z = saturate(x @ model.axes[e], 2.0)
         for t in range(2):
             expected = model.constant[e, t] + model.linear[e, :, t] @ x
             expected = expected + z @ model.quadratic[e, :, :, t] @ z

@@ -61,6 +61,18 @@ def test_errors_left_out_are_those_of_regressions_without_the_sample(randn):
     torch.testing.assert_close(residuals, errors * free[:, None])
 
 
+def test_a_sample_that_the_others_say_nothing_of_has_no_error(randn):
+    phi, h = randn(6, 3), torch.zeros(6, 2, dtype=torch.float64)
+    h[:5, 0] = h[5, 1] = 1
+    basis = torch.linalg.qr(h).Q
+    phi = phi - basis @ (basis.T @ phi)
+    y = randn(6, 1)
+    errors, free = leave_one_out(phi @ phi.T, y - basis @ (basis.T @ y), basis, 0.1)
+    assert errors[5] == 0
+    assert abs(free[5]) < 1e-8
+    assert torch.all(errors[:5] != 0)
+
+
 def test_weights_are_given_to_the_kernel_that_explains(randn):
     useful, useless = randn(60, 3), randn(60, 30)
     y, basis = useful @ randn(3, 1) + 0.01 * randn(60, 1), randn(60, 1) * 0 + 60**-0.5
