@@ -1,7 +1,7 @@
 """Atomisation energies of QM7: five folds of ``EnergyRegressor()``, beside SOAP.
 
-``SKWAVE_DATA=... make bench NAME=qm7``, or ``python benchmarks/qm7.py skwave``; rows of earlier runs
-on the machine stay in the table. Errors in kcal/mol on the folds of the file, means over folds.
+``SKWAVE_DATA=... make bench NAME=qm7``, or ``python benchmarks/qm7.py skwave``; rows of earlier
+runs on the machine stay in the table. Errors in kcal/mol on the folds of the file, means over folds.
 Times are CPU seconds.
 """
 
@@ -22,7 +22,10 @@ warnings.simplefilter("ignore")
 
 PARTS = {
     "skwave": ("EnergyRegressor()", lambda X: EnergyRegressor()),
-    "soap": ("EnergyRegressor(features=SOAP of dscribe)", lambda X: EnergyRegressor(features=Soap(X))),
+    "soap": (
+        "EnergyRegressor(features=SOAP of dscribe)",
+        lambda X: EnergyRegressor(features=Soap(X)),
+    ),
 }
 
 

@@ -15,8 +15,8 @@ from skwave.textures import MaxEntTextureModel, PhaseHarmonicTransformer
 __version__ = "0.1.0.dev0"
 __all__ = [
     "CASEGenerator",
-    "MaxEntTextureModel",
     "EnergyRegressor",
+    "MaxEntTextureModel",
     "Molecules",
     "MultilinearRegressor",
     "PhaseHarmonicTransformer",

@@ -29,7 +29,9 @@ def make_calculator(regressor):
 
         implemented_properties = ("energy", "free_energy", "forces")
 
-        def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        def calculate(
+            self, atoms=None, properties=("energy",), system_changes=all_changes
+        ):  # numpydoc ignore=GL08
             super().calculate(atoms, properties, system_changes)
             pair = self.atoms.numbers, self.atoms.positions
             energy, forces = regressor.predict_energy_and_forces([pair])

@@ -86,8 +86,8 @@ class EnergyRegressor(RegressorMixin, Estimator):
         Weights of molecules by a kernel, or of features; the solutions are the same. "auto" takes
         what is smaller, and "primal" with forces.
     forces_weight : float, default=None
-        Weight of the squared error of a force component, for an energy has the weight 1. None: 0.04,
-        see the notes.
+        Weight of the squared error of a force component, for an energy has the weight 1. None:
+        0.04, see the notes.
     random_state : int, RandomState instance or None, default=0
         Seed of the molecules by which is chosen, and of the draws for predicted errors.
     verbose : int, default=0

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from skwave.functional._molecules.energy_solvers import (
-    choose_weights,
     cholesky_in_place,
+    choose_weights,
     divide_by_free,
     solve,
     solve_lower,
@@ -44,7 +44,7 @@ class Attempt:
     """Errors of the force components of molecules that are left out."""
 
     @property
-    def criterion(self):
+    def criterion(self):  # numpydoc ignore=RT01
         """What the regulariser is chosen by."""
         error = float(self.errors.abs().mean())
         if self.force_errors is None:
@@ -85,7 +85,7 @@ class ForceRows:
     def __len__(self):
         return len(self.forces)
 
-    def of(self, features, i):
+    def of(self, features, i):  # numpydoc ignore=PR01,RT01
         """Features and targets of the components of one molecule."""
         slopes = features.slopes(self.molecules[i : i + 1])
         target = torch.tensor(self.forces[i], dtype=torch.float64).reshape(-1, 1)
@@ -122,18 +122,18 @@ class Problem:
         order = torch.randperm(n, generator=generator)
         self.left_out = order[: _FRAMES if forces else _LEFT_OUT].sort().values
 
-    def project(self, y):
+    def project(self, y):  # numpydoc ignore=PR01,RT01
         """Targets without the part of the composition."""
         return y - self.basis @ (self.basis.T @ y)
 
-    def group(self, encoded, g, scale):
+    def group(self, encoded, g, scale):  # numpydoc ignore=PR01,RT01
         """Rows of one group, times their factors."""
         return self.features.group(encoded, g) * scale
 
-    def solution(self, weights, draws, sums, noise, epsilon):
+    def solution(self, weights, draws, sums, noise, epsilon):  # numpydoc ignore=PR01,RT01
         """Solution from weights of features: the energies of elements that fit best beside."""
 
-        def constant(y, w):
+        def constant(y, w):  # numpydoc ignore=GL08
             return self._inverse @ (self.basis.T @ y - sums @ w)
 
         shifts = constant(math.sqrt(noise) * epsilon, draws)
@@ -254,9 +254,7 @@ class _Dual:
         self._theta = torch.randn(
             sum(features.widths), _SAMPLES, generator=problem.generator, dtype=torch.float64
         )
-        self._epsilon = torch.randn(
-            n, _SAMPLES, generator=problem.generator, dtype=torch.float64
-        )
+        self._epsilon = torch.randn(n, _SAMPLES, generator=problem.generator, dtype=torch.float64)
         self._prior = torch.zeros(n, _SAMPLES, dtype=torch.float64)
         sums = []
         thetas = self._theta.split(features.widths)

@@ -34,7 +34,14 @@ def moving():
     rng = np.random.default_rng(0)
     numbers = [6, 8, 1, 1, 1, 1]
     rest = np.array(
-        [[0, 0, 0], [1.4, 0, 0], [-0.5, 0.9, 0], [-0.5, -0.5, 0.8], [-0.5, -0.5, -0.8], [1.8, 0.8, 0]]
+        [
+            [0, 0, 0],
+            [1.4, 0, 0],
+            [-0.5, 0.9, 0],
+            [-0.5, -0.5, 0.8],
+            [-0.5, -0.5, -0.8],
+            [1.8, 0.8, 0],
+        ]
     )
     positions = rest + 0.05 * rng.standard_normal((30, 6, 3))
     energies, forces = zip(*map(pair_potential, positions), strict=True)
@@ -75,7 +82,7 @@ def test_energies_do_not_change_when_molecules_are_moved_turned_or_renumbered(da
 
 def test_energies_of_molecules_far_from_each_other_add_up(data, model):
     (z, r), (w, s) = data[0][1], data[0][30]
-    both = np.concatenate([z, w]), np.concatenate([r, s + [100.0, 0, 0]])
+    both = np.concatenate([z, w]), np.concatenate([r, s + np.array([100.0, 0, 0])])
     energies = model.predict([(z, r), (w, s), both])
     np.testing.assert_allclose(energies[2], energies[0] + energies[1], atol=1e-8)
 
@@ -118,7 +125,8 @@ def test_forces_teach(moving):
 def test_dual_and_primal_are_the_same_regression(data):
     X, y = data
     found = [
-        EnergyRegressor(**SMALL, solver=solver, alpha=1e-3).fit(X, y) for solver in ("dual", "primal")
+        EnergyRegressor(**SMALL, solver=solver, alpha=1e-3).fit(X, y)
+        for solver in ("dual", "primal")
     ]
     dual, primal = (m.predict(X) for m in found)
     np.testing.assert_allclose(dual, primal, atol=1e-5)
@@ -159,7 +167,7 @@ def test_several_targets_are_those_of_their_own_and_means_are_intensive(data):
     assert several.loo_error_.shape == (2,)
     mean = EnergyRegressor(**SMALL, extensive=False).fit(X, per_atom)
     (z, r), (w, s) = X[1], X[30]
-    both = np.concatenate([z, w]), np.concatenate([r, s + [100.0, 0, 0]])
+    both = np.concatenate([z, w]), np.concatenate([r, s + np.array([100.0, 0, 0])])
     e = mean.predict([(z, r), (w, s), both])
     np.testing.assert_allclose(e[2], np.average(e[:2], weights=[len(z), len(w)]), atol=1e-9)
 

@@ -5,8 +5,8 @@ import torch
 
 from skwave.functional._molecules import energy_solvers
 from skwave.functional._molecules.energy_solvers import (
-    choose_weights,
     cholesky_in_place,
+    choose_weights,
     leave_one_out,
     solve,
     solve_lower,
