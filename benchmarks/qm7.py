@@ -1,8 +1,8 @@
 """Atomisation energies of QM7: five folds of ``EnergyRegressor()``, beside SOAP.
 
 ``SKWAVE_DATA=... make bench NAME=qm7``, or ``python benchmarks/qm7.py skwave``; rows of earlier
-runs on the machine stay in the table. Errors in kcal/mol on the folds of the file, means over folds.
-Times are CPU seconds.
+runs on the machine stay in the table. Errors in kcal/mol on the folds of the file, means over
+folds. Times are CPU seconds.
 """
 
 import argparse

@@ -59,8 +59,8 @@ def table(rows, n_test):
     lines = [
         f"QM9 without fluorine, U at 298 K, errors in kcal/mol on {n_test} test molecules; random "
         "split. FCHL18 states 1.48, 0.63, 0.44 and 0.30 at 1005, 5029, 10 026 and 20 149 "
-        "molecules, SchNet 0.32 at 109 069. Within: share of the errors within one and two predicted standard "
-        "deviations; rank: Spearman's correlation of the two.",
+        "molecules, SchNet 0.32 at 109 069. Within: share of the errors within one and two "
+        "predicted standard deviations; rank: Spearman's correlation of the two.",
         "",
         "| model | molecules | MAE | RMSE | left out | within 1, 2 | rank | fit, CPU s "
         "| prediction, ms | peak, GB |",
