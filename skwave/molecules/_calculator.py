@@ -30,7 +30,9 @@ def make_calculator(regressor):
 
         implemented_properties = ("energy", "free_energy", "forces", "stress")
 
-        def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        def calculate(
+            self, atoms=None, properties=("energy",), system_changes=all_changes
+        ):  # numpydoc ignore=GL08
             super().calculate(atoms, properties, system_changes)
             energy, forces = regressor.predict_energy_and_forces([self.atoms])
             self.results = {"energy": energy[0], "free_energy": energy[0], "forces": forces[0]}

@@ -60,7 +60,7 @@ class Encoded:
     def __len__(self):
         return len(self.counts)
 
-    def take(self, start, stop):
+    def take(self, start, stop):  # numpydoc ignore=PR01,RT01
         """Molecules of a range."""
         first, last = int(self.offsets[start]), int(self.offsets[stop])
         return Encoded(
@@ -91,7 +91,7 @@ class LocalSource:
         self.elements = elements
         self.basis = LocalBasis(tuple(widths), L, len(elements), **parameters)
 
-    def own(self, molecules):
+    def own(self, molecules):  # numpydoc ignore=PR01,RT01
         """Element of each atom, from 0, shape (A,)."""
         return torch.from_numpy(np.searchsorted(self.elements, molecules.numbers))
 
@@ -103,7 +103,7 @@ class LocalSource:
         molecule = None if cells is None else atoms.molecule
         return local_environments(positions, atoms.elements, pairs, cells, molecule), pairs
 
-    def invariants(self, molecules, dtype=torch.float64):
+    def invariants(self, molecules, dtype=torch.float64):  # numpydoc ignore=PR01
         """Invariants in parts: (first atom, Tensor (atoms, F))."""
         for i in range(0, len(molecules), _MOLECULES):
             part = molecules[i : i + _MOLECULES]
@@ -129,11 +129,11 @@ class TransformerSource:
         self.elements = elements
         self.transformer = transformer
 
-    def own(self, molecules):
+    def own(self, molecules):  # numpydoc ignore=PR01,RT01
         """Element of each atom, from 0, shape (A,)."""
         return torch.from_numpy(np.searchsorted(self.elements, molecules.numbers))
 
-    def invariants(self, molecules, dtype=torch.float64):
+    def invariants(self, molecules, dtype=torch.float64):  # numpydoc ignore=PR01
         """Invariants in parts: (first atom, Tensor (atoms, F))."""
         for i in range(0, len(molecules), _MOLECULES):
             part = molecules[i : i + _MOLECULES]
@@ -163,7 +163,9 @@ class Features:
     """Factor of each group."""
 
     @classmethod
-    def learn(cls, source, molecules, n_components, n_quadratic, power, rng):
+    def learn(
+        cls, source, molecules, n_components, n_quadratic, power, rng
+    ):  # numpydoc ignore=PR01,RT01
         """Find the principal axes, in some of the molecules."""
         n_elements = len(source.elements)
         enough = 1 + _PER_ELEMENT // 2
@@ -185,28 +187,28 @@ class Features:
         return cls(source, compression, n_quadratic, power)
 
     @property
-    def n_elements(self):
+    def n_elements(self):  # numpydoc ignore=RT01
         """Number of elements."""
         return len(self.source.elements)
 
     @property
-    def names(self):
+    def names(self):  # numpydoc ignore=RT01
         """Name of each group of features."""
         quadratic = [f"quadratic{z}" for z in self.source.elements if self.n_quadratic]
         return ["linear", "element", *quadratic]
 
     @property
-    def widths(self):
+    def widths(self):  # numpydoc ignore=RT01
         """Number of features of each group."""
         n_invariants, k = self.compression.axes.shape[1:]
         half = self.n_quadratic * (self.n_quadratic + 1) // 2
         return [n_invariants, self.n_elements * k] + [half] * (len(self.names) - 2)
 
-    def scaled(self, scales):
+    def scaled(self, scales):  # numpydoc ignore=PR01,RT01
         """Same features, each group times a factor."""
         return replace(self, scales=scales)
 
-    def encode(self, molecules, report=None):
+    def encode(self, molecules, report=None):  # numpydoc ignore=PR01,RT01
         """Compress molecules to what their features are made of."""
         source, n_elements = self.source, self.n_elements
         own, offsets = source.own(molecules), torch.tensor(molecules.offsets)
@@ -231,7 +233,7 @@ class Features:
         k = self.n_quadratic
         return whitening(self.compression.deviations[:, :k], self.power)
 
-    def group(self, encoded, g):
+    def group(self, encoded, g):  # numpydoc ignore=PR01,RT01
         """Features of one group, shape (n, widths[g])."""
         scale = 1.0 if self.scales is None else self.scales[g]
         if g == 0:
@@ -246,11 +248,11 @@ class Features:
         z = encoded.z[atoms, : self.n_quadratic].double() * self._whitened()[g - 2]
         return quadratic_sums(saturate(z, REACH), molecule[atoms], n) * scale
 
-    def rows(self, encoded):
+    def rows(self, encoded):  # numpydoc ignore=PR01,RT01
         """All features, shape (n, sum(widths))."""
         return torch.cat([self.group(encoded, g) for g in range(len(self.widths))], 1)
 
-    def slopes(self, molecule):
+    def slopes(self, molecule):  # numpydoc ignore=PR01,RT01
         """Derivatives of all features of one molecule by its coordinates, (3 * n_atoms, D)."""
         basis, n_elements = self.source.basis, self.n_elements
         environments, pairs = self.source.environments(molecule)
@@ -309,6 +311,6 @@ class Features:
         return EnergyModel(constant, linear, self.whitened_axes, quadratic, REACH)
 
     @property
-    def whitened_axes(self):
+    def whitened_axes(self):  # numpydoc ignore=RT01
         """What the components of the quadratic part are made by, shape (E, F, k)."""
         return self.compression.axes[:, :, : self.n_quadratic] * self._whitened()[:, None]

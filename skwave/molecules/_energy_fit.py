@@ -21,6 +21,7 @@ _SAMPLES = 64  # draws of the weights, by which errors are predicted
 _ROWS = 1024  # of features at once
 _BLOCK = 2048  # of a kernel at once
 _EXACT = 1000  # molecules up to which all of a kernel is in double precision
+_EMPTY = 1e-20  # mean square of the features of a group that says nothing
 _STEP = math.log(4)  # of the regulariser
 # logarithms of weights of groups whose kernels have the mean diagonal 1: where the search starts
 _START = {"linear": 0.0, "element": -1.5, "quadratic": -7.0}
@@ -43,7 +44,7 @@ class Attempt:
     """Errors of the force components of molecules that are left out."""
 
     @property
-    def criterion(self):
+    def criterion(self):  # numpydoc ignore=RT01
         """What the regulariser is chosen by."""
         error = float(self.errors.abs().mean())
         if self.force_errors is None:
@@ -84,7 +85,7 @@ class ForceRows:
     def __len__(self):
         return len(self.forces)
 
-    def of(self, features, i):
+    def of(self, features, i):  # numpydoc ignore=PR01,RT01
         """Features and targets of the components of one molecule."""
         slopes = features.slopes(self.molecules[i : i + 1])
         target = torch.tensor(self.forces[i], dtype=torch.float64).reshape(-1, 1)
@@ -121,18 +122,18 @@ class Problem:
         order = torch.randperm(n, generator=generator)
         self.left_out = order[: _FRAMES if forces else _LEFT_OUT].sort().values
 
-    def project(self, y):
+    def project(self, y):  # numpydoc ignore=PR01,RT01
         """Targets without the part of the composition."""
         return y - self.basis @ (self.basis.T @ y)
 
-    def group(self, encoded, g, scale):
+    def group(self, encoded, g, scale):  # numpydoc ignore=PR01,RT01
         """Rows of one group, times their factors."""
         return self.features.group(encoded, g) * scale
 
-    def solution(self, weights, draws, sums, noise, epsilon):
+    def solution(self, weights, draws, sums, noise, epsilon):  # numpydoc ignore=PR01,RT01
         """Solution from weights of features: the energies of elements that fit best beside."""
 
-        def constant(y, w):
+        def constant(y, w):  # numpydoc ignore=GL08
             return self._inverse @ (self.basis.T @ y - sums @ w)
 
         shifts = constant(math.sqrt(noise) * epsilon, draws)
@@ -169,16 +170,19 @@ def choose_scales(problem, search=True, report=None):
         phi = phi - basis @ (basis.T @ phi)
         kernel = phi @ phi.T
         sizes.append(kernel.diagonal().mean())
-        kernels.append(kernel / sizes[-1] if sizes[-1] > 0 else kernel)
+        kernels.append(kernel)
     sizes = torch.stack(sizes)
+    used = sizes > _EMPTY
+    factors = torch.where(used, 1 / torch.where(used, sizes, 1.0), 0.0)
     start = [_START[name.rstrip("0123456789")] for name in names]
     start = torch.tensor([*start, _NOISE], dtype=torch.float64)
     if search and n > 2 * basis.shape[1] + 10:
-        start, error = choose_weights(torch.stack(kernels), problem.y[:n], basis, start)
+        start, error = choose_weights(
+            torch.stack(kernels) * factors[:, None, None], problem.y[:n], basis, start
+        )
         if report is not None:
             report(f"weights chosen by {n} molecules, relative error left out {error:.2e}")
-    used = sizes > 0
-    scales = torch.where(used, (start[:-1].exp() / torch.where(used, sizes, 1.0)).sqrt(), 0.0)
+    scales = (start[:-1].exp() * factors).sqrt()
     return scales, dict(zip([*names, "noise"], start.tolist(), strict=True))
 
 

@@ -55,7 +55,8 @@ def principal_axes(phi: Tensor, n_components: int) -> tuple[Tensor, Tensor, Tens
     mean : Tensor, shape (F,)
         Mean environment.
     axes : Tensor, shape (F, n_components)
-        Orthonormal axes, by decreasing deviation; 0 for those that the environments do not span.
+        Orthonormal axes, by decreasing deviation; 0 for those that the environments do not span,
+        all of them if there are none.
     deviations : Tensor, shape (n_components,)
         Standard deviations along them.
 

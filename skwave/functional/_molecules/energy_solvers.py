@@ -95,8 +95,7 @@ def solve(factor: Tensor, b: Tensor) -> Tensor:
     Examples
     --------
     >>> a = torch.tensor([[2.0, 1.0], [1.0, 3.0]])
-    >>> solve(cholesky_in_place(a.clone()), a @ torch.ones(2, 1)).flatten().tolist()
-    [1.0, 1.0]
+    >>> torch.testing.assert_close(solve(cholesky_in_place(a.clone()), a), torch.eye(2))
     """
     x = solve_lower(factor, b)
     for i in reversed(range(0, len(b), _BLOCK)):

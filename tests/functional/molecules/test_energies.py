@@ -35,12 +35,13 @@ def test_principal_axes_are_those_of_the_singular_value_decomposition(randn, sha
     torch.testing.assert_close((axes.T @ right[:4].T).abs(), torch.eye(4).double())
 
 
-@pytest.mark.parametrize("n", [1, 2])
+@pytest.mark.parametrize("n", [0, 1, 2])
 def test_axes_that_are_not_spanned_are_zero(randn, n):
     _, axes, deviations = principal_axes(randn(n, 5), 8)
     assert axes.shape == (5, 8)
-    assert (deviations > 0).sum() == n - 1
-    assert torch.all(axes[:, n - 1 :] == 0)
+    rank = max(n - 1, 0)
+    assert (deviations > 0).sum() == rank
+    assert torch.all(axes[:, rank:] == 0)
 
 
 def test_compressed_environments_are_those_of_each_element(randn):
