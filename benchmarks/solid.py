@@ -34,10 +34,8 @@ N_QM9 = 130_831
 
 
 def local_scattering():
-    """Our local invariants: thirteen scales from 0.25 to 1 Å, degrees up to 4."""
-    return SolidHarmonicScattering(
-        J=2, L=4, sigma=0.25, scales_per_octave=6, pooling="atoms", dtype="float32"
-    )
+    """Our local invariants, with the defaults."""
+    return SolidHarmonicScattering(dtype="float32")
 
 
 def estimator(accuracy, **parameters):

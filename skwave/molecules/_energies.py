@@ -15,7 +15,6 @@ from skwave.functional._molecules.energies import Compression, EnergyModel, atom
 from skwave.molecules._convert import as_molecules
 from skwave.molecules._energy_checks import (
     check_crystals,
-    check_elements,
     check_energies,
     check_forces,
     warn_of_duplicates,
@@ -23,7 +22,7 @@ from skwave.molecules._energy_checks import (
 )
 from skwave.molecules._energy_features import REACH, Features, LocalSource, TransformerSource
 from skwave.molecules._energy_fit import ForceRows, Problem, choose_scales, solve_problem
-from skwave.molecules._environments import element_numbers
+from skwave.molecules._environments import element_numbers, refuse_unknown
 
 _MOLECULES = 64  # predicted at once
 # parameters that are None: of molecules that are relaxed, and of those that move
@@ -250,7 +249,7 @@ class EnergyRegressor(RegressorMixin, Estimator):
         report = self._reporter()
         named = self.elements is not None
         self.elements_ = element_numbers(self.elements) if named else np.unique(molecules.numbers)
-        check_elements(molecules, self.elements_)
+        refuse_unknown(molecules, self.elements_)
         self._settle(forces is not None)
         n, n_quadratic = self._settings["n_components"], self._n_quadratic()
         features = Features.learn(
@@ -455,7 +454,7 @@ class EnergyRegressor(RegressorMixin, Estimator):
     def _known(self, X):
         check_is_fitted(self)
         molecules = as_molecules(X)
-        check_elements(molecules, self.elements_)
+        refuse_unknown(molecules, self.elements_)
         return molecules
 
     def _check_differentiable(self):

@@ -5,7 +5,6 @@ import warnings
 import numpy as np
 
 from skwave._core.arrays import to_numpy
-from skwave.molecules._environments import first_unknown
 
 _SAME = 1e-6  # Å, of molecules that occur twice
 # eV in kcal/mol, Hartree in eV, eV in kJ/mol, Hartree in kcal/mol and in kJ/mol
@@ -101,25 +100,6 @@ def check_forces(forces, molecules, y, features, extensive):
             raise ValueError(f"forces of molecule {i} are not finite: leave it out.")
         found.append(f)
     return found
-
-
-def check_elements(molecules, elements):
-    """Refuse molecules of elements that were not fitted.
-
-    Parameters
-    ----------
-    molecules : Molecules
-        Molecules.
-    elements : ndarray of int
-        Atomic numbers that were fitted.
-    """
-    found = first_unknown(molecules, elements)
-    if found is not None:
-        molecule, symbol, known = found
-        raise ValueError(
-            f"molecule {molecule} of X holds {symbol}, of which nothing is known: the elements are "
-            f"{known}. Fit to molecules that hold all elements, or name them by elements=."
-        )
 
 
 def check_crystals(molecules):

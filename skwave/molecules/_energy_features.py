@@ -95,7 +95,7 @@ class LocalSource:
         """Element of each atom, from 0, shape (A,)."""
         return torch.from_numpy(np.searchsorted(self.elements, molecules.numbers))
 
-    def environments(self, molecules, positions=None):
+    def environments(self, molecules, positions=None):  # numpydoc ignore=PR01,RT01
         """Environments of all atoms, and their pairs; images of crystals are neighbours, too."""
         atoms, cutoff = pack_atoms(molecules, self.elements, positions), self.basis.cutoff
         positions, cells = atoms.positions, atoms.cells

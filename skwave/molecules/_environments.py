@@ -85,8 +85,8 @@ def element_numbers(elements):
     return np.sort(np.array(numbers, dtype=np.int64))
 
 
-def first_unknown(molecules, elements):
-    """First atom of an element that is not known.
+def refuse_unknown(molecules, elements, remedy=""):
+    """Refuse atoms of elements that are not known.
 
     Parameters
     ----------
@@ -94,18 +94,24 @@ def first_unknown(molecules, elements):
         Molecules.
     elements : ndarray of int
         Atomic numbers of those that are known.
+    remedy : str, default=""
+        Put at the end of the message.
 
-    Returns
-    -------
-    found : (int, str, str) or None
-        Its molecule, its symbol, and the symbols that are known; None if all are.
+    Raises
+    ------
+    ValueError
+        If there are any; the message names the molecule, the element and those that are known.
     """
     unknown = ~np.isin(molecules.numbers, elements)
     if not unknown.any():
-        return None
+        return
     atom = int(unknown.argmax())
     known = " ".join(SYMBOLS[z - 1] for z in elements)
-    return int(molecules.molecule_index[atom]), SYMBOLS[molecules.numbers[atom] - 1], known
+    raise ValueError(
+        f"molecule {molecules.molecule_index[atom]} of X holds "
+        f"{SYMBOLS[molecules.numbers[atom] - 1]}, of which nothing is known: the elements are "
+        f"{known}. Fit to molecules that hold all elements, or name them, elements=(...){remedy}."
+    )
 
 
 def pack_atoms(molecules, elements, positions=None, device="cpu"):

@@ -21,9 +21,9 @@ from skwave.molecules._container import pad
 from skwave.molecules._densities import DENSITIES, density_weights
 from skwave.molecules._environments import (
     element_numbers,
-    first_unknown,
     invariants,
     pack_atoms,
+    refuse_unknown,
     rows_of_atoms,
 )
 
@@ -410,14 +410,8 @@ class SolidHarmonicScattering(TransformerMixin, Estimator):
         if self.handle_unknown == "ignore":
             return
         if self.pooling != "integral" or "elements" in self.densities:
-            found = first_unknown(molecules, self.elements_)
-            if found is not None:
-                molecule, symbol, known = found
-                raise ValueError(
-                    f"molecule {molecule} of X holds {symbol}, for which there are no features, "
-                    f"only for {known}. Name all elements, elements=(...), or fit to molecules "
-                    "that hold them; handle_unknown='ignore' leaves atoms of others out."
-                )
+            remedy = "; handle_unknown='ignore' leaves atoms of others out"
+            refuse_unknown(molecules, self.elements_, remedy)
 
     def _channels(self):
         # names of the densities that are integrated

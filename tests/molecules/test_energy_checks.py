@@ -9,7 +9,6 @@ from skwave.datasets import load_crystal_sample, load_qm7_sample
 from skwave.molecules import Molecules
 from skwave.molecules._energy_checks import (
     check_crystals,
-    check_elements,
     check_energies,
     check_forces,
     warn_of_duplicates,
@@ -62,12 +61,6 @@ def test_forces_that_are_refused(molecules):
         check_forces(good, molecules, y, object(), True)
     with pytest.raises(ValueError, match="2 targets"):
         check_forces(good, molecules, np.zeros((2, 2)), None, True)
-
-
-def test_elements(molecules):
-    check_elements(molecules, np.array([1, 6, 8]))
-    with pytest.raises(ValueError, match=r"molecule 1 of X holds C, .* the elements are H\."):
-        check_elements(molecules, np.array([1]))
 
 
 def test_crystals(molecules):

@@ -12,7 +12,7 @@ from skwave.molecules._environments import (
     environment_parts,
     invariants,
     pack_atoms,
-    unknown_elements,
+    refuse_unknown,
 )
 
 BASIS = LocalBasis((0.4, 0.8), L=2, n_elements=2, cutoff=9.0)
@@ -74,7 +74,6 @@ def test_names_of_elements():
 
 
 def test_the_first_unknown_element_is_named(molecules):
-    assert unknown_elements(molecules, np.array([1, 6, 8])) is None
-    message = unknown_elements(molecules, np.array([6, 8]))
-    assert message.startswith("molecule 0 of X holds H, for which there are no features")
-    assert "only for C O" in message
+    refuse_unknown(molecules, np.unique(molecules.numbers))
+    with pytest.raises(ValueError, match=r"molecule 0 of X holds H, .*are O\..*or so"):
+        refuse_unknown(molecules, np.array([8]), ", or so")

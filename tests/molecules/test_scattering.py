@@ -189,7 +189,7 @@ def test_bad_input(molecules):
 
 def test_unknown_elements(molecules):
     known = SolidHarmonicScattering(**SMALL).fit(molecules[[2]])
-    with pytest.raises(ValueError, match=r"molecule 1 of X holds O.*only for H.*elements="):
+    with pytest.raises(ValueError, match=r"molecule 1 of X holds O.*the elements are H.*elements="):
         known.transform(molecules[[2, 0]])
     with pytest.raises(ValueError, match=r"molecule 0 of X holds O"):
         SolidHarmonicScattering(**SMALL, elements=("H", "C")).fit(molecules)
