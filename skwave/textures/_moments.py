@@ -1,18 +1,14 @@
 """What moments are called, and the functions that compute them, made once for each shape."""
 
-from functools import lru_cache
-from threading import Lock
-
 import numpy as np
 import torch
 
+from skwave._core.cache import Cache
 from skwave.functional._textures.families import Family, MomentLayout, moment_family, moment_layout
 from skwave.functional._textures.reductions import Reduction, moment_reduction
 
-_lock = Lock()
 
-
-@lru_cache(maxsize=64)
+@Cache
 def cached_layout(shape, **parameters) -> MomentLayout:
     """Layout of moments.
 
@@ -31,7 +27,7 @@ def cached_layout(shape, **parameters) -> MomentLayout:
     return moment_layout(shape if len(shape) == 2 else (*shape, 1), **parameters)
 
 
-@lru_cache(maxsize=8)
+@Cache
 def _family(layout, mask, **parameters):
     if mask is not None:
         mask = torch.from_numpy(np.frombuffer(mask, bool).copy()).view(layout.shape)
@@ -56,11 +52,10 @@ def cached_family(layout, mask, **parameters) -> Family:
         Kept for the next call.
     """
     mask = None if mask is None else np.ascontiguousarray(mask, dtype=bool).tobytes()
-    with _lock, torch.inference_mode(False):
-        return _family(layout, mask, **parameters)
+    return _family(layout, mask, **parameters)
 
 
-@lru_cache(maxsize=8)
+@Cache
 def cached_reduction(layout, n_channels, reduce) -> Reduction:
     """Map of moments to averages over rotations or scales.
 
@@ -78,8 +73,7 @@ def cached_reduction(layout, n_channels, reduce) -> Reduction:
     reduction : Reduction
         Kept for the next call.
     """
-    with torch.inference_mode(False):
-        return moment_reduction(layout.rows(n_channels), reduce)
+    return moment_reduction(layout.rows(n_channels), reduce)
 
 
 def moment_table(rows) -> np.ndarray:
