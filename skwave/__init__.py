@@ -1,5 +1,6 @@
 """Wavelet-structured learning with the interface of scikit-learn."""
 
+from skwave._core.cache import clear_cache
 from skwave.classification import ScatteringDictionaryClassifier
 from skwave.generation import CASEGenerator
 from skwave.molecules import (
@@ -24,4 +25,5 @@ __all__ = [
     "ScatteringTransformer",
     "SolidHarmonicScattering",
     "SparseCoder",
+    "clear_cache",
 ]

@@ -1,5 +1,6 @@
 """Loops over the samples of an array, batch after batch: the only ones of the package."""
 
+import os
 from contextlib import contextmanager
 from functools import partial
 from math import ceil
@@ -79,6 +80,16 @@ _n_sharing = 0  # calls that share torch's threads out at the moment
 _all_threads = 0  # torch's threads before the first of them
 
 
+def _alone():
+    # a process that forks while a thread of the other holds the lock would wait for ever
+    global _sharing, _n_sharing
+    _sharing, _n_sharing = Lock(), 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_alone)
+
+
 @contextmanager
 def share_of_threads(n_jobs):
     """Share torch's threads out among workers that are threads of this process.
@@ -149,6 +160,18 @@ def run_batches(compute, batches, *, n_samples, n_jobs=None, verbose=0, name="")
     yield from report_batches(results, n_samples, name) if verbose else results
 
 
+def _check_result(y, start, name):
+    # rows of finite samples, from number start on; one pass, and one wait for a device
+    if not y.numel() or torch.isfinite(torch.stack(y.detach().aminmax())).all():
+        return
+    row = start + int((~torch.isfinite(y)).flatten(1).any(1).nonzero()[0])
+    raise ValueError(
+        f"{name} gives what {y.dtype} can't represent for sample {row} of X: its values are too "
+        "large, or too small, for what is computed of them. Divide X by its scale, give float64, "
+        "or leave out samples with values that stand for missing ones."
+    )
+
+
 def map_batches(
     f, X, *, n_out, row_bytes, dtype, device, batch_size="auto", n_jobs=None, verbose=0, name=""
 ):
@@ -200,9 +223,12 @@ def map_batches(
     )
     if isinstance(X, torch.Tensor) and (differentiable or rows >= n):
         blocks = sorted(results, key=lambda result: result[0].start)
-        return torch.cat([y for _, y in blocks]).to(X.device)
+        y = torch.cat([y for _, y in blocks]).to(X.device)
+        _check_result(y, 0, name)
+        return y
     out = empty_like_kind(X, (n, n_out), dtype)
     for batch, y in results:
+        _check_result(y, batch.start, name)
         write(out, batch.start, y)
     return like_kind(out, X)
 

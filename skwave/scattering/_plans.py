@@ -1,13 +1,11 @@
 """Parameters, plans and paths that the scattering estimator and its layer share."""
 
-from functools import lru_cache
 from itertools import product
 from numbers import Integral, Real
-from threading import Lock
 
 import numpy as np
-import torch
 
+from skwave._core.cache import Cache
 from skwave._core.checks import default_scale
 from skwave._core.compat import Interval, Pair, StrOptions
 from skwave.functional import Layout, Path, Plan, scattering_layout, scattering_paths
@@ -32,10 +30,9 @@ CONSTRAINTS = {
 
 # values that a GPU works on at once; a CPU's default is the size of its cache
 _CUDA_BLOCK = 2**26
-_lock = Lock()
 
 
-@lru_cache(maxsize=8)
+@Cache
 def _plan(shape, dtype, device, **parameters):
     if device.type != "cpu":
         parameters["block"] = _CUDA_BLOCK
@@ -63,12 +60,10 @@ def cached_plan(shape, dtype, device, **parameters) -> Plan:
     plan : Plan
         Layout and filters.
     """
-    # filters made in inference mode could not be used for training later
-    with _lock, torch.inference_mode(False):
-        return _plan(shape, dtype, device, **parameters)
+    return _plan(shape, dtype, device, **parameters)
 
 
-@lru_cache(maxsize=64)
+@Cache
 def cached_layout(shape, **parameters) -> tuple[Layout, tuple[Path, ...]]:
     """Layout of a scattering transform and its paths, kept for the next call.
 

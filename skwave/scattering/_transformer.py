@@ -17,6 +17,7 @@ from skwave._core.compat import Interval, check_feature_names_in
 from skwave._core.progress import step_reporter
 from skwave._core.transformer import TorchTransformer
 from skwave.functional import scattering
+from skwave.functional._wavelets.nonlinearity import power_of_two
 from skwave.scattering._inversion import check_minimisation, invert
 from skwave.scattering._plans import (
     CONSTRAINTS,
@@ -280,6 +281,7 @@ class ScatteringTransformer(TorchTransformer):
         gain = 4 / self.n_phases if self.nonlinearity == "rectifier" else 1.0
 
         def ratio(x):
+            x = x / power_of_two(x, tuple(range(1, x.ndim)))  # squares of float32 reach 1e38
             s = scattering(x, self._plan(x.dtype, x.device, averaging="local"))
             energies = s.flatten(3).square().mean(-1).sum(1).split(n_paths, -1)
             total = x.flatten(2).square().mean(-1).sum(-1)

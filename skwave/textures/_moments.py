@@ -1,16 +1,15 @@
 """Moments of fields: those that an estimator chooses, and fields standardised by a fitted one."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 from math import prod
 from numbers import Integral
-from threading import Lock
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
 from skwave._core.arrays import resolve_device, resolve_dtype, to_numpy, to_tensor
+from skwave._core.cache import Cache
 from skwave._core.checks import check_scales, default_scale
 from skwave._core.compat import Interval, StrOptions
 from skwave.functional._textures.families import Family, moment_family, moment_layout
@@ -38,28 +37,25 @@ MOMENT_CONSTRAINTS: dict = {
     "oversampling": [Interval(Integral, 0, None, closed="left")],
 }
 
-_lock = Lock()
 
-
-@lru_cache(maxsize=64)
+@Cache
 def _layout(shape, **parameters) -> MomentLayout:
     return moment_layout(shape if len(shape) == 2 else (*shape, 1), **parameters)
 
 
-@lru_cache(maxsize=8)
+@Cache
 def _family(layout, mask, **parameters) -> Family:
     if mask is not None:
         mask = torch.from_numpy(np.frombuffer(mask, bool).copy()).view(layout.shape)
     return moment_family(layout, valid=mask, **parameters)
 
 
-@lru_cache(maxsize=8)
+@Cache
 def _reduction(layout, n_channels, reduce) -> Reduction:
-    with torch.inference_mode(False):
-        return moment_reduction(layout.rows(n_channels), reduce)
+    return moment_reduction(layout.rows(n_channels), reduce)
 
 
-@lru_cache(maxsize=8)
+@Cache
 def _rows(layout, n_channels, reduce) -> tuple:
     return tuple(
         layout.rows(n_channels) if reduce is None else _reduction(layout, n_channels, reduce).rows
@@ -316,16 +312,15 @@ class SignalMoments:
         mask = None
         if not sampled and (self.mask is not None or self.boundary == "crop"):
             mask = self.counting().numpy().tobytes()
-        with _lock, torch.inference_mode(False):
-            return _family(
-                layout,
-                mask,
-                periodic=self.boundary == "periodic",
-                wavelet=self.wavelet,
-                oversampling=self.oversampling,
-                dtype=like.dtype,
-                device=like.device,
-            )
+        return _family(
+            layout,
+            mask,
+            periodic=self.boundary == "periodic",
+            wavelet=self.wavelet,
+            oversampling=self.oversampling,
+            dtype=like.dtype,
+            device=like.device,
+        )
 
     def values(self, x, *, normalize=True, reduce=None):
         """Moments of signals, each normalised by its own deviations.
@@ -445,8 +440,7 @@ class CalledMoments(SignalMoments):
         family : Family
             The function calls the user's one.
         """
-        with _lock, torch.inference_mode(False):
-            fields = _family(self.layout, None, dtype=like.dtype, device=like.device).fields
+        fields = _family(self.layout, None, dtype=like.dtype, device=like.device).fields
         return Family(lambda x, ref, normalize: self._called(x), fields)
 
     def _called(self, x):

@@ -7,6 +7,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 
 from skwave import MaxEntTextureModel, PhaseHarmonicTransformer, ScatteringTransformer
+from skwave._core import cache
 from skwave._core.checks import check_scales
 from skwave.functional import radial_functions, scattering_layout, solid_harmonics
 from skwave.scattering import _plans
@@ -26,9 +27,9 @@ def made(monkeypatch):
         return make(shape, **parameters)
 
     monkeypatch.setattr(_plans, "make_plan", counted)
-    _plans._plan.cache_clear()
+    _plans._plan.clear()
     yield shapes
-    _plans._plan.cache_clear()
+    _plans._plan.clear()
 
 
 def plan(shape=(16, 16), dtype=torch.float32, **parameters):
@@ -59,13 +60,14 @@ def test_a_plan_is_made_once_for_each_shape_type_and_parameter(made):
     assert plan(dtype=torch.float64).stages[0].tiles[0].values.dtype == torch.float64
 
 
-def test_few_plans_are_kept(made):
+def test_plans_are_kept_within_a_number_of_bytes(made, monkeypatch):
+    monkeypatch.setattr(cache, "_MOST_BYTES", 4 * cache.n_bytes(plan((24, 8))))
     for n in range(8, 24):
         plan((n, 8))
     plan((23, 8))
-    assert len(made) == 16
-    plan((8, 8))
     assert len(made) == 17
+    plan((8, 8))
+    assert len(made) == 18
 
 
 def test_a_failure_is_not_kept(made):

@@ -286,3 +286,25 @@ def test_read_only_memmap(tmp_path):
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
     est = ScatteringTransformer(J=3, batch_size=2)
     assert_close(est.fit_transform(mapped), est.fit_transform(X))
+
+
+@pytest.mark.parametrize("scale", [2.0**-100, 2.0**-73, 2.0**67, 2.0**110])
+@pytest.mark.parametrize("nonlinearity", ["modulus", "rectifier"])
+def test_a7_energies_at_scales_of_float32(scale, nonlinearity):
+    X = np.random.default_rng(0).standard_normal((3, 2, 16, 16)).astype(np.float32)
+    scattering = ScatteringTransformer(J=2, L=2, nonlinearity=nonlinearity).fit(X)
+    ratio = scattering.explained_energy_ratio(X)
+    X[1] *= np.float32(scale)
+    assert np.array_equal(scattering.explained_energy_ratio(X), ratio)
+
+
+@pytest.mark.parametrize("asarray", [np.asarray, torch.as_tensor])
+@pytest.mark.parametrize("batch_size", [2, "auto"])
+def test_a7_what_cannot_be_represented_names_the_sample(asarray, batch_size):
+    X = np.random.default_rng(0).standard_normal((5, 16, 16)).astype(np.float32)
+    X[3] = np.finfo(np.float32).max
+    scattering = ScatteringTransformer(J=2, L=2, ndim=2, batch_size=batch_size).fit(X)
+    with pytest.raises(ValueError, match=r"float32 can't represent for sample 3 of X.*float64"):
+        scattering.transform(asarray(X))
+    X[3] /= 2
+    assert np.isfinite(np.asarray(scattering.transform(asarray(X)))).all()

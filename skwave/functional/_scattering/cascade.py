@@ -40,6 +40,7 @@ from skwave.functional._wavelets.fourier import (
 from skwave.functional._wavelets.nonlinearity import (
     modulus,
     modulus_adjoint,
+    power_of_two,
     rectifier,
     rectifier_adjoint,
 )
@@ -279,9 +280,11 @@ def cascade_adjoint(x: Tensor, s: Tensor, kept: Shelf, plan: Plan) -> Tensor:
 
 
 def _all(x: Tensor, plan: Plan, kept: Shelf | None = None) -> Tensor:
-    # coefficients (B, n) of signals (B, H, W), block after block
-    blocks = _blocks(x, plan, 1 if kept is None else _DIVIDE)
-    return torch.cat([_cascade(block, plan, kept) for block in blocks])
+    # coefficients (B, n) of signals (B, H, W), block after block, each signal at a scale of 1:
+    # c S(x / c) = S(x), and so have both one gradient
+    c = power_of_two(x, (-2, -1))
+    blocks = _blocks(x / c, plan, 1 if kept is None else _DIVIDE)
+    return torch.cat([_cascade(block, plan, kept) for block in blocks]).mul_(c[:, 0])
 
 
 def _clamp_adjoint(grad: Tensor, s: Tensor, plan: Plan) -> Tensor:
@@ -315,6 +318,7 @@ class _Scattering(torch.autograd.Function):
                 # a derivative of the gradient is asked for: through the graph of all steps
                 return torch.autograd.grad(_all(x, ctx.plan), x, grad, create_graph=True)[0], None
             grad = _clamp_adjoint(grad, s, ctx.plan)
+            x = x / power_of_two(x, (-2, -1))
             parts, shelf = [_blocks(t, ctx.plan, _DIVIDE) for t in (x, grad)], Shelf(kept)
             gradients = [
                 cascade_adjoint(b, g, shelf, ctx.plan) for b, g in zip(*parts, strict=True)

@@ -32,6 +32,36 @@ def safe_sqrt(x: Tensor) -> Tensor:
     return torch.where(zero, 0.0, torch.where(zero, 1.0, x).sqrt())
 
 
+def power_of_two(x: Tensor, axes: tuple[int, ...]) -> Tensor:
+    r"""Powers of two next to the largest magnitudes, by which samples can be divided exactly.
+
+    Squares of what is left neither overflow nor vanish: what is homogeneous, as the modulus is, is
+    computed of :math:`x / c` and multiplied by :math:`c`, for samples of any scale.
+
+    Parameters
+    ----------
+    x : Tensor, shape (...)
+        Real samples.
+    axes : tuple of int
+        Axes of a sample.
+
+    Returns
+    -------
+    c : Tensor
+        Shape of ``x`` with one in place of ``axes``, without a graph; 1 where ``x`` is 0, and
+        within what has an inverse.
+
+    Examples
+    --------
+    >>> power_of_two(torch.tensor([[3e20, 1.0], [0.0, -5.0]]), (-1,)).log2().tolist()
+    [[68.0], [2.0]]
+    """
+    largest = torch.linalg.vector_norm(x.detach(), math.inf, dim=axes, keepdim=True)
+    mantissa, _ = torch.frexp(largest)  # in [0.5, 1): the quotient is a power of two, exactly
+    tiny = torch.finfo(x.dtype).tiny
+    return torch.where(largest > 0, largest / (2 * mantissa), 1.0).clamp_(tiny, 1 / tiny)
+
+
 def _norm(squares: Tensor) -> Tensor:
     # root of the sum of the squares of real and imaginary part, shape (..., 2) -> (...);
     # torch.abs of a complex tensor is several times slower, being safe against overflow
