@@ -2,9 +2,9 @@
 
 ``SKWAVE_DATA=... make bench NAME=forces``, or ``python benchmarks/forces.py ethanol --sizes 200``;
 rows of earlier runs on the machine stay in the table. Frames of ``md/xtb_*.npz`` (GFN2-xTB, 500 K)
-in that folder: some for training, 500 others for the test, at random. sGDML 1.0.3 is used where it
-is installed (``pip install --no-deps sgdml==1.0.3``), with its width chosen by 100 further frames,
-and with a shim for current numpy. Times are CPU seconds.
+in that folder: some for training, 500 others for the test, at random. sGDML 1.0.3 has to be
+installed (``pip install --no-deps sgdml==1.0.3``); its width is chosen by 100 further frames. Times
+are CPU seconds.
 """
 
 import argparse
