@@ -173,8 +173,9 @@ def _check_result(y, start, name):
 
 
 def map_batches(
-    f, X, *, n_out, row_bytes, dtype, device, batch_size="auto", n_jobs=None, verbose=0, name=""
-):
+    f, X, *, n_out, row_bytes, dtype, device, batch_size="auto", n_jobs=None, verbose=0, name="",
+    finite=True,
+):  # fmt: skip
     """Apply a function of torch tensors to the samples of any array, batch after batch.
 
     Parameters
@@ -199,6 +200,9 @@ def map_batches(
         Print the progress if positive.
     name : str, default=""
         Name in the progress line.
+    finite : bool, default=True
+        Whether to refuse samples whose results are not finite; False for a caller that looks
+        itself.
 
     Returns
     -------
@@ -224,11 +228,13 @@ def map_batches(
     if isinstance(X, torch.Tensor) and (differentiable or rows >= n):
         blocks = sorted(results, key=lambda result: result[0].start)
         y = torch.cat([y for _, y in blocks]).to(X.device)
-        _check_result(y, 0, name)
+        if finite:
+            _check_result(y, 0, name)
         return y
     out = empty_like_kind(X, (n, n_out), dtype)
     for batch, y in results:
-        _check_result(y, batch.start, name)
+        if finite:
+            _check_result(y, batch.start, name)
         write(out, batch.start, y)
     return like_kind(out, X)
 

@@ -5,8 +5,8 @@ from functools import wraps
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils._array_api import get_namespace
+from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils._param_validation import Interval as _Interval
-from sklearn.utils._param_validation import StrOptions
 from sklearn.utils._param_validation import (
     validate_parameter_constraints as _validate_parameter_constraints,
 )
@@ -15,6 +15,7 @@ from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 
 __all__ = [
     "Estimator",
+    "HasMethods",
     "Interval",
     "Pair",
     "StrOptions",

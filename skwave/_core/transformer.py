@@ -75,7 +75,7 @@ class TorchTransformer(TransformerMixin, Estimator):
         ndim = resolve_ndim(self.ndim, self.shape, X.ndim, type(self).__name__, self._stacked)
         signal_shape = self._signal_shape(sample_shape, ndim)
         if self.shape is None:  # else it says what the signal is
-            warn_channels_last(sample_shape, ndim, stacklevel=4)
+            warn_channels_last(sample_shape, ndim, stacklevel=5)
         self._check_signal(signal_shape)
         self.ndim_ = ndim
         self.sample_shape_ = sample_shape

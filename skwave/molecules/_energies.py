@@ -9,7 +9,14 @@ import torch
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted, check_random_state
 
-from skwave._core.compat import Estimator, Interval, StrOptions, check_sample_weight, fit_context
+from skwave._core.compat import (
+    Estimator,
+    HasMethods,
+    Interval,
+    StrOptions,
+    check_sample_weight,
+    fit_context,
+)
 from skwave.functional._molecules.atoms import local_fields, local_invariants
 from skwave.functional._molecules.energies import Compression, EnergyModel, atomic_energies
 from skwave.molecules._convert import as_molecules
@@ -146,7 +153,7 @@ class EnergyRegressor(RegressorMixin, Estimator):
         "degree": [Interval(Integral, 1, 2, closed="both")],
         "alpha": [Interval(Real, 0, None, closed="neither"), None],
         "n_components": [Interval(Integral, 1, 1000, closed="both"), None],
-        "features": [object],
+        "features": [HasMethods("transform"), None],
         "L": [Interval(Integral, 0, 16, closed="both")],
         "sigma": [Interval(Real, 0.01, 100, closed="both")],
         "J": [Interval(Integral, 0, 16, closed="both"), None],

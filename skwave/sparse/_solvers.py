@@ -174,6 +174,7 @@ def encode_batches(X, D, *, split_sign=False, batching, **coding):
         row_bytes=8 * len(D) * places * D.element_size(),
         dtype=D.dtype,
         device=D.device,
+        finite=False,  # `gaps` tell
         **batching,
     )
     gap, finite = (torch.stack(values) for values in zip(*gaps, strict=True))
@@ -347,6 +348,7 @@ def largest_correlation(X, D, *, positive):
         dtype=D.dtype,
         device=D.device,
         n_jobs=1,
+        finite=False,
     )
     return float(top.max())
 
