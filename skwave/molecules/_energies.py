@@ -257,7 +257,7 @@ class EnergyRegressor(RegressorMixin, Estimator):
         named = self.elements is not None
         self.elements_ = element_numbers(self.elements) if named else np.unique(molecules.numbers)
         refuse_unknown(molecules, self.elements_)
-        self._settle(forces is not None)
+        self._settle(molecules, forces is not None)
         n, n_quadratic = self._settings["n_components"], self._n_quadratic()
         features = Features.learn(
             self._source(), molecules, 2 * n, n_quadratic, self._settings["power"], rng
@@ -472,13 +472,16 @@ class EnergyRegressor(RegressorMixin, Estimator):
                 f"{len(self._unit)} targets."
             )
 
-    def _settle(self, moving):
+    def _settle(self, molecules, moving):
         # the parameters, those that are None by the kind of data
         defaults = _MOVING if moving else _RELAXED
         self._settings = {
             name: default if getattr(self, name, None) is None else getattr(self, name)
             for name, default in defaults.items()
         }
+        # environments of an element span no more directions than there are
+        most = int(np.unique(molecules.numbers, return_counts=True)[1].max())
+        self._settings["n_components"] = min(self._settings["n_components"], most)
 
     def _source(self):
         if self.features is not None:
