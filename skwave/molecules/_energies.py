@@ -1,6 +1,5 @@
 """Energies and forces of molecules by regression, as a scikit-learn estimator."""
 
-import time
 from numbers import Integral, Real
 from typing import ClassVar
 
@@ -17,6 +16,7 @@ from skwave._core.compat import (
     check_sample_weight,
     fit_context,
 )
+from skwave._core.progress import progress_lines
 from skwave.functional._molecules.atoms import local_fields, local_invariants
 from skwave.functional._molecules.energies import Compression, EnergyModel, atomic_energies
 from skwave.molecules._convert import as_molecules
@@ -253,7 +253,7 @@ class EnergyRegressor(RegressorMixin, Estimator):
             warn_of_units(y, molecules)
         rng = check_random_state(self.random_state)
         generator = torch.Generator().manual_seed(int(rng.randint(2**31 - 1)))
-        report = self._reporter()
+        report = progress_lines(type(self).__name__) if self.verbose else None
         named = self.elements is not None
         self.elements_ = element_numbers(self.elements) if named else np.unique(molecules.numbers)
         refuse_unknown(molecules, self.elements_)
@@ -546,13 +546,3 @@ class EnergyRegressor(RegressorMixin, Estimator):
     def _model(self):
         constant, linear, quadratic = (torch.from_numpy(v) for v in self._weights.values())
         return EnergyModel(constant, linear, self._features().whitened_axes, quadratic, REACH)
-
-    def _reporter(self):
-        if not self.verbose:
-            return None
-        begin = time.perf_counter()
-
-        def report(line):
-            print(f"[EnergyRegressor] {line}, {time.perf_counter() - begin:.1f} s", flush=True)
-
-        return report
