@@ -14,7 +14,6 @@ from skwave.functional._molecules.atom_derivatives import (
 )
 from skwave.functional._molecules.atoms import (
     LocalBasis,
-    local_environments,
     local_fields,
     local_invariants,
     split_environments,
@@ -32,8 +31,7 @@ from skwave.functional._molecules.energies import (
     symmetric,
     whitening,
 )
-from skwave.functional._molecules.neighbours import neighbour_pairs
-from skwave.molecules._environments import pack_atoms
+from skwave.molecules._environments import pack_atoms, whole_environments
 
 REACH = 2.0  # longest compressed environment, in root mean squares of the training
 _MOLECULES = 128  # whose pairs are listed at once
@@ -97,11 +95,7 @@ class LocalSource:
 
     def environments(self, molecules, positions=None):  # numpydoc ignore=PR01,RT01
         """Environments of all atoms, and their pairs; images of crystals are neighbours, too."""
-        atoms, cutoff = pack_atoms(molecules, self.elements, positions), self.basis.cutoff
-        positions, cells = atoms.positions, atoms.cells
-        pairs = neighbour_pairs(positions, atoms.offsets, cutoff, cells, atoms.periodic)
-        molecule = None if cells is None else atoms.molecule
-        return local_environments(positions, atoms.elements, pairs, cells, molecule), pairs
+        return whole_environments(pack_atoms(molecules, self.elements, positions), self.basis)
 
     def invariants(self, molecules, dtype=torch.float64):  # numpydoc ignore=PR01
         """Invariants in parts: (first atom, Tensor (atoms, F))."""

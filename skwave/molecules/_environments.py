@@ -148,6 +148,29 @@ def pack_atoms(molecules, elements, positions=None, device="cpu"):
     return Atoms(positions.double().index_select(0, kept), *tensors, kept, len(known))
 
 
+def whole_environments(atoms, basis):
+    """Environments of all atoms, and their pairs; images of crystals are neighbours, too.
+
+    Parameters
+    ----------
+    atoms : Atoms
+        Atoms of molecules.
+    basis : LocalBasis
+        Functions in which environments are to be expanded; its cutoff bounds them.
+
+    Returns
+    -------
+    environments : Environments
+        Differentiable in the positions.
+    pairs : Pairs
+        In the order of their centres.
+    """
+    positions, cells = atoms.positions, atoms.cells
+    pairs = neighbour_pairs(positions, atoms.offsets, basis.cutoff, cells, atoms.periodic)
+    molecule = None if cells is None else atoms.molecule
+    return local_environments(positions, atoms.elements, pairs, cells, molecule), pairs
+
+
 def environment_parts(atoms, basis):
     """Environments of atoms, in parts that fit into the cache.
 
@@ -163,10 +186,7 @@ def environment_parts(atoms, basis):
     parts : list of Part
         In the order of the atoms.
     """
-    cells = atoms.cells
-    pairs = neighbour_pairs(atoms.positions, atoms.offsets, basis.cutoff, cells, atoms.periodic)
-    molecule = None if cells is None else atoms.molecule
-    environments = local_environments(atoms.positions, atoms.elements, pairs, cells, molecule)
+    environments, pairs = whole_environments(atoms, basis)
     of_atom = 8 * (basis.L + 1) * basis.n_channels**2
     size = max(1, _PART_BYTES[atoms.positions.device.type] // of_atom)
     parts, first, start = [], 0, 0
