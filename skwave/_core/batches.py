@@ -130,7 +130,7 @@ def _in_threads(f, arguments, n_jobs):
         yield from parallel(delayed(f)(argument) for argument in arguments)
 
 
-def run_batches(compute, batches, *, n_samples, n_jobs=None, verbose=0, name=""):
+def run_batches(compute, batches, *, n_samples, n_jobs=None, verbose=0, name="", unit="samples"):
     """Compute batches, some at the same time, and report the progress.
 
     Parameters
@@ -148,6 +148,8 @@ def run_batches(compute, batches, *, n_samples, n_jobs=None, verbose=0, name="")
         Print the progress if positive.
     name : str, default=""
         Name in the progress line.
+    unit : str, default="samples"
+        What the batches are of, in the progress line.
 
     Yields
     ------
@@ -157,11 +159,26 @@ def run_batches(compute, batches, *, n_samples, n_jobs=None, verbose=0, name="")
     n_jobs = min(effective_n_jobs(n_jobs), n_samples)
     parts = _in_threads(partial(_in_halves, compute), batches, n_jobs)
     results = (result for part in parts for result in part)
-    yield from report_batches(results, n_samples, name) if verbose else results
+    yield from report_batches(results, n_samples, name, unit) if verbose else results
 
 
-def _check_result(y, start, name):
-    # rows of finite samples, from number start on; one pass, and one wait for a device
+def check_result(y, start, name):
+    """Refuse results that are not finite; one pass over them, and one wait for a device.
+
+    Parameters
+    ----------
+    y : Tensor, shape (n, ...)
+        Results of finite samples.
+    start : int
+        Number of the first sample.
+    name : str
+        Name of the estimator.
+
+    Raises
+    ------
+    ValueError
+        It names the first sample whose results are not finite.
+    """
     if not y.numel() or torch.isfinite(torch.stack(y.detach().aminmax())).all():
         return
     row = start + int((~torch.isfinite(y)).flatten(1).any(1).nonzero()[0])
@@ -229,12 +246,12 @@ def map_batches(
         blocks = sorted(results, key=lambda result: result[0].start)
         y = torch.cat([y for _, y in blocks]).to(X.device)
         if finite:
-            _check_result(y, 0, name)
+            check_result(y, 0, name)
         return y
     out = empty_like_kind(X, (n, n_out), dtype)
     for batch, y in results:
         if finite:
-            _check_result(y, batch.start, name)
+            check_result(y, batch.start, name)
         write(out, batch.start, y)
     return like_kind(out, X)
 

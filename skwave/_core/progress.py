@@ -26,7 +26,7 @@ def progress_lines(name):
     return report
 
 
-def report_batches(results, n_samples, name):
+def report_batches(results, n_samples, name, unit="samples"):
     """Pass results of batches on, and print how many samples are done after each.
 
     Parameters
@@ -37,6 +37,8 @@ def report_batches(results, n_samples, name):
         Samples of all batches.
     name : str
         Name of the estimator.
+    unit : str, default="samples"
+        What they are of.
 
     Yields
     ------
@@ -47,7 +49,7 @@ def report_batches(results, n_samples, name):
     for batch, y in results:
         yield batch, y
         done += len(y)
-        report(f"{done}/{n_samples} samples")
+        report(f"{done}/{n_samples} {unit}")
 
 
 def step_reporter(name, max_iter):

@@ -96,7 +96,10 @@ class TorchTransformer(TransformerMixin, Estimator):
         Y : array, shape (n_samples, n_features_out)
             Same kind of array, on the same device, as ``X``.
         """
-        X = self._validate(X)
+        return self._features(self._validate(X))
+
+    def _features(self, X):
+        # of validated samples
         return self._map(self._forward, X, self._n_out())
 
     def _check_since_fit(self):

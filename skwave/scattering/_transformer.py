@@ -19,6 +19,7 @@ from skwave._core.transformer import TorchTransformer
 from skwave.functional import scattering
 from skwave.functional._wavelets.nonlinearity import power_of_two
 from skwave.scattering._inversion import check_minimisation, invert
+from skwave.scattering._long import Pieces, is_long
 from skwave.scattering._plans import (
     CONSTRAINTS,
     cached_layout,
@@ -132,6 +133,10 @@ class ScatteringTransformer(TorchTransformer):
     In 2-D with ``Q=1`` the coefficients are those of kymatio 0.3 to 1e-6, path for path. In
     1-D they agree with the definition (filter, modulus, low-pass, decimate) to 1e-3 of the
     norm of each order; kymatio 0.3.0 does not.
+
+    A long signal, from about 250 000 samples on, is transformed in pieces with margins of 13
+    supports: the same to 1e-6, in linear time and in the memory of a few pieces; a memory map is
+    read piece by piece. ``n_jobs`` then counts pieces. A gradient takes the signal as a whole.
 
     References
     ----------
@@ -280,14 +285,22 @@ class ScatteringTransformer(TorchTransformer):
             n_paths[len(path.n)] += 1
         gain = 4 / self.n_phases if self.nonlinearity == "rectifier" else 1.0
 
+        def shares(energies, total):  # numpydoc ignore=GL08
+            # of the channels (B, C, n_paths) and (B, C)
+            orders = energies.sum(1).split(n_paths, -1)
+            total = total.sum(1)
+            total = torch.where(total > 0, total, 1.0)
+            return torch.stack([e.sum(-1) * gain**m / total for m, e in enumerate(orders)], -1)
+
         def ratio(x):
             x = x / power_of_two(x, tuple(range(1, x.ndim)))  # squares of float32 reach 1e38
             s = scattering(x, self._plan(x.dtype, x.device, averaging="local"))
-            energies = s.flatten(3).square().mean(-1).sum(1).split(n_paths, -1)
-            total = x.flatten(2).square().mean(-1).sum(-1)
-            total = torch.where(total > 0, total, 1.0)
-            return torch.stack([e.sum(-1) * gain**m / total for m, e in enumerate(energies)], -1)
+            return shares(s.flatten(3).square().mean(-1), x.flatten(2).square().mean(-1))
 
+        if self._in_pieces(X):
+            pieces = self._pieces(X, averaging="local")
+            y = shares(*pieces.energies(**self._options())).to(pieces.dtype)
+            return from_tensor(y.to(X.device) if isinstance(X, torch.Tensor) else y, X)
         return self._map(ratio, X, self.max_order + 1)
 
     def inverse_transform(self, X, *, init=None, max_iter=200, tol=1e-3, random_state=None):
@@ -379,8 +392,30 @@ class ScatteringTransformer(TorchTransformer):
     def _layout(self, **changes):
         return cached_layout(self.signal_shape_, **self._parameters(changes))
 
+    def _features(self, X):
+        if self._in_pieces(X):
+            return self._pieces(X).features(self._logarithm, **self._options())
+        return super()._features(X)
+
+    def _in_pieces(self, X):
+        # a gradient takes the signal as a whole
+        if isinstance(X, torch.Tensor) and X.requires_grad and torch.is_grad_enabled():
+            return False
+        device = resolve_device(self.device, X)
+        return is_long(self.signal_shape_, device, **self._parameters({}))
+
+    def _pieces(self, X, **changes):
+        dtype, device = resolve_dtype(self.dtype, X), resolve_device(self.device, X)
+        (n,) = self.signal_shape_
+        return Pieces(X, self.n_channels_, n, dtype, device, **self._parameters(changes))
+
+    def _options(self):
+        return {"n_jobs": self.n_jobs, "verbose": self.verbose, "name": type(self).__name__}
+
     def _forward(self, x):
-        s = scattering(x, self._plan(x.dtype, x.device)).flatten(1)
+        return self._logarithm(scattering(x, self._plan(x.dtype, x.device)).flatten(1))
+
+    def _logarithm(self, s):
         return torch.log(s.abs() + self._epsilon) if self.log else s
 
     def _linear(self, s):

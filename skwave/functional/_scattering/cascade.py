@@ -276,7 +276,7 @@ def cascade_adjoint(x: Tensor, s: Tensor, kept: Shelf, plan: Plan) -> Tensor:
             u += _order_2_adjoint(u, s2, first, kept, plan)
         _propagate_adjoint(u, _filter_maps(x_hat, first, plan), first, plan, gradient_hat)
     gradient = average_adjoint(s0.unflatten(-1, grid), plan, 0) + _inverse(gradient_hat, plan)
-    return extend_adjoint(gradient, plan.index, plan.geometry.shape)
+    return extend_adjoint(gradient, plan.index, plan.given)
 
 
 def _all(x: Tensor, plan: Plan, kept: Shelf | None = None) -> Tensor:
@@ -332,7 +332,8 @@ def scattering(x: Tensor, plan: Plan) -> Tensor:
     Parameters
     ----------
     x : Tensor, shape (..., N) or (..., H, W)
-        Real signals of the shape, dtype and device of the plan.
+        Real signals of the shape, dtype and device of the plan; pieces of a longer signal with
+        what lies around them, ``plan.given[0]`` samples, if the plan's boundary is "given".
     plan : Plan
         Made by `scattering_plan`.
 
@@ -352,7 +353,7 @@ def scattering(x: Tensor, plan: Plan) -> Tensor:
     """
     geometry = plan.geometry
     batch = x.shape[: -geometry.ndim]
-    x = x.reshape(-1, *geometry.shape)
+    x = x.reshape(-1, *plan.given)
     with torch.autocast(x.device.type, enabled=False):
         if len(x) == 0:
             s = x.new_zeros(0, sum(prod(path.grid) for path in scattering_paths(plan)))

@@ -15,6 +15,11 @@ _EXTENDED_SUPPORTS = 9
 # slow: it has to be a good deal shorter than the extension
 _MOST_ROWS = 64
 _SHORTER = 0.75
+# what lies farther than so many supports from a piece of a long signal changes its coefficients
+# by less than 1e-6 of their norm
+_MARGIN_SUPPORTS = 13
+# a piece is at least so many margins long, which are computed for it and thrown away
+_PIECE_MARGINS = 4
 
 Pair = tuple[int, int]
 
@@ -128,12 +133,51 @@ def next_fast_length(n: int) -> int:
         n += 1
 
 
+def _margin(support: float, scale: int) -> int:
+    # samples on each side of a piece, a multiple of every step
+    return scale * math.ceil(_MARGIN_SUPPORTS * support / scale)
+
+
+def piece_size(J: int, T: float | None = None, extended: int = 2**17) -> int:
+    """Size of the pieces that a long signal is cut into, a multiple of every step.
+
+    Parameters
+    ----------
+    J : int
+        Log2 of the largest scale.
+    T : float, default=None
+        Support of the low-pass, ``2**J`` by default.
+    extended : int, default=2**17
+        Samples of a piece and its margins, which become more if the margins, of 13 supports each,
+        would be most of them.
+
+    Returns
+    -------
+    size : int
+        Samples of a piece.
+
+    Examples
+    --------
+    >>> piece_size(J=8)
+    124416
+    """
+    support = max(2**J, T or 0)
+    scale = 2 ** math.floor(math.log2(support))
+    margin = _margin(support, scale)
+    whole = max(extended, (_PIECE_MARGINS + 2) * margin)
+    return scale * next_fast_length(math.ceil(whole / scale)) - 2 * margin
+
+
 def _axis(n: int, support: float, step: int, ndim: int, boundary: str) -> tuple[int, ...]:
     # extended size, span, left, first, count of one axis
     scale = 2 ** math.floor(math.log2(support))  # the largest sampling step
     if boundary == "periodic" and n % scale == 0:
         return n, n, 0, 0, max(1, n // step)
     count = max(1, n // step) if ndim == 2 else -(-n // step)
+    if boundary == "given":
+        left = _margin(support, scale)
+        extended = scale * next_fast_length(math.ceil((n + 2 * left) / scale))
+        return extended, extended, left, left // step, count
     if ndim == 2 and boundary != "periodic":
         # the sizes of kymatio, one scale added on each side
         extended = (n // scale + 2) * scale
@@ -169,8 +213,9 @@ def scattering_geometry(
         Log2 of the largest scale.
     T : float, default=None
         Support of the low-pass, ``2**J`` by default.
-    boundary : {"reflect", "periodic", "zero"}
-        What lies beyond the border. A signal that mirrors has the period ``2 * N - 2``.
+    boundary : {"reflect", "periodic", "zero", "given"}
+        What lies beyond the border. A signal that mirrors has the period ``2 * N - 2``. Of a piece
+        of a longer 1-D signal it is given: 13 supports on each side.
 
     Returns
     -------
@@ -234,6 +279,11 @@ class Layout:
     averaging: str | None
     boundary: str
     n_phases: int | None
+
+    @property
+    def given(self) -> Pair:  # numpydoc ignore=RT01
+        """Shape of what is transformed: the signal, or a piece of one and what lies around it."""
+        return self.geometry.extended if self.boundary == "given" else self.geometry.shape
 
 
 def _step(wavelet: Wavelet, following: tuple[Wavelet, ...], fine: bool) -> int:
@@ -306,8 +356,9 @@ def scattering_layout(
     oversampling : int, default=0
         Every map is computed on a grid finer by ``2**oversampling``: nearer to the
         definition without subsampling. The grid of the coefficients stays.
-    boundary : {"reflect", "periodic", "zero"}, default="reflect"
-        What lies beyond the border of the signal.
+    boundary : {"reflect", "periodic", "zero", "given"}, default="reflect"
+        What lies beyond the border of the signal. A piece of a longer signal, in 1-D, is given
+        with what lies there: ``layout.given`` samples, the piece from ``geometry.left`` on.
 
     Returns
     -------
@@ -321,7 +372,7 @@ def scattering_layout(
     largest = int(math.log2(geometry.step)) if averaging == "local" else J
     # edges and their mirror images meet in the maps of a short signal, which gives kinks; of a
     # few small scales every path counts
-    fine = geometry.left[0] == 0 or J <= 3
+    fine = (geometry.left[0] == 0 and geometry.count[0] <= _MOST_ROWS) or J <= 3
     orders = []
     for i in range(max_order):
         steps = [math.floor(wavelet.j) for wavelet in wavelets[i]]

@@ -186,13 +186,18 @@ def _rows(profile_hat: Tensor, position: Tensor, n: int) -> Tensor:
     return torch.fft.fft(filtered).real / n
 
 
-def _window(geometry: Geometry, axis: int, n: int) -> Tensor:
+def _window(geometry: Geometry, axis: int, n: int, boundary: str) -> Tensor:
     # the same for the mean over the samples of the signal: a matrix of one row
     span, left, size = geometry.span[axis], geometry.left[axis], geometry.shape[axis]
     window = torch.zeros(span, dtype=torch.float64)
     window[left : left + size] = 1 / size
     mean_hat = resize_spectrum(torch.fft.fft(window).conj()[:, None], (n, 1))[:, 0]
-    return torch.fft.fft(mean_hat).real[None] / n
+    rows = torch.fft.fft(mean_hat).real[None] / n
+    if boundary != "given":
+        return rows
+    # the window has ripples, which must not reach where what is given does not go on
+    distance = (torch.arange(n) + 0.5).minimum(n - 0.5 - torch.arange(n)) * (span / n)
+    return rows * torch.sin((distance / left).clamp(max=0.5) * math.pi) ** 2
 
 
 def _lowpass(phi_hat: Tensor, layout: Layout, k: int) -> tuple[Tensor, ...]:
@@ -217,7 +222,7 @@ def _lowpass(phi_hat: Tensor, layout: Layout, k: int) -> tuple[Tensor, ...]:
     geometry = layout.geometry
     if layout.averaging == "global":
         sizes = enumerate(geometry.grid(k)[: geometry.ndim])
-        return tuple(_window(geometry, axis, n) for axis, n in sizes)
+        return tuple(_window(geometry, axis, n, layout.boundary) for axis, n in sizes)
     if layout.averaging is None and not geometry.resampled:
         return ()
     if is_spectral(layout):
@@ -262,6 +267,12 @@ def _stages(
             tiles = _cut(banks[0], part, geometry, k, k_j)
             stages.append(Stage(len(part), k_j, tiles, deeper))
     return tuple(stages)
+
+
+def _extension(n: int, left: int, size: int, boundary: str) -> Tensor:
+    if boundary == "given":
+        return torch.arange(size)
+    return extension_index(n, left, size - n - left, boundary)
 
 
 def _bank(geometry: Geometry, J: int, L: int, Q: int, T: float | None) -> Bank:
@@ -318,7 +329,7 @@ def scattering_plan(
         for k in used
     }
     index = tuple(
-        extension_index(n, left, size - n - left, layout.boundary).to(device)
+        _extension(n, left, size, layout.boundary).to(device)
         for n, left, size in zip(geometry.shape, geometry.left, geometry.span, strict=True)
     )
     return Plan(**vars(layout), index=index, stages=stages, lowpass=lowpass, block=block)

@@ -34,7 +34,26 @@ def extension_index(n: int, left: int, right: int, mode: str) -> Tensor:
     >>> extension_index(3, 2, 3, "reflect").tolist()
     [2, 1, 0, 1, 2, 1, 0, 1]
     """
-    i = torch.arange(-left, n + right)
+    return sample_at(torch.arange(-left, n + right), n, mode)
+
+
+def sample_at(i: Tensor, n: int, mode: str) -> Tensor:
+    """Index of the samples at any positions of an extended signal.
+
+    Parameters
+    ----------
+    i : Tensor of int64, shape (...)
+        Positions: 0 is the first sample of the signal.
+    n : int
+        Number of samples.
+    mode : {"reflect", "periodic", "zero"}
+        As in `extension_index`.
+
+    Returns
+    -------
+    index : Tensor of int64, shape (...)
+        Indices in ``0..n-1`` (``0..n`` for ``"zero"``).
+    """
     if mode == "zero":
         return torch.where((i >= 0) & (i < n), i, n)
     if mode == "periodic":

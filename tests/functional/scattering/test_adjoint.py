@@ -30,7 +30,7 @@ def gradients(x, plan, weight):
     """The gradient written out, and that of the graph of all the steps."""
     x = x.clone().requires_grad_()
     written = torch.autograd.grad(scattering(x, plan), x, weight)[0]
-    graph = _cascade(x.reshape(-1, *plan.geometry.shape), plan)
+    graph = _cascade(x.reshape(-1, *plan.given), plan)
     return written, torch.autograd.grad(graph, x, weight.reshape(graph.shape))[0]
 
 
@@ -60,12 +60,14 @@ def test_gradient_is_that_of_the_graph(randn, shape, parameters, n_phases, avera
         ((9, 40), {"J": 3, "L": 2, "boundary": "periodic", "T": 33.0}),
         ((20, 16), {"J": 2, "L": 2, "Q": (2, 1), "T": 11.0}),
         ((1, 30), {"J": 2, "L": 2}),
+        ((64,), {"J": 3, "boundary": "given"}),
+        ((50,), {"J": 2, "boundary": "given", "averaging": "global"}),
     ],
 )
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_gradient_of_other_layouts(randn, tolerance, shape, parameters, dtype):
     plan = scattering_plan(shape, dtype=dtype, **parameters)
-    x = randn(2, *shape, dtype=dtype)
+    x = randn(2, *plan.given[: len(shape)], dtype=dtype)
     written, graph = gradients(x, plan, randn(*scattering(x, plan).shape, dtype=dtype))
     assert_close(written, graph, 5 * tolerance[dtype])
 

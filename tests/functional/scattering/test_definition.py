@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from skwave.functional import morlet_1d, morlet_2d, scattering, scattering_paths, scattering_plan
-from skwave.functional._wavelets.fourier import extend
+from skwave.functional._scattering.layout import piece_size
+from skwave.functional._wavelets.fourier import extend, sample_at
 
 SWEEP = [64, 65, 93, 100, 128, 187, 256, 300, 512, 777, 1000, 1024, 2048, 4096]
 SHORT = {64: (1, 4, 6), 65: (4, 6), 187: (2, 6, 7), 300: (6, 8), 512: (1, 3, 8), 1000: (2, 3)}
@@ -91,7 +92,7 @@ def test_a1_seam_of_mirrored_signals(n, J, Q):
             assert (errors(x, a, b) < 1e-3).all()
 
 
-@pytest.mark.parametrize("n", [100, 187, 300])
+@pytest.mark.parametrize("n", [100, 187, 300, 4096])  # the last has many coefficients
 def test_a1_seam_of_periodic_signals(n):
     x, J = signals(n), 5
     plan = scattering_plan((n,), J, Q=(4, 1), boundary="periodic", dtype=torch.float64)
@@ -112,6 +113,26 @@ def test_a1_seam_of_signals_among_zeros(n):
     index = [torch.arange(0, n, 2**J)]
     expected = definition(padded, banks, low_pass(banks[0].phi_hat, index, (-1,)))
     for a, b in zip(by_order(scattering(x, plan), plan), expected, strict=True):
+        assert (errors(x, a, b) < 1e-3).all()
+
+
+@pytest.mark.parametrize(("J", "Q", "T"), [(4, 8, 16), (5, 1, 20), (3, 4, 32)])
+def test_b6_pieces_of_a_long_signal(J, Q, T):
+    """Each given with what lies around it; at both ends that is the mirror image."""
+    n, size = 4001, piece_size(J, T, extended=1024)
+    x = signals(n)
+    period = torch.cat([x, x[:, 1:-1].flip(-1)], -1)
+    banks = [morlet_1d(period.shape[-1], J, q, T) for q in (Q, 1)]
+    pieces = []
+    for start in range(0, n, size):
+        parameters = {"Q": (Q, 1), "T": T, "boundary": "given", "dtype": torch.float64}
+        plan = scattering_plan((min(size, n - start),), J, **parameters)
+        around = torch.arange(plan.given[0]) + start - plan.geometry.left[0]
+        pieces.append(scattering(x[:, sample_at(around, n, "reflect")], plan))
+    assert len(pieces) > 2
+    index = [torch.arange(0, n, plan.geometry.step)]
+    expected = definition(period, banks, low_pass(banks[0].phi_hat, index, (-1,)))
+    for a, b in zip(by_order(torch.cat(pieces, -1), plan), expected, strict=True):
         assert (errors(x, a, b) < 1e-3).all()
 
 

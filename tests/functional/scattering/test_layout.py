@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from skwave.functional._scattering.layout import next_fast_length, scattering_geometry
+from skwave.functional._scattering.layout import (
+    next_fast_length,
+    piece_size,
+    scattering_geometry,
+    scattering_layout,
+)
 
 MODES = ["reflect", "periodic", "zero"]
 
@@ -89,3 +94,26 @@ def test_inside_of_a_period_begins_with_the_signal(k):
     assert geometry.inside(k)[0] == slice(0, -(-50 // 2**k))
     if k:
         assert geometry.grid(k)[0] == geometry.extended[0] >> k
+
+
+@pytest.mark.parametrize(("J", "T"), [(1, None), (5, None), (8, 100), (3, 77), (14, None)])
+def test_pieces_are_multiples_of_every_step_and_their_margins_are_not_most_of_them(J, T):
+    size = piece_size(J, T)
+    geometry = scattering_geometry((size,), J, T, "given")
+    support = max(2**J, T or 0)
+    assert size % 2**J == size % geometry.step == geometry.left[0] % 2**J == 0
+    assert geometry.extended[0] >= 2**17
+    assert geometry.left[0] >= 13 * support
+    assert geometry.extended[0] - size - geometry.left[0] >= 13 * support
+    assert size >= 2 * (geometry.extended[0] - size) or size >= 2**16
+    assert geometry.count[0] == size // geometry.step
+
+
+def test_a_piece_has_the_paths_of_the_signal():
+    for J, T, Q in [(3, None, (8, 1)), (6, 40, (4, 2)), (5, None, (1, 1))]:
+        for boundary in MODES:
+            whole = scattering_layout((2**14,), J, T=T, Q=Q, boundary=boundary)
+            piece = scattering_layout((2**10,), J, T=T, Q=Q, boundary="given")
+            assert piece.scales == whole.scales
+            assert piece.given[0] > 2**10
+            assert whole.given == (2**14, 1)
