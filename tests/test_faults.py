@@ -18,6 +18,7 @@ import torch
 from sklearn.exceptions import InconsistentVersionWarning
 
 import skwave
+import skwave.nn
 from skwave import Molecules
 from skwave._core.compat import Interval, StrOptions
 
@@ -186,6 +187,126 @@ def test_bad_samples(fitted, name, kind):
         refused(lambda: est.fit(X, case.y), est, r"\bX\b|signals of shape", message)  # noqa: B023
     for method in case.methods:
         refused(lambda: getattr(fitted[name], method)(X), fitted[name], r"\bX\b")  # noqa: B023
+
+
+def _cells(X):
+    # a column of arrays, as if cells were series
+    cells = np.empty(len(X), object)
+    cells[:] = [*np.reshape(X, (len(X), -1))]
+    return cells
+
+
+def _frame_of_series(X):
+    pandas = pytest.importorskip("pandas")
+    return pandas.DataFrame({"dim_0": [pandas.Series(x) for x in _cells(X)]})
+
+
+TEACHING = {
+    "arrays of different shapes": (
+        lambda X: [x[: i + 1] for i, x in enumerate(np.asarray(X))],
+        "different shapes, .*(pad|crop)",
+    ),
+    "lists of different lengths": (
+        lambda X: [x[: i + 1] for i, x in enumerate(np.asarray(X).tolist())],
+        "different shapes.*(pad|crop)",
+    ),
+    "objects of different lengths": (
+        lambda X: np.array([*(x[: 1 + i % 2].ravel() for i, x in enumerate(X)), None], object)[:-1],
+        "different shapes.*pad",
+    ),
+    "series in a frame": (_frame_of_series, r"column 'dim_0' holds a series.*np\.stack"),
+    "complex": (lambda X: X + 1j, r"array of complex128, shape \(.*np\.abs\(X\)"),
+    "1-D": (lambda X: X.ravel(), r"1D array of shape \(\d+,\).*X\.reshape\(1, -1\)"),
+    "a list of numbers": (lambda X: [1.0, 2.0], r"1D array of shape \(2,\).*X\.reshape\(1, -1\)"),
+    "a path": (lambda X: "x.npy", r"X='x\.npy' is text.*np\.load"),
+    "a Path": (lambda X: Path("x.npy"), r"X='x\.npy' is text.*np\.load"),
+}
+
+
+@pytest.mark.parametrize("kind", TEACHING)
+@pytest.mark.parametrize("name", OF_ARRAYS)
+def test_c_errors_say_what_to_do(fitted, name, kind):
+    """In a line or two, without the values of the array."""
+    bad, message = TEACHING[kind]
+    case = CASES[name]
+    X = bad(case.X)
+    for est in (make(name), fitted[name]):
+        refused(lambda: est.fit(X, case.y), est, message)  # noqa: B023
+        with pytest.raises((ValueError, TypeError)) as raised:
+            est.fit(X, case.y)
+        assert len(str(raised.value)) < 400
+    for method in case.methods:
+        refused(lambda: getattr(fitted[name], method)(X), fitted[name], message)  # noqa: B023
+
+
+@pytest.mark.parametrize("kind", ["list", "objects", "images"])
+@pytest.mark.parametrize("name", OF_ARRAYS)
+def test_c_lists_of_arrays_and_images(name, kind):
+    """They give what their array gives."""
+    case = CASES[name]
+    X = np.asarray(case.X)
+    if kind == "images":
+        image = pytest.importorskip("PIL.Image")
+        X = np.round(255 * rng.uniform(size=(len(X), 8, 8))).astype(np.uint8)
+        if name in ("MultilinearRegressor", "ScatteringTransformer"):
+            pytest.skip("takes rows, or has to be told that these are images")
+        parts = [image.fromarray(x) for x in X]
+    else:
+        parts = [*X] if kind == "list" else np.array([*X, None], object)[:-1]
+    est, other = fit(make(name), parts), fit(make(name), X)
+    for method in case.methods:
+        np.testing.assert_array_equal(getattr(est, method)(parts), getattr(other, method)(X))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_c_swapped_arguments(fitted, name):
+    case = CASES[name]
+    y = np.arange(len(case.X)) % 2 if case.y is None else case.y
+    for est in (make(name), fitted[name]):
+        refused(lambda: est.fit(y, case.X), est, r"fit\(X, y\)|of molecules")  # noqa: B023
+    if case.y is not None:
+        refused(lambda: est.fit(y, case.X), est, r"swapped.*fit\(X, y\)")
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if "random_state" in make(n).get_params()])
+def test_c_a_generator_as_random_state(name):
+    est, seed = make(name, random_state=np.random.default_rng(0)), r"random_state.*rng\.integers"
+    refused(lambda: est.fit(CASES[name].X, CASES[name].y), est, seed)
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in OF_ARRAYS if n not in ("MultilinearRegressor", "SparseCoder")]
+)
+def test_c_grey_images_after_colours(name):
+    """Both shapes are told, and what makes the one of the other."""
+    case, parameters = CASES[name], {"channels": 3} if name == "CASEGenerator" else {}
+    if name == "ScatteringTransformer":
+        parameters = {"ndim": 2}
+    grey, colours = rng.uniform(size=(12, 8, 8)), rng.uniform(size=(12, 3, 8, 8))
+    y = None if case.y is None else np.arange(12) % 2
+    est = fit(make(name, **parameters), colours, y)
+    shapes = r"shape \(8, 8\).*fitted to samples of shape \(3, 8, 8\).*np\.repeat"
+    refused(lambda: getattr(est, case.methods[0])(grey), est, shapes)
+    est = fit(make(name, **parameters), grey, y)
+    shapes = r"shape \(3, 8, 8\).*fitted to samples of shape \(8, 8\).*X\.mean\(1\)"
+    refused(lambda: getattr(est, case.methods[0])(colours), est, shapes)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"Q": [8, 1]}, r"'Q'.*an int.*or a tuple of two, such as \(8, 1\).*Got \[8, 1\]"),
+        ({"Q": (8,)}, r"'Q'.*a tuple of two, such as \(8, 1\).*Got \(8,\)"),
+        ({"T": 0}, r"'T'.*\[1\.0, inf\) or None. Got 0 instead. T=None stands for 2\*\*J"),
+        ({"T": "global"}, r"'T'.*Got 'global' instead.*averaging='global' gives the mean"),
+        ({"T": -1.0}, "'T'.*Got -1.0 instead.*averaging=None"),
+    ],
+)
+def test_c_parameters_of_scattering(parameters, message):
+    est = make("ScatteringTransformer", **parameters)
+    refused(lambda: est.fit(CASES["ScatteringTransformer"].X), est, message)
+    with pytest.raises(ValueError, match=message):
+        skwave.nn.Scattering(J=1, **parameters)
 
 
 BAD_MOLECULES = {

@@ -19,6 +19,9 @@ from skwave._core.progress import report_batches
 _SETTLING_BYTES = 2**25 - 2**16
 # larger blocks of predictions, which leave the caches and are fetched anew, take twice the time
 _QUICK_BYTES = 2**26
+# what fits into the cache of a core is done before threads have met, which on a busy machine takes
+# many times as long as the work
+_ONE_CORE_BYTES = 2**23
 _settled = False
 
 
@@ -96,8 +99,8 @@ def share_of_threads(n_jobs):
 
     Parameters
     ----------
-    n_jobs : int
-        Number of workers.
+    n_jobs : int or None
+        Number of workers; None for one thread, with small work.
 
     Yields
     ------
@@ -110,27 +113,35 @@ def share_of_threads(n_jobs):
     with _sharing:
         if _n_sharing == 0:
             _all_threads = torch.get_num_threads()
-        _n_sharing += 1
-        torch.set_num_threads(max(1, _all_threads // n_jobs))
+        several = _all_threads > 1
+        if several:
+            _n_sharing += 1
+            torch.set_num_threads(max(1, _all_threads // n_jobs) if n_jobs else 1)
     try:
         yield
     finally:
-        with _sharing:
-            _n_sharing -= 1
-            torch.set_num_threads(_all_threads)
+        if several:
+            with _sharing:
+                _n_sharing -= 1
+                torch.set_num_threads(_all_threads)
 
 
-def _in_threads(f, arguments, n_jobs):
-    # results as they come; each thread has its share of torch's own threads
-    if n_jobs == 1:
+def _in_threads(f, arguments, n_jobs, small):
+    # results as they come; each thread has its share of torch's own threads, one for small work
+    if n_jobs == 1 and not small:
         yield from map(f, arguments)
         return
-    with share_of_threads(n_jobs):
+    with share_of_threads(None if small else n_jobs):
+        if n_jobs == 1:
+            yield from map(f, arguments)
+            return
         parallel = Parallel(n_jobs, prefer="threads", return_as="generator_unordered")
         yield from parallel(delayed(f)(argument) for argument in arguments)
 
 
-def run_batches(compute, batches, *, n_samples, n_jobs=None, verbose=0, name="", unit="samples"):
+def run_batches(
+    compute, batches, *, n_samples, n_jobs=None, verbose=0, name="", unit="samples", n_bytes=None
+):
     """Compute batches, some at the same time, and report the progress.
 
     Parameters
@@ -150,6 +161,9 @@ def run_batches(compute, batches, *, n_samples, n_jobs=None, verbose=0, name="",
         Name in the progress line.
     unit : str, default="samples"
         What the batches are of, in the progress line.
+    n_bytes : int, default=None
+        Memory of all batches on a CPU. So little that it fits into the cache of a core is worked on
+        with one of torch's threads, as long as the results are taken.
 
     Yields
     ------
@@ -157,7 +171,8 @@ def run_batches(compute, batches, *, n_samples, n_jobs=None, verbose=0, name="",
         In any order.
     """
     n_jobs = min(effective_n_jobs(n_jobs), n_samples)
-    parts = _in_threads(partial(_in_halves, compute), batches, n_jobs)
+    small = n_bytes is not None and n_bytes <= _ONE_CORE_BYTES
+    parts = _in_threads(partial(_in_halves, compute), batches, n_jobs, small)
     results = (result for part in parts for result in part)
     yield from report_batches(results, n_samples, name, unit) if verbose else results
 
@@ -240,7 +255,13 @@ def map_batches(
             return batch, f(to_tensor(X[batch.start : batch.stop, ...], dtype, device))
 
     results = run_batches(
-        compute, _ranges(n, rows), n_samples=n, n_jobs=n_jobs, verbose=verbose, name=name
+        compute,
+        _ranges(n, rows),
+        n_samples=n,
+        n_jobs=n_jobs,
+        verbose=verbose,
+        name=name,
+        n_bytes=n * row_bytes if device.type == "cpu" else None,
     )
     if isinstance(X, torch.Tensor) and (differentiable or rows >= n):
         blocks = sorted(results, key=lambda result: result[0].start)
@@ -286,7 +307,8 @@ def predict_batches(f, *arrays, row_bytes, device=None):
     """
     n = len(arrays[0])
     size = batch_rows("auto", row_bytes, n)
-    if resolve_device(device, arrays[0]).type == "cpu":
+    on_cpu = resolve_device(device, arrays[0]).type == "cpu"
+    if on_cpu:
         size = min(size, max(1, _QUICK_BYTES // row_bytes))
 
     def compute(batch):  # numpydoc ignore=GL08
@@ -294,4 +316,6 @@ def predict_batches(f, *arrays, row_bytes, device=None):
         return batch, f(*(_as_tensor(a[rows]).to(device) for a in arrays))
 
     batches = _ranges(n, size)
-    return torch.cat([y for _, y in run_batches(compute, batches, n_samples=n, n_jobs=1)])
+    n_bytes = n * row_bytes if on_cpu else None
+    results = run_batches(compute, batches, n_samples=n, n_jobs=1, n_bytes=n_bytes)
+    return torch.cat([y for _, y in results])

@@ -8,9 +8,11 @@ from numbers import Integral
 
 import numpy as np
 import torch
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, validate_data
 
-from skwave._core.compat import get_namespace
+from skwave._core.compat import REMEDIES, get_namespace
+from skwave._core.samples import as_samples
 
 # a last axis of more than these is no axis of channels
 _MOST_CHANNELS = 16
@@ -37,13 +39,60 @@ def validate_array(estimator, X, *, reset):
         Samples in float32 or float64; integers of up to 16 bits become float32, others
         float64.
     """
+    if not isinstance(X, torch.Tensor):
+        X = as_samples(X, estimator)
+    if not reset:
+        _refuse_other_shape(X, estimator)
     if isinstance(X, torch.Tensor):
         return validate_data(estimator, _check_tensor(X), reset=reset, skip_check_array=True)
-    refuse_masked(X, estimator)
     small = isinstance(X, np.ndarray) and X.dtype.kind in "iub" and X.dtype.itemsize <= 2
     dtype = np.float32 if small else _float_dtypes(X)
     with naming("X", "real, finite numbers, shape (n_samples, ...)"):
         return validate_data(estimator, X, reset=reset, allow_nd=True, dtype=dtype)
+
+
+def _refuse_other_shape(X, estimator):
+    # samples with more axes, or fewer, than those of the fit, whose number of features is no help
+    fitted = getattr(getattr(estimator, "scattering_", estimator), "sample_shape_", None)
+    shape = tuple(getattr(X, "shape", ()))[1:]
+    if fitted is None or not shape or len(shape) == len(fitted) or 0 in shape:
+        return
+    remedy = "fit it again, or give samples of that shape"
+    if len(fitted) == 2 and shape[1:] == fitted:
+        remedy = "give each channel as a sample, X[:, 0] say, or their mean, X.mean(1)"
+    elif len(shape) == 2 and fitted[1:] == shape:
+        remedy = f"repeat the one channel, np.repeat(X[:, None], {fitted[0]}, 1), or fit it again"
+    raise ValueError(
+        f"X has samples of shape {shape}, but {type(estimator).__name__} was fitted to samples of "
+        f"shape {fitted}: {remedy}."
+    )
+
+
+def random_numbers(random_state):
+    """Random numbers of numpy.
+
+    Parameters
+    ----------
+    random_state : int, RandomState instance or None
+        Seed, or the numbers themselves.
+
+    Returns
+    -------
+    rng : RandomState
+        As scikit-learn makes it.
+
+    Raises
+    ------
+    ValueError
+        If ``random_state`` is anything else.
+    """
+    try:
+        return check_random_state(random_state)
+    except ValueError as error:
+        raise ValueError(
+            f"random_state={random_state!r} must be an int from 0 to 2**32 - 1, a "
+            f"numpy.random.RandomState or None. {REMEDIES['random_state']}"
+        ) from error
 
 
 @contextmanager
@@ -68,34 +117,6 @@ def naming(name, allowed):
         if not re.search(rf"\b{name}\b", str(error)):
             error.add_note(f"{name} must be an array of {allowed}.")
         raise
-
-
-def refuse_masked(X, estimator=None):
-    """Raise an error if samples are masked: the values under the mask would count as any others.
-
-    Parameters
-    ----------
-    X : object
-        Array, or sequence of arrays.
-    estimator : estimator, default=None
-        One with a parameter ``mask`` is named as a remedy.
-
-    Raises
-    ------
-    ValueError
-        If ``X`` is a masked array of numpy, or holds one, in which anything is masked.
-    """
-    parts = X if isinstance(X, list | tuple) else [X]
-    n_masked = sum(int(np.ma.count_masked(x)) for x in parts if isinstance(x, np.ma.MaskedArray))
-    if not n_masked:
-        return
-    remedy = "impute them, X.filled(value), or leave these samples out"
-    if hasattr(estimator, "mask"):
-        remedy += ". If all have one mask, fill them and give it as mask=~X.mask[0]"
-    raise ValueError(
-        f"X is a masked array with {n_masked} masked values, which would be taken for data: "
-        f"{remedy}."
-    )
 
 
 def _float_dtypes(X):
@@ -140,7 +161,7 @@ def check_values(X):
     """
     if isinstance(X, torch.Tensor):
         return _check_tensor(X)
-    refuse_masked(X)
+    X = as_samples(X)
     with naming("X", "real, finite numbers, shape (n_samples, ...)"):
         return check_array(X, dtype=_float_dtypes(X), input_name="X", allow_nd=True)
 

@@ -1,11 +1,13 @@
 """What the package uses of scikit-learn's private names; no other module imports them."""
 
+import re
+from contextlib import contextmanager
 from functools import wraps
 
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils._array_api import get_namespace
-from sklearn.utils._param_validation import HasMethods, StrOptions
+from sklearn.utils._param_validation import HasMethods, InvalidParameterError, StrOptions
 from sklearn.utils._param_validation import Interval as _Interval
 from sklearn.utils._param_validation import (
     validate_parameter_constraints as _validate_parameter_constraints,
@@ -14,6 +16,7 @@ from sklearn.utils.validation import _check_feature_names_in as check_feature_na
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 
 __all__ = [
+    "REMEDIES",
     "Estimator",
     "HasMethods",
     "Interval",
@@ -27,6 +30,26 @@ __all__ = [
 ]
 
 
+# what to do about values of parameters that many try
+REMEDIES = {
+    "T": "T=None stands for 2**J; averaging='global' gives the mean over the whole signal, "
+    "averaging=None the maps without an average.",
+    "random_state": "Of a numpy Generator rng, draw a seed: int(rng.integers(2**32)).",
+}
+
+
+@contextmanager
+def _with_remedy():
+    try:
+        yield
+    except InvalidParameterError as error:
+        parameter = re.match(r"The '(\w+)' parameter", str(error))
+        remedy = REMEDIES.get(parameter[1]) if parameter else None
+        if remedy is None:
+            raise
+        raise InvalidParameterError(f"{error} {remedy}") from None
+
+
 class Estimator(BaseEstimator):
     """Base of the estimators; their diagram in a notebook links to skwave's documentation."""
 
@@ -37,6 +60,10 @@ class Estimator(BaseEstimator):
 
     def _doc_link_url_param_generator(self):
         return {"estimator_name": type(self).__name__}
+
+    def _validate_params(self):
+        with _with_remedy():
+            super()._validate_params()
 
 
 class Interval(_Interval):
@@ -54,7 +81,7 @@ class Pair(Interval):
         return pair and all(super(Pair, self).is_satisfied_by(v) for v in val)
 
     def __str__(self):  # numpydoc ignore=GL08
-        return f"a tuple of two, each {super().__str__()}"
+        return f"a tuple of two, such as (8, 1), each {super().__str__()}"
 
 
 def validate_parameters(constraints, parameters, caller):
@@ -75,7 +102,8 @@ def validate_parameters(constraints, parameters, caller):
         For the first value that satisfies none of its constraints; scikit-learn's
         ``InvalidParameterError``, which is a TypeError too.
     """
-    _validate_parameter_constraints(constraints, parameters, caller_name=caller)
+    with _with_remedy():
+        _validate_parameter_constraints(constraints, parameters, caller_name=caller)
 
 
 def fit_context(*, prefer_skip_nested_validation):

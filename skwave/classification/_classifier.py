@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, v
 from skwave._core.arrays import native, resolve_device, resolve_dtype, to_numpy
 from skwave._core.checks import validate_array
 from skwave._core.compat import Estimator, Interval, StrOptions, fit_context
+from skwave._core.samples import refuse_swapped
 from skwave._networks.fitting import (
     TRAINING_CONSTRAINTS,
     draw_seed,
@@ -332,6 +333,7 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
         # skorch takes seconds to import
         from skwave._networks.training import ClassLoss, WeightedNet, train
 
+        refuse_swapped(X, y)
         y = validate_data(self, y=to_numpy(y))  # before X, since it forgets the names of columns
         X = native(validate_array(self, X, reset=True))
         check_consistent_length(X, y)

@@ -4,9 +4,9 @@ from numbers import Integral, Real
 
 import numpy as np
 import torch
-from sklearn.utils import check_random_state
 
 from skwave._core.arrays import resolve_device
+from skwave._core.checks import random_numbers
 from skwave._core.progress import progress_lines
 
 # width of the smoothing of the initial noise, in pixels: that of a wavelet's low-pass at J=1
@@ -102,7 +102,7 @@ def make_turbulence(
     ((2, 32, 32), dtype('float32'))
     """
     _check_parameters(n_samples, size, viscosity, time, amplitude, courant, dtype)
-    seeds = check_random_state(random_state).randint(2**31 - 1, size=n_samples)
+    seeds = random_numbers(random_state).randint(2**31 - 1, size=n_samples)
     vorticity = np.empty((n_samples, size, size), dtype)
     device = resolve_device(device, vorticity)
     line = progress_lines("make_turbulence")

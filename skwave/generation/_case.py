@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, check_random_state
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from skwave._core.arrays import (
     from_tensor,
@@ -17,7 +17,7 @@ from skwave._core.arrays import (
     resolve_dtype,
     to_tensor,
 )
-from skwave._core.checks import validate_array, validate_features
+from skwave._core.checks import random_numbers, validate_array, validate_features
 from skwave._core.compat import Estimator, Interval, StrOptions, fit_context
 from skwave._networks.fitting import TRAINING_CONSTRAINTS, draw_seed, split_groups
 from skwave.generation._decoder import check_atoms, fit_regression
@@ -521,7 +521,7 @@ class CASEGenerator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
         if not isinstance(n_samples, Integral) or n_samples < 1:
             raise ValueError(f"n_samples must be a positive integer, got {n_samples!r}.")
         sampler = self.sampler if sampler is None else sampler
-        rng = check_random_state(self.random_state if random_state is None else random_state)
+        rng = random_numbers(self.random_state if random_state is None else random_state)
         Z = draw_codes(self.sampler_, n_samples, sampler, rng)
         if self.gaussianize == "sphere":
             Z = to_sphere(Z)

@@ -17,6 +17,7 @@ from skwave._core.compat import (
     fit_context,
 )
 from skwave._core.progress import progress_lines
+from skwave._core.samples import refuse_swapped
 from skwave.functional._molecules.atoms import local_fields, local_invariants
 from skwave.functional._molecules.energies import Compression, EnergyModel, atomic_energies
 from skwave.molecules._convert import as_molecules
@@ -243,6 +244,7 @@ class EnergyRegressor(RegressorMixin, Estimator):
         UserWarning
             If molecules occur twice, or energies seem to be in different units.
         """
+        refuse_swapped(X, y)
         molecules = as_molecules(X)
         y, self._flat = check_energies(y, molecules)
         if forces is not None:

@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from skwave._core.arrays import resolve_device, resolve_dtype, to_numpy
 from skwave._core.batches import predict_batches
-from skwave._core.checks import naming, refuse_masked
+from skwave._core.checks import naming
 from skwave._core.compat import Estimator, Interval, StrOptions, fit_context
+from skwave._core.samples import as_samples, refuse_swapped
 from skwave._networks.fitting import (
     TRAINING_CONSTRAINTS,
     epochs_without_fall,
@@ -197,13 +198,12 @@ class MultilinearRegressor(RegressorMixin, Estimator):
         # skorch takes seconds to import
         from skwave._networks.training import WeightedNet, train
 
-        refuse_masked(X)
+        refuse_swapped(X, y)
+        X = as_samples(to_numpy(X))
         with naming("y", "real, finite numbers, shape (n_samples,)"):
             y = validate_data(self, y=to_numpy(y), y_numeric=True).astype(np.float64)
         with naming("X", "real, finite numbers, shape (n_samples, n_features)"):
-            X = validate_data(
-                self, to_numpy(X), dtype=[np.float64, np.float32], ensure_min_samples=2
-            )
+            X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
         check_consistent_length(X, y)
         weight, self._dtype = relative_weights(sample_weight, X), X.dtype.name
         self._mean = np.average(y, weights=weight)
@@ -282,8 +282,8 @@ class MultilinearRegressor(RegressorMixin, Estimator):
         """
         check_is_fitted(self)
         with naming("X", "real, finite numbers, shape (n_samples, n_features)"):
-            refuse_masked(X)
-            X = validate_data(self, to_numpy(X), dtype=np.dtype(self._dtype), reset=False)
+            X = as_samples(to_numpy(X))
+            X = validate_data(self, X, dtype=np.dtype(self._dtype), reset=False)
         weight = self.network_.weight  # (degree, n_features, n_terms)
         numbers = 2 * weight.shape[1] + 2 * weight[:, 0].numel()
         with torch.no_grad():

@@ -15,6 +15,7 @@ from sklearn import config_context, get_config
 
 from skwave._core.arrays import to_numpy
 from skwave._core.progress import progress_lines
+from skwave._core.samples import refuse_path
 from skwave.parallel._blocks import (
     File,
     checksum,
@@ -70,7 +71,8 @@ def transform_blocks(est, X, out=None, *, n_jobs=None, block_size="auto", verbos
     Raises
     ------
     TypeError
-        If ``est`` has no ``transform``, its result is sparse, or ``out`` is of another kind.
+        If ``est`` has no ``transform``, its result is sparse, ``X`` is a path, or ``out`` is of
+        another kind.
     ValueError
         If ``out`` does not fit the result, ``block_size`` is not valid, ``X`` has no rows, or
         the journal belongs to another call. No block has been computed then.
@@ -126,6 +128,7 @@ def transform_blocks(est, X, out=None, *, n_jobs=None, block_size="auto", verbos
     """
     if not callable(getattr(est, "transform", None)):
         raise TypeError(f"est={est!r} has no method transform: give a fitted transformer.")
+    refuse_path(X)
     X = to_numpy(X)
     n = X.shape[0] if hasattr(X, "shape") else len(X)
     if n == 0:

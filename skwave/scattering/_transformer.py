@@ -8,11 +8,10 @@ from typing import ClassVar
 import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skwave._core.arrays import from_tensor, resolve_device, resolve_dtype, to_tensor
-from skwave._core.checks import check_scales, default_scale, validate_features
+from skwave._core.checks import check_scales, default_scale, random_numbers, validate_features
 from skwave._core.compat import Interval, check_feature_names_in
 from skwave._core.progress import step_reporter
 from skwave._core.transformer import TorchTransformer
@@ -352,7 +351,7 @@ class ScatteringTransformer(TorchTransformer):
         X = validate_features(X, self._n_out(), type(self).__name__)
         n, signal = X.shape[0], (self.n_channels_, *self.signal_shape_)
         if init is None:
-            start = check_random_state(random_state).standard_normal((n, *signal))
+            start = random_numbers(random_state).standard_normal((n, *signal))
         else:
             start = self._validate(init)
             if start.shape[0] != n:

@@ -122,6 +122,59 @@ def test_calls_that_overlap_leave_the_threads_as_they_were():
         torch.set_num_threads(threads)
 
 
+@pytest.fixture
+def four_threads():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(4)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_b3_small_work_has_one_thread(four_threads, n_jobs):
+    def seen(row_bytes):
+        found = set()
+        f = {"n_out": 2, "row_bytes": row_bytes, "batch_size": 2, "n_jobs": n_jobs}
+        map_batches(lambda x: found.add(torch.get_num_threads()) or x, np.ones((4, 2)), **f, **CPU)
+        assert torch.get_num_threads() == 4
+        return found
+
+    assert seen(2**21) == {1}
+    assert seen(2**21 + 1) == {4 // n_jobs}
+
+
+def test_b3_small_predictions_have_one_thread(four_threads):
+    for row_bytes, expected in ((2**21, 1), (2**22, 4)):
+        y = predict_batches(
+            lambda x: x[:, :1] * torch.get_num_threads(), np.ones((4, 2)), row_bytes=row_bytes
+        )
+        assert (y == expected).all()
+        assert torch.get_num_threads() == 4
+
+
+def test_b3_who_set_one_thread_keeps_it(four_threads):
+    torch.set_num_threads(1)
+    map_batches(lambda x: x, np.ones((4, 2)), n_out=2, row_bytes=1, n_jobs=2, **CPU)
+    assert torch.get_num_threads() == 1
+
+
+def test_b3_small_work_of_many_threads_leaves_them_as_they_were(four_threads):
+    def call(i):
+        torch.ones(1)  # a thread that is new may find what another call has set
+        seen = []
+        for _ in range(20):
+            f = {"n_out": 2, "row_bytes": 1, "n_jobs": 1 + i % 2}
+            map_batches(lambda x: seen.append(torch.get_num_threads()) or x, X, **f, **CPU)
+        return seen
+
+    X = np.ones((4, 2))
+    with ThreadPoolExecutor(8) as pool:
+        assert {n for seen in pool.map(call, range(8)) for n in seen} == {1}
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(torch.get_num_threads).result() == 4
+    assert torch.get_num_threads() == 4
+
+
 def test_progress(capsys):
     f = {"n_out": 2, "row_bytes": 1, "batch_size": 2, "verbose": 1, "name": "Test"}
     map_batches(lambda x: x, np.ones((4, 2)), **f, **CPU)

@@ -30,7 +30,7 @@ def test_values_that_are_allowed(parameters):
 def test_other_values_are_named_with_what_is_allowed(value):
     message = (
         r"The 'n' parameter of Caller must be an int in the range \[1, 8\] or a tuple of two, "
-        r"each an int in the range \[1, 8\]\. Got "
+        r"such as \(8, 1\), each an int in the range \[1, 8\]\. Got "
     )
     with pytest.raises(ValueError, match=message):
         validate_parameters(CONSTRAINTS, {"kind": "a", "n": value}, "Caller")

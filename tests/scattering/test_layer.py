@@ -244,7 +244,10 @@ def test_compiled_network(randn):
         ({"J": True}, "'J' parameter of Scattering must be an int .* Got True"),
         ({"J": 2.0}, r"'J' parameter .* Got 2\.0"),
         ({"J": 2, "L": "8"}, "'L' parameter .* Got '8'"),
-        ({"J": 2, "Q": 0}, r"'Q' parameter .* \[1, 1024\] or a tuple of two, each .* Got 0"),
+        (
+            {"J": 2, "Q": 0},
+            r"'Q' parameter .* \[1, 1024\] or a tuple of two, such as .*, each .* Got 0",
+        ),
         ({"J": 2, "Q": (1, 2, 3)}, r"'Q' parameter .* Got \(1, 2, 3\)"),
         ({"J": 2, "Q": (1, 0)}, r"'Q' parameter .* Got \(1, 0\)"),
         ({"J": 2, "Q": [8, 1]}, r"'Q' parameter .* Got \[8, 1\]"),
