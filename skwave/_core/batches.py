@@ -104,9 +104,9 @@ def share_of_threads(n_jobs):
 
     Yields
     ------
-    None
-        While they are shared; then torch has as many as before the first of the calls that
-        overlap.
+    share : int
+        Threads of each, while they are shared; then torch has as many as before the first of the
+        calls that overlap.
     """
     # torch's number of threads is that of the thread which sets it and of all threads to come
     global _n_sharing, _all_threads
@@ -114,11 +114,12 @@ def share_of_threads(n_jobs):
         if _n_sharing == 0:
             _all_threads = torch.get_num_threads()
         several = _all_threads > 1
+        share = max(1, _all_threads // n_jobs) if n_jobs else 1
         if several:
             _n_sharing += 1
-            torch.set_num_threads(max(1, _all_threads // n_jobs) if n_jobs else 1)
+            torch.set_num_threads(share)
     try:
-        yield
+        yield share
     finally:
         if several:
             with _sharing:
@@ -131,12 +132,18 @@ def _in_threads(f, arguments, n_jobs, small):
     if n_jobs == 1 and not small:
         yield from map(f, arguments)
         return
-    with share_of_threads(None if small else n_jobs):
+    with share_of_threads(None if small else n_jobs) as share:
         if n_jobs == 1:
             yield from map(f, arguments)
             return
+
+        def work(argument):  # numpydoc ignore=GL08
+            if torch.get_num_threads() != share:  # a call that ended meanwhile has set it
+                torch.set_num_threads(share)
+            return f(argument)
+
         parallel = Parallel(n_jobs, prefer="threads", return_as="generator_unordered")
-        yield from parallel(delayed(f)(argument) for argument in arguments)
+        yield from parallel(delayed(work)(argument) for argument in arguments)
 
 
 def run_batches(
