@@ -28,14 +28,13 @@ from skwave.molecules._energy_checks import (
     warn_of_duplicates,
     warn_of_units,
 )
-from skwave.molecules._energy_features import REACH, Features, LocalSource, TransformerSource
+from skwave.molecules._energy_features import REACH, Features
 from skwave.molecules._energy_fit import ForceRows, Problem, choose_scales, solve_problem
+from skwave.molecules._energy_sources import choose_solver, make_source, own_elements, settle
 from skwave.molecules._environments import element_numbers, refuse_unknown
 
 _MOLECULES = 64  # predicted at once
-# parameters that are None: of molecules that are relaxed, and of those that move
-_RELAXED = {"n_components": 128, "J": 2, "Q": 3, "decay_radius": 2.0, "power": 0.5}
-_MOVING = {"n_components": 48, "J": 3, "Q": 2, "decay_radius": 3.0, "power": 0.25}
+_WIDTH = 24_000  # most features without a kernel, whose matrix is 4.6 GB then
 _WITHIN_ONE = 0.683  # share of errors within one predicted standard deviation
 _FORCES = 0.04  # weight of a squared force component
 
@@ -56,7 +55,7 @@ class EnergyRegressor(RegressorMixin, Estimator):
     .. math:: K(A, B) = w_0 \langle x_A, x_B \rangle + w_1 \sum_{a, b} V_a\cdot V_b
        + \sum_e w_e \sum_{a, b \in e} (z_a \cdot z_b)^2,
 
-    whose weights and regulariser are chosen by errors left out in closed form. Energies of
+    the square less its products of components that vary least, whose weights and regulariser are chosen by errors left out in closed form. Energies of
     molecules far from each other add up, they do not change when a molecule is moved, turned,
     reflected or its atoms are renumbered, and forces are their exact derivatives.
 
@@ -68,22 +67,25 @@ class EnergyRegressor(RegressorMixin, Estimator):
         Regulariser, relative to the mean diagonal of the linear part of the kernel. None: chosen
         by errors left out.
     n_components : int, default=None
-        Number of principal components of the quadratic part; None for 128, or 48 with forces.
+        Number of principal components of the quadratic part; None for 256, or 48 with forces.
+    n_products : int, default=None
+        Most products of components for each element: those that vary most are features. None for
+        16 000, or for fewer without a kernel, so that there are 24 000 features.
     features : object, default=None
         None for the invariants of this package. Else what has ``transform(molecules)`` that gives
         a row for each atom, an array of shape (n_atoms_total, n_features); there are no forces
         then.
-    L : int, default=6
-        Largest degree of the harmonics of the invariants.
-    sigma : float, default=0.25
-        Width of the smallest wavelet in Å.
+    L : int, default=None
+        Largest degree of the harmonics of the invariants; None for 5, or 6 with forces.
+    sigma : float, default=None
+        Width of the smallest wavelet in Å; None for 0.27, or 0.25 with forces.
     J : int, default=None
         Number of octaves of widths; None for 2, or 3 with forces.
     Q : int, default=None
         Widths in each octave; None for 3, or 2 with forces.
     decay_radius : float, default=None
-        Distance in Å at which a neighbour counts half; None for 2, or 3 with forces: what is far
-        matters more to one molecule that moves than to many that are relaxed.
+        Distance in Å at which a neighbour counts half; None for 1.8, or 3 with forces: what is
+        far matters more to one molecule that moves than to many that are relaxed.
     cutoff : float, default=5.0
         Distance in Å from which on atoms do not see each other.
     elements : list of int or str, default=None
@@ -125,8 +127,8 @@ class EnergyRegressor(RegressorMixin, Estimator):
 
     Notes
     -----
-    Memory: ``8 * n**2`` bytes for ``n`` molecules ("dual"), or ``8 * D**2`` for ``D`` features
-    ("primal"; 17 000 for four elements), and 25 kB a molecule besides.
+    Memory: ``8 * n**2`` bytes for ``n`` molecules ("dual", up to 25 000 by default), or
+    ``8 * D**2`` for ``D`` features ("primal", 24 000 by default), and 40 kB a molecule besides.
 
     The error of a force component of 1 eV/Å weighs by default as much as one of 0.2 eV of an
     energy, and in the same way for other units of energy.
@@ -154,9 +156,10 @@ class EnergyRegressor(RegressorMixin, Estimator):
         "degree": [Interval(Integral, 1, 2, closed="both")],
         "alpha": [Interval(Real, 0, None, closed="neither"), None],
         "n_components": [Interval(Integral, 1, 1000, closed="both"), None],
+        "n_products": [Interval(Integral, 1, None, closed="left"), None],
         "features": [HasMethods("transform"), None],
-        "L": [Interval(Integral, 0, 16, closed="both")],
-        "sigma": [Interval(Real, 0.01, 100, closed="both")],
+        "L": [Interval(Integral, 0, 16, closed="both"), None],
+        "sigma": [Interval(Real, 0.01, 100, closed="both"), None],
         "J": [Interval(Integral, 0, 16, closed="both"), None],
         "Q": [Interval(Integral, 1, 16, closed="both"), None],
         "decay_radius": [Interval(Real, 0.1, 100, closed="both"), None],
@@ -175,9 +178,10 @@ class EnergyRegressor(RegressorMixin, Estimator):
         *,
         alpha=None,
         n_components=None,
+        n_products=None,
         features=None,
-        L=6,
-        sigma=0.25,
+        L=None,
+        sigma=None,
         J=None,
         Q=None,
         decay_radius=None,
@@ -192,6 +196,7 @@ class EnergyRegressor(RegressorMixin, Estimator):
         self.degree = degree
         self.alpha = alpha
         self.n_components = n_components
+        self.n_products = n_products
         self.features = features
         self.L = L
         self.sigma = sigma
@@ -259,11 +264,13 @@ class EnergyRegressor(RegressorMixin, Estimator):
         named = self.elements is not None
         self.elements_ = element_numbers(self.elements) if named else np.unique(molecules.numbers)
         refuse_unknown(molecules, self.elements_)
-        self._settle(molecules, forces is not None)
-        n, n_quadratic = self._settings["n_components"], self._n_quadratic()
-        features = Features.learn(
-            self._source(), molecules, 2 * n, n_quadratic, self._settings["power"], rng
-        )
+        moving = forces is not None
+        self._settings = settle(self, molecules, moving)
+        features = Features.learn(self._source(), molecules, self._settings, rng)
+        solver = choose_solver(self.solver, len(molecules), sum(features.widths), moving)
+        if self.n_products is None and solver == "primal" and not moving:
+            features = features.within(_WIDTH)
+            self._settings["n_products"] = features.n_products
         encoded = features.encode(molecules, report)
         scale = torch.from_numpy(np.sqrt(weight))
         if not self.extensive:
@@ -281,13 +288,12 @@ class EnergyRegressor(RegressorMixin, Estimator):
         )
         scales, chosen = choose_scales(problem, search=forces is None, report=report)
         problem.features = features.scaled(scales)
-        dual = self._is_dual(len(molecules), sum(features.widths), rows)
         noise = chosen.pop("noise") if self.alpha is None else float(np.log(self.alpha))
-        found, solution = solve_problem(problem, noise, dual, self.alpha is None, report)
+        found, solution = solve_problem(problem, noise, solver, self.alpha is None, report)
         self._store(problem.features, found, solution)
         self.best_params_ = {
             "alpha": found.noise,
-            "solver": "dual" if dual else "primal",
+            "solver": solver,
             "log_weights": {k: v for k, v in chosen.items() if k != "noise"},
         }
         return self
@@ -314,7 +320,7 @@ class EnergyRegressor(RegressorMixin, Estimator):
         energies = torch.zeros(len(molecules), model.constant.shape[1], dtype=torch.float64)
         molecule = torch.arange(len(molecules)).repeat_interleave(torch.tensor(molecules.n_atoms))
         source = self._source()
-        own = source.own(molecules)
+        own = own_elements(molecules, self.elements_)
         with torch.no_grad():
             for first, phi in source.invariants(molecules):
                 atoms = slice(first, first + len(phi))
@@ -474,42 +480,8 @@ class EnergyRegressor(RegressorMixin, Estimator):
                 f"{len(self._unit)} targets."
             )
 
-    def _settle(self, molecules, moving):
-        # the parameters, those that are None by the kind of data
-        defaults = _MOVING if moving else _RELAXED
-        self._settings = {
-            name: default if getattr(self, name, None) is None else getattr(self, name)
-            for name, default in defaults.items()
-        }
-        # environments of an element span no more directions than there are
-        most = int(np.unique(molecules.numbers, return_counts=True)[1].max())
-        self._settings["n_components"] = min(self._settings["n_components"], most)
-
     def _source(self):
-        if self.features is not None:
-            return TransformerSource(self.elements_, self.features)
-        octaves, per_octave = self._settings["J"], self._settings["Q"]
-        steps = range(octaves * per_octave + 1)
-        widths = tuple(float(self.sigma) * 2 ** (i / per_octave) for i in steps)
-        return LocalSource(
-            self.elements_,
-            widths,
-            self.L,
-            cutoff=float(self.cutoff),
-            decay_radius=float(self._settings["decay_radius"]),
-        )
-
-    def _n_quadratic(self):
-        return self._settings["n_components"] if self.degree == 2 else 0
-
-    def _is_dual(self, n, width, rows):
-        if rows is not None:
-            if self.solver == "dual":
-                raise ValueError(
-                    'solver="dual" has no forces: leave solver="auto", which is "primal" with them.'
-                )
-            return False
-        return self.solver == "dual" or (self.solver == "auto" and n <= width)
+        return make_source(self.elements_, self.features, self._settings)
 
     def _store(self, features, found, solution):
         # arrays alone, for persistence
@@ -542,8 +514,7 @@ class EnergyRegressor(RegressorMixin, Estimator):
             *(torch.from_numpy(self._axes[k]) for k in ("mean", "axes", "deviations"))
         )
         scales = torch.from_numpy(self._axes["scales"])
-        power = self._settings["power"]
-        return Features(self._source(), compression, self._n_quadratic(), power, scales)
+        return Features.of(self._source(), compression, self._settings).scaled(scales)
 
     def _model(self):
         constant, linear, quadratic = (torch.from_numpy(v) for v in self._weights.values())

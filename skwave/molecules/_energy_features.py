@@ -12,30 +12,25 @@ from skwave.functional._molecules.atom_derivatives import (
     projection,
     summed_jacobian,
 )
-from skwave.functional._molecules.atoms import (
-    LocalBasis,
-    local_fields,
-    local_invariants,
-    split_environments,
-)
+from skwave.functional._molecules.atoms import local_fields, local_invariants
 from skwave.functional._molecules.energies import (
     Compression,
     EnergyModel,
     compress,
     element_sums,
+    leading_products,
     principal_axes,
-    quadratic_slopes,
-    quadratic_sums,
+    product_slopes,
+    product_sums,
     saturate,
     saturate_slopes,
     symmetric,
     whitening,
 )
-from skwave.molecules._environments import pack_atoms, whole_environments
+from skwave.molecules._energy_sources import own_elements
 
 REACH = 2.0  # longest compressed environment, in root mean squares of the training
-_MOLECULES = 128  # whose pairs are listed at once
-_ATOMS = 512  # whose invariants are in memory at once
+_MOLECULES = 128  # whose products are all in memory at once
 _REPORT = 2000  # molecules between two lines of progress
 _PER_ELEMENT = 2500  # environments of which the principal axes are
 
@@ -69,76 +64,13 @@ class Encoded:
             self.offsets[start : stop + 1] - first,
         )
 
-
-class LocalSource:
-    """Invariants of atoms by the package itself, with derivatives.
-
-    Parameters
-    ----------
-    elements : ndarray of int
-        Atomic numbers.
-    widths : tuple of float
-        Widths of the radial functions in Å.
-    L : int
-        Largest degree.
-    **parameters : float
-        Cutoff, radius and power of the weight.
-    """
-
-    def __init__(self, elements, widths, L, **parameters):
-        self.elements = elements
-        self.basis = LocalBasis(tuple(widths), L, len(elements), **parameters)
-
-    def own(self, molecules):  # numpydoc ignore=PR01,RT01
-        """Element of each atom, from 0, shape (A,)."""
-        return torch.from_numpy(np.searchsorted(self.elements, molecules.numbers))
-
-    def environments(self, molecules, positions=None):  # numpydoc ignore=PR01,RT01
-        """Environments of all atoms, and their pairs; images of crystals are neighbours, too."""
-        return whole_environments(pack_atoms(molecules, self.elements, positions), self.basis)
-
-    def invariants(self, molecules, dtype=torch.float64):  # numpydoc ignore=PR01
-        """Invariants in parts: (first atom, Tensor (atoms, F))."""
-        for i in range(0, len(molecules), _MOLECULES):
-            part = molecules[i : i + _MOLECULES]
-            first = int(molecules.offsets[i])
-            for environments in split_environments(self.environments(part)[0], _ATOMS):
-                fields = [w.to(dtype) for w in local_fields(environments, self.basis)]
-                yield first, local_invariants(fields).flatten(1)
-                first += len(environments.own)
-
-
-class TransformerSource:
-    """Invariants of atoms by a transformer of the user, one row for each atom.
-
-    Parameters
-    ----------
-    elements : ndarray of int
-        Atomic numbers.
-    transformer : object
-        Its ``transform`` gives an array of shape (n_atoms_total, n_features) for molecules.
-    """
-
-    def __init__(self, elements, transformer):
-        self.elements = elements
-        self.transformer = transformer
-
-    def own(self, molecules):  # numpydoc ignore=PR01,RT01
-        """Element of each atom, from 0, shape (A,)."""
-        return torch.from_numpy(np.searchsorted(self.elements, molecules.numbers))
-
-    def invariants(self, molecules, dtype=torch.float64):  # numpydoc ignore=PR01
-        """Invariants in parts: (first atom, Tensor (atoms, F))."""
-        for i in range(0, len(molecules), _MOLECULES):
-            part = molecules[i : i + _MOLECULES]
-            phi = np.asarray(self.transformer.transform(part))
-            if phi.ndim != 2 or len(phi) != len(part.numbers):
-                raise ValueError(
-                    f"features={self.transformer!r} gave an array of shape {phi.shape} for "
-                    f"{len(part)} molecules of {len(part.numbers)} atoms: its transform must give "
-                    "one row for each atom, in their order."
-                )
-            yield int(molecules.offsets[i]), torch.from_numpy(phi).to(dtype)
+    def select(self, rows):  # numpydoc ignore=PR01,RT01
+        """Molecules of increasing indices."""
+        sizes = self.offsets.diff()[rows]
+        offsets = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
+        shifts = (self.offsets[rows] - offsets[:-1]).repeat_interleave(sizes)
+        atoms = torch.arange(int(offsets[-1])) + shifts
+        return Encoded(self.counts[rows], self.sums[rows], self.z[atoms], self.own[atoms], offsets)
 
 
 @dataclass(frozen=True)
@@ -151,20 +83,26 @@ class Features:
     """Principal axes of each element."""
     n_quadratic: int
     """Components of the quadratic part; 0 for none."""
+    n_products: int
+    """Most products of them for each element."""
     power: float
     """How equal its components are made."""
     scales: Tensor | None = None
     """Factor of each group."""
 
     @classmethod
-    def learn(
-        cls, source, molecules, n_components, n_quadratic, power, rng
-    ):  # numpydoc ignore=PR01,RT01
+    def of(cls, source, compression, settings):  # numpydoc ignore=PR01,RT01
+        """Features by settings."""
+        numbers = (settings[k] for k in ("n_quadratic", "n_products", "power"))
+        return cls(source, compression, *numbers)
+
+    @classmethod
+    def learn(cls, source, molecules, settings, rng):  # numpydoc ignore=PR01,RT01
         """Find the principal axes, in some of the molecules."""
         n_elements = len(source.elements)
         enough = 1 + _PER_ELEMENT // 2
         rows = np.sort(rng.permutation(len(molecules))[:enough])
-        own, parts = source.own(molecules[rows]), []
+        own, parts = own_elements(molecules[rows], source.elements), []
         counts = torch.zeros(n_elements, dtype=torch.int64)
         kept = torch.zeros(len(own), dtype=torch.bool)
         for first, phi in source.invariants(molecules[rows], torch.float32):
@@ -176,9 +114,10 @@ class Features:
             counts += mine.bincount(minlength=n_elements)
             parts.append(phi[keep])
         phi, own = torch.cat(parts), own[kept]
-        found = [principal_axes(phi[own == e].double(), n_components) for e in range(n_elements)]
+        n = settings["n_components"]
+        found = [principal_axes(phi[own == e].double(), n) for e in range(n_elements)]
         compression = Compression(*map(torch.stack, zip(*found, strict=True)))
-        return cls(source, compression, n_quadratic, power)
+        return cls.of(source, compression, settings)
 
     @property
     def n_elements(self):  # numpydoc ignore=RT01
@@ -195,17 +134,23 @@ class Features:
     def widths(self):  # numpydoc ignore=RT01
         """Number of features of each group."""
         n_invariants, k = self.compression.axes.shape[1:]
-        half = self.n_quadratic * (self.n_quadratic + 1) // 2
-        return [n_invariants, self.n_elements * k] + [half] * (len(self.names) - 2)
+        products = [pairs.shape[1] for pairs in self._pairs]
+        return [n_invariants, self.n_elements * k, *products]
 
     def scaled(self, scales):  # numpydoc ignore=PR01,RT01
         """Same features, each group times a factor."""
         return replace(self, scales=scales)
 
+    def within(self, width):  # numpydoc ignore=PR01,RT01
+        """Same with no more products than make ``width`` features."""
+        left = (width - sum(self.widths[:2])) // self.n_elements
+        return replace(self, n_products=max(left, self.n_quadratic))
+
     def encode(self, molecules, report=None):  # numpydoc ignore=PR01,RT01
         """Compress molecules to what their features are made of."""
         source, n_elements = self.source, self.n_elements
-        own, offsets = source.own(molecules), torch.tensor(molecules.offsets)
+        own = own_elements(molecules, source.elements)
+        offsets = torch.tensor(molecules.offsets)
         molecule = torch.arange(len(molecules)).repeat_interleave(offsets.diff())
         n_invariants, k = self.compression.axes.shape[1:]
         sums = torch.zeros(len(molecules), n_invariants, dtype=torch.float64)
@@ -227,6 +172,14 @@ class Features:
         k = self.n_quadratic
         return whitening(self.compression.deviations[:, :k], self.power)
 
+    @cached_property
+    def _pairs(self):
+        # products of each element
+        if not self.n_quadratic:
+            return []
+        sizes = self._whitened() * self.compression.deviations[:, : self.n_quadratic]
+        return [leading_products(of_element, self.n_products) for of_element in sizes]
+
     def group(self, encoded, g):  # numpydoc ignore=PR01,RT01
         """Features of one group, shape (n, widths[g])."""
         scale = 1.0 if self.scales is None else self.scales[g]
@@ -238,9 +191,19 @@ class Features:
         if g == 1:
             sums = element_sums(encoded.z.double(), own, molecule, n, self.n_elements)
             return sums.flatten(1) * scale
-        atoms = (own == g - 2).nonzero()[:, 0]
-        z = encoded.z[atoms, : self.n_quadratic].double() * self._whitened()[g - 2]
-        return quadratic_sums(saturate(z, REACH), molecule[atoms], n) * scale
+        return self._products(encoded, g - 2) * scale
+
+    def _products(self, encoded, e):
+        # in blocks: before the products are chosen there are k squared of them
+        pairs, factors = self._pairs[e], self._whitened()[e]
+        found = torch.empty(len(encoded), pairs.shape[1], dtype=torch.float64)
+        for i in range(0, len(encoded), _MOLECULES):
+            part = encoded.take(i, min(i + _MOLECULES, len(encoded)))
+            atoms = (part.own == e).nonzero()[:, 0]
+            molecule = torch.arange(len(part)).repeat_interleave(part.offsets.diff())[atoms]
+            z = saturate(part.z[atoms, : self.n_quadratic].double() * factors, REACH)
+            found[i : i + len(part)] = product_sums(z, molecule, len(part), pairs)
+        return found
 
     def rows(self, encoded):  # numpydoc ignore=PR01,RT01
         """All features, shape (n, sum(widths))."""
@@ -270,7 +233,7 @@ class Features:
                 atoms = (own == e).nonzero()[:, 0]
                 of, mine = jacobian[:, atoms, :k] * factors[e], z[atoms, :k] * factors[e]
                 of = saturate_slopes(mine, of, REACH)
-                parts.append(quadratic_slopes(saturate(mine, REACH), of))
+                parts.append(product_slopes(saturate(mine, REACH), of, self._pairs[e]))
         scales = [1.0] * len(parts) if self.scales is None else self.scales
         return torch.cat([p * s for p, s in zip(parts, scales, strict=True)], 1)
 
@@ -300,8 +263,8 @@ class Features:
         linear = parts[0] + axes @ by_element
         k = self.n_quadratic
         quadratic = weights.new_zeros(n_elements, k, k, weights.shape[1])
-        for e, half in enumerate(parts[2:]):
-            quadratic[e] = symmetric(half, k)
+        for e, of_element in enumerate(parts[2:]):
+            quadratic[e] = symmetric(of_element, k, self._pairs[e])
         return EnergyModel(constant, linear, self.whitened_axes, quadratic, REACH)
 
     @property

@@ -16,6 +16,7 @@ from skwave.functional._molecules.energy_solvers import (
 
 _CHOICE = 1000  # molecules by which the weights of the groups are chosen
 _LEFT_OUT = 1000  # molecules whose errors left out choose the regulariser
+_PART = 6000  # molecules by which the regulariser of twice as many, or more, is chosen
 _FRAMES = 50  # the same, of molecules with forces
 _SAMPLES = 64  # draws of the weights, by which errors are predicted
 _ROWS = 1024  # of features at once
@@ -126,6 +127,12 @@ class Problem:
         """Targets without the part of the composition."""
         return y - self.basis @ (self.basis.T @ y)
 
+    def part(self, rows):  # numpydoc ignore=PR01,RT01
+        """Same for some of the molecules, increasing indices, without forces."""
+        scale = self.scale[rows]
+        y = self.y[rows] / torch.where(scale > 0, scale, 1.0)
+        return Problem(self.features, self.encoded.select(rows), y, scale[:, 0], self.generator)
+
     def group(self, encoded, g, scale):  # numpydoc ignore=PR01,RT01
         """Rows of one group, times their factors."""
         return self.features.group(encoded, g) * scale
@@ -186,7 +193,7 @@ def choose_scales(problem, search=True, report=None):
     return scales, dict(zip([*names, "noise"], start.tolist(), strict=True))
 
 
-def solve_problem(problem, noise, dual, search=True, report=None):
+def solve_problem(problem, noise, solver, search=True, report=None):
     """Solve a regression, the regulariser by errors left out.
 
     Parameters
@@ -195,10 +202,11 @@ def solve_problem(problem, noise, dual, search=True, report=None):
         Features with their scales.
     noise : float
         Logarithm of the regulariser to start from.
-    dual : bool
+    solver : {"dual", "primal"}
         Whether to solve for a weight of each molecule, by a kernel, or of each feature.
     search : bool, default=True
-        Whether to look for a better regulariser.
+        Whether to look for a better regulariser; among many molecules by a part of them, as it
+        hardly depends on their number.
     report : callable or None, default=None
         Called with a line about the progress.
 
@@ -209,7 +217,16 @@ def solve_problem(problem, noise, dual, search=True, report=None):
     solution : Solution
         Its weights.
     """
-    system = (_Dual if dual else _Primal)(problem, report)
+    if search and not problem.forces and len(problem.encoded) > 2 * _PART:
+        rows = torch.randperm(len(problem.encoded), generator=problem.generator)[:_PART]
+        found = _search(_Dual(problem.part(rows.sort().values), report), noise, True, report)
+        noise, search = math.log(found.noise), False
+    system = (_Dual if solver == "dual" else _Primal)(problem, report)
+    best = _search(system, noise, search, report)
+    return best, system.solution(best)
+
+
+def _search(system, noise, search, report):
     best, at, direction = None, noise, -_STEP
     while True:
         found = _attempt(system, at, report)
@@ -227,7 +244,7 @@ def solve_problem(problem, noise, dual, search=True, report=None):
             f"alpha={math.exp(noise):.1e} is so small that the regression cannot be solved in "
             "double precision: increase it, or leave alpha=None."
         )
-    return best, system.solution(best)
+    return best
 
 
 def _attempt(system, at, report):

@@ -7,7 +7,8 @@ import torch
 from skwave.functional._molecules.atoms import local_fields, local_invariants
 from skwave.functional._molecules.energies import atomic_energies
 from skwave.molecules import Molecules
-from skwave.molecules._energy_features import Features, LocalSource
+from skwave.molecules._energy_features import Features
+from skwave.molecules._energy_sources import LocalSource
 
 MOLECULES = [
     ([8, 1, 1], [[0, 0, 0.119], [0, 0.763, -0.477], [0, -0.763, -0.477]]),
@@ -17,11 +18,14 @@ MOLECULES = [
 ]
 
 
+SETTINGS = {"n_components": 6, "n_quadratic": 3, "n_products": 6, "power": 0.5}
+
+
 @pytest.fixture(scope="module")
 def features():
     molecules = Molecules.from_pairs(MOLECULES)
     source = LocalSource(np.array([1, 8]), (0.3, 0.6), 2, cutoff=5.0, decay_radius=2.0)
-    learnt = Features.learn(source, molecules, 6, 3, 0.5, np.random.RandomState(0))
+    learnt = Features.learn(source, molecules, SETTINGS, np.random.RandomState(0))
     scales = torch.arange(1.0, 1.0 + len(learnt.names), dtype=torch.float64)
     return learnt.scaled(scales), molecules
 

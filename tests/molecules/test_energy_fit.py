@@ -8,8 +8,11 @@ import torch
 
 from skwave.datasets import load_qm7_sample
 from skwave.molecules import _energy_fit
-from skwave.molecules._energy_features import Features, LocalSource
+from skwave.molecules._energy_features import Features
 from skwave.molecules._energy_fit import Problem, choose_scales, solve_problem
+from skwave.molecules._energy_sources import LocalSource
+
+SETTINGS = {"n_components": 6, "n_quadratic": 3, "n_products": 6, "power": 0.5}
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +20,7 @@ def problem():
     X, y = load_qm7_sample(return_X_y=True)
     X, y = X[::10], y[::10]
     source = LocalSource(np.unique(X.numbers), (0.3, 0.6), 2, cutoff=5.0, decay_radius=2.0)
-    features = Features.learn(source, X, 6, 3, 0.5, np.random.RandomState(0))
+    features = Features.learn(source, X, SETTINGS, np.random.RandomState(0))
     generator = torch.Generator().manual_seed(0)
     scale = torch.ones(len(y), dtype=torch.float64)
     found = Problem(features, features.encode(X), torch.tensor(y)[:, None], scale, generator)
@@ -35,12 +38,12 @@ def brute_force(problem, noise):
     return x, n, x.T @ x + torch.diag(penalty)
 
 
-@pytest.mark.parametrize("dual", [True, False])
+@pytest.mark.parametrize("solver", ["dual", "primal"])
 @pytest.mark.parametrize("block", [16, 2048])
-def test_solutions_are_those_of_the_normal_equations(problem, dual, block, monkeypatch):
+def test_solutions_are_those_of_the_normal_equations(problem, solver, block, monkeypatch):
     monkeypatch.setattr(_energy_fit, "_BLOCK", block)
     noise = 1e-3
-    attempt, solution = solve_problem(problem, math.log(noise), dual, search=False)
+    attempt, solution = solve_problem(problem, math.log(noise), solver, search=False)
     x, n, matrix = brute_force(problem, noise)
     expected = torch.linalg.lstsq(matrix, x.T @ problem.y).solution
     fitted = x[:, :n] @ solution.constant + x[:, n:] @ solution.weights
@@ -54,11 +57,11 @@ def test_solutions_are_those_of_the_normal_equations(problem, dual, block, monke
     torch.testing.assert_close(attempt.spread, spread, rtol=1e-3, atol=1e-6)
 
 
-@pytest.mark.parametrize("dual", [True, False])
-def test_draws_have_the_variance_of_predictions(problem, dual, monkeypatch):
+@pytest.mark.parametrize("solver", ["dual", "primal"])
+def test_draws_have_the_variance_of_predictions(problem, solver, monkeypatch):
     monkeypatch.setattr(_energy_fit, "_SAMPLES", 4000)
     noise = 1e-2
-    _, solution = solve_problem(problem, math.log(noise), dual, search=False)
+    _, solution = solve_problem(problem, math.log(noise), solver, search=False)
     x, n, matrix = brute_force(problem, noise)
     expected = noise * (x * torch.linalg.lstsq(matrix, x.T).solution.T).sum(1)
     drawn = x[:, :n] @ solution.constant_draws + x[:, n:] @ solution.draws
@@ -66,9 +69,9 @@ def test_draws_have_the_variance_of_predictions(problem, dual, monkeypatch):
 
 
 def test_the_regulariser_is_where_errors_left_out_are_smallest(problem):
-    attempt, _ = solve_problem(problem, math.log(1e-4), True)
+    attempt, _ = solve_problem(problem, math.log(1e-4), "dual")
     for factor in (4, 1 / 4):
-        other, _ = solve_problem(problem, math.log(attempt.noise * factor), True, search=False)
+        other, _ = solve_problem(problem, math.log(attempt.noise * factor), "dual", search=False)
         assert other.criterion >= attempt.criterion
 
 
@@ -78,3 +81,21 @@ def test_scales_are_chosen_by_errors_left_out(problem):
     assert len(lines) == 1
     assert set(chosen) == {*problem.features.names, "noise"}
     assert torch.isfinite(scales).all()
+
+
+def test_among_many_molecules_a_part_chooses_the_regulariser(problem, monkeypatch):
+    monkeypatch.setattr(_energy_fit, "_PART", 30)
+    attempt, solution = solve_problem(problem, math.log(1e-4), "dual")
+    same, expected = solve_problem(problem, math.log(attempt.noise), "dual", search=False)
+    steps = math.log(attempt.noise / 1e-4) / math.log(4)
+    assert abs(steps - round(steps)) < 1e-6
+    torch.testing.assert_close(attempt.errors, same.errors)
+    torch.testing.assert_close(solution.weights, expected.weights)
+
+
+def test_parts_are_problems_of_their_own(problem):
+    rows = torch.tensor([1, 4, 5, 30])
+    part = problem.part(rows)
+    torch.testing.assert_close(part.y, problem.y[rows])
+    expected = problem.features.rows(problem.encoded)[rows]
+    torch.testing.assert_close(part.features.rows(part.encoded), expected)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from skwave.functional._molecules.atom_derivatives import project_invariants
-from skwave.functional._molecules.atoms import row_table, take_rows, triangle
+from skwave.functional._molecules.atoms import row_table, take_rows
 
 
 class Compression(NamedTuple):
@@ -200,12 +200,39 @@ def element_sums(x: Tensor, own: Tensor, molecule: Tensor, n: int, n_elements: i
     return sums.index_add_(0, molecule * n_elements + own, x).view(n, n_elements, -1)
 
 
-def quadratic_sums(z: Tensor, molecule: Tensor, n: int) -> Tensor:
+def leading_products(deviations: Tensor, n_products: int) -> Tensor:
+    r"""Pairs of components whose products vary most, :math:`\sigma_i \sigma_j` largest.
+
+    Parameters
+    ----------
+    deviations : Tensor, shape (k,)
+        Standard deviations :math:`\sigma_i` of the components.
+    n_products : int
+        Number of pairs; all of them, if there are no more.
+
+    Returns
+    -------
+    pairs : Tensor, shape (2, D)
+        Components :math:`i \le j`, in increasing order.
+
+    Examples
+    --------
+    >>> leading_products(torch.tensor([4.0, 2.0, 1.0]), 3).T.tolist()
+    [[0, 0], [0, 1], [1, 1]]
+    """
+    pairs = torch.triu_indices(len(deviations), len(deviations), device=deviations.device)
+    if n_products >= pairs.shape[1]:
+        return pairs
+    order = deviations[pairs].prod(0).argsort(descending=True, stable=True)
+    return pairs[:, order[:n_products].sort().values]
+
+
+def product_sums(z: Tensor, molecule: Tensor, n: int, pairs: Tensor) -> Tensor:
     r"""Sums of the products of components over the atoms of molecules.
 
     .. math:: Q_{ij}(A) = \sqrt{2 - \delta_{ij}} \sum_{a \in A} z_i(a)\, z_j(a), \qquad i \le j
 
-    The inner product of two is :math:`\sum_{a \in A, b \in B} (z(a) \cdot z(b))^2`.
+    The inner product of two, of all pairs, is :math:`\sum_{a \in A, b \in B} (z(a) \cdot z(b))^2`.
 
     Parameters
     ----------
@@ -215,26 +242,28 @@ def quadratic_sums(z: Tensor, molecule: Tensor, n: int) -> Tensor:
         Molecule of each atom, increasing from 0.
     n : int
         Number of molecules.
+    pairs : Tensor, shape (2, D)
+        Components of the products.
 
     Returns
     -------
-    q : Tensor, shape (n, k * (k + 1) / 2)
+    q : Tensor, shape (n, D)
         Sums of products.
 
     Examples
     --------
     >>> z, w = torch.randn(2, 3, 4, dtype=torch.float64)
-    >>> zero = torch.zeros(3, dtype=torch.int64)
-    >>> kernel = (quadratic_sums(z, zero, 1) * quadratic_sums(w, zero, 1)).sum()
+    >>> zero, pairs = torch.zeros(3, dtype=torch.int64), torch.triu_indices(4, 4)
+    >>> kernel = (product_sums(z, zero, 1, pairs) * product_sums(w, zero, 1, pairs)).sum()
     >>> torch.testing.assert_close(kernel, (z @ w.T).square().sum())
     """
     padded = take_rows(z, row_table(molecule, n))
-    flat, factor = triangle(z.shape[1], z)
-    return (padded.mT @ padded).flatten(1).index_select(1, flat) * factor
+    products = (padded.mT @ padded).flatten(1).index_select(1, pairs[0] * z.shape[1] + pairs[1])
+    return products * _multiplicity(pairs, z)
 
 
-def quadratic_slopes(z: Tensor, jacobian: Tensor) -> Tensor:
-    r"""Derivatives of `quadratic_sums` of one molecule.
+def product_slopes(z: Tensor, jacobian: Tensor, pairs: Tensor) -> Tensor:
+    r"""Derivatives of `product_sums` of one molecule.
 
     .. math:: \frac{\partial Q_{ij}}{\partial r} = \sqrt{2 - \delta_{ij}} \sum_a
        \Big(\frac{\partial z_i(a)}{\partial r} z_j(a) + z_i(a) \frac{\partial z_j(a)}{\partial r}
@@ -246,39 +275,47 @@ def quadratic_slopes(z: Tensor, jacobian: Tensor) -> Tensor:
         Compressed environments.
     jacobian : Tensor, shape (R, A, k)
         Their derivatives by ``R`` coordinates.
+    pairs : Tensor, shape (2, D)
+        Components of the products.
 
     Returns
     -------
-    slopes : Tensor, shape (R, k * (k + 1) / 2)
+    slopes : Tensor, shape (R, D)
         Derivatives.
     """
-    flat, factor = triangle(z.shape[1], z)
     half = (jacobian.transpose(1, 2).flatten(0, 1) @ z).view(len(jacobian), z.shape[1], -1)
-    return (half + half.mT).flatten(1).index_select(1, flat) * factor
+    slopes = (half + half.mT).flatten(1).index_select(1, pairs[0] * z.shape[1] + pairs[1])
+    return slopes * _multiplicity(pairs, z)
 
 
-def symmetric(half: Tensor, k: int) -> Tensor:
-    r"""Symmetric matrices of weights of `quadratic_sums`.
+def symmetric(weights: Tensor, k: int, pairs: Tensor) -> Tensor:
+    r"""Symmetric matrices of weights of `product_sums`.
 
     .. math:: \langle w, Q(z) \rangle = \sum_a z(a)^T M z(a)
 
     Parameters
     ----------
-    half : Tensor, shape (k * (k + 1) / 2, ...)
+    weights : Tensor, shape (D, ...)
         Weights :math:`w`.
     k : int
         Number of components.
+    pairs : Tensor, shape (2, D)
+        Components of the products.
 
     Returns
     -------
     matrix : Tensor, shape (k, k, ...)
-        Matrices :math:`M`.
+        Matrices :math:`M`; 0 for products that are no features.
     """
-    flat, factor = triangle(k, half)
-    matrix = half.new_zeros(k * k, *half.shape[1:])
-    matrix[flat] = half * (factor / 2).view(-1, *[1] * (half.ndim - 1))
-    matrix = matrix.view(k, k, *half.shape[1:])
+    factor = _multiplicity(pairs, weights).view(-1, *[1] * (weights.ndim - 1))
+    matrix = weights.new_zeros(k, k, *weights.shape[1:])
+    matrix[pairs[0], pairs[1]] = weights * (factor / 2)
     return matrix + matrix.transpose(0, 1)
+
+
+def _multiplicity(pairs: Tensor, like: Tensor) -> Tensor:
+    # roots of how often a product stands in the square of a sum
+    return (2 - (pairs[0] == pairs[1]).to(like)).sqrt()
 
 
 def atomic_energies(phi: Tensor, own: Tensor, mean: Tensor, model: EnergyModel) -> Tensor:

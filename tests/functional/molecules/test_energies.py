@@ -9,9 +9,10 @@ from skwave.functional._molecules.energies import (
     atomic_energies,
     compress,
     element_sums,
+    leading_products,
     principal_axes,
-    quadratic_slopes,
-    quadratic_sums,
+    product_slopes,
+    product_sums,
     saturate,
     saturate_slopes,
     symmetric,
@@ -63,9 +64,30 @@ def test_whitening_gives_the_mean_square_one(power):
     torch.testing.assert_close(ratio, torch.tensor(4.0**-power))
 
 
-def test_quadratic_sums_have_the_kernel_of_squares(randn):
+SOME = torch.tensor([[0, 0, 1, 2], [0, 3, 1, 3]])
+ALL = torch.triu_indices(4, 4)
+
+
+def test_leading_products_are_those_of_the_largest_deviations():
+    deviations = torch.tensor([8.0, 4.0, 2.0, 1.0]) ** 1.1
+    pairs = leading_products(deviations, 5)
+    kept = deviations[pairs].prod(0)
+    dropped = [
+        float(deviations[i] * deviations[j])
+        for i, j in ALL.T.tolist()
+        if [i, j] not in pairs.T.tolist()
+    ]
+    assert pairs.shape == (2, 5)
+    assert float(kept.min()) > max(dropped)
+    assert torch.equal(leading_products(deviations, 10), ALL)
+    assert torch.equal(leading_products(deviations, 99), ALL)
+
+
+def test_product_sums_have_the_kernel_of_squares(randn):
     z, molecule = randn(6, 4), torch.tensor([0, 0, 1, 1, 1, 3])
-    q = quadratic_sums(z, molecule, 4)
+    q = product_sums(z, molecule, 4, ALL)
+    some = [ALL.T.tolist().index(pair) for pair in SOME.T.tolist()]
+    torch.testing.assert_close(product_sums(z, molecule, 4, SOME), q[:, some])
     assert torch.all(q[2] == 0)
     squares = (z @ z.T).square()
     kernel = torch.stack(
@@ -77,7 +99,8 @@ def test_quadratic_sums_have_the_kernel_of_squares(randn):
     torch.testing.assert_close(q @ q.T, kernel)
 
 
-def test_slopes_of_quadratic_sums_are_those_of_autograd(randn):
+@pytest.mark.parametrize("pairs", [ALL, SOME])
+def test_slopes_of_product_sums_are_those_of_autograd(pairs, randn):
     weights, r = randn(3, 5, 4), randn(3)
 
     def environments(r):
@@ -86,9 +109,9 @@ def test_slopes_of_quadratic_sums_are_those_of_autograd(randn):
     jacobian = torch.autograd.functional.jacobian(environments, r).permute(2, 0, 1)
     zero = torch.zeros(5, dtype=torch.int64)
     expected = torch.autograd.functional.jacobian(
-        lambda r: quadratic_sums(environments(r), zero, 1)[0], r
+        lambda r: product_sums(environments(r), zero, 1, pairs)[0], r
     )
-    torch.testing.assert_close(quadratic_slopes(environments(r), jacobian), expected.T)
+    torch.testing.assert_close(product_slopes(environments(r), jacobian, pairs), expected.T)
 
 
 def test_long_environments_are_bounded_and_short_ones_kept(randn):
@@ -100,12 +123,13 @@ def test_long_environments_are_bounded_and_short_ones_kept(randn):
     torch.testing.assert_close(saturate_slopes(z[:1], eye, 2.0)[:, 0].T, jacobian)
 
 
-def test_weights_of_products_are_a_symmetric_matrix(randn):
-    z, w = randn(5, 4), randn(10, 2)
-    matrix = symmetric(w, 4)
+@pytest.mark.parametrize("pairs", [ALL, SOME])
+def test_weights_of_products_are_a_symmetric_matrix(pairs, randn):
+    z, w = randn(5, 4), randn(pairs.shape[1], 2)
+    matrix = symmetric(w, 4, pairs)
     zero = torch.zeros(5, dtype=torch.int64)
     expected = torch.einsum("ai,ijt,aj->t", z, matrix, z)
-    torch.testing.assert_close(quadratic_sums(z, zero, 1)[0] @ w, expected)
+    torch.testing.assert_close(product_sums(z, zero, 1, pairs)[0] @ w, expected)
     torch.testing.assert_close(matrix, matrix.transpose(0, 1))
 
 
