@@ -644,3 +644,23 @@ def test_a_pickle_of_another_scikit_learn(fitted, monkeypatch):
         data = pickle.dumps(fitted["CASEGenerator"])
     with pytest.warns(InconsistentVersionWarning, match=r"PCA from version 0\.1"):
         pickle.loads(data)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "expected"),
+    [("bool", "float32"), ("uint8", "float32"), ("int16", "float32"), ("int32", "float64")],
+)
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        skwave.ScatteringTransformer(J=1, ndim=2),
+        skwave.PhaseHarmonicTransformer(J=1, L=2),
+        skwave.SparseCoder(dictionary=np.eye(8), alpha=0.1),
+    ],
+    ids=lambda e: type(e).__name__,
+)
+def test_a9_integers_have_the_type_that_holds_them(estimator, dtype, expected):
+    X = rng.integers(0, 2, (3, 8) if "Coder" in type(estimator).__name__ else (3, 16, 16))
+    found = estimator.fit(X.astype(dtype)).transform(X.astype(dtype))
+    assert found.dtype == expected
+    np.testing.assert_allclose(found, estimator.transform(X.astype(float)), rtol=1e-4, atol=1e-5)

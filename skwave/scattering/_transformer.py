@@ -94,7 +94,8 @@ class ScatteringTransformer(TorchTransformer):
         Where to compute: None for where ``X`` lives, ``"cuda"``, or ``"auto"``. Results
         come back to the device of ``X``.
     dtype : {"float32", "float64"}, default=None
-        Type to compute in and to give back; None for that of ``X``.
+        Type to compute in and to give back; None for that of ``X``, which is float32 for booleans
+        and integers of up to 16 bits.
     batch_size : int or "auto", default="auto"
         Samples at once; ``"auto"`` keeps within scikit-learn's ``working_memory``.
     n_jobs : int, default=None
