@@ -158,7 +158,7 @@ def _check_predictions(regressor, X, y):
     _assert(expected.shape == y.shape, f"{expected.shape} predictions for {y.shape} targets")
     scale = np.std(y)
 
-    def compare(predicted, known=expected, tol=1e-8):
+    def compare(predicted, known=expected, tol=1e-8):  # numpydoc ignore=GL08
         error = float(np.max(np.abs(predicted - known))) / scale
         _assert(error <= tol, f"predictions differ by {error:.1e} standard deviations of y")
 

@@ -414,7 +414,7 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         Parameters
         ----------
         X : array-like or Tensor, shape (n_samples, n_features, ...)
-            Samples, in float32 or float64.
+            Samples, in float32 or float64; booleans and integers of up to 16 bits are float32.
 
         Returns
         -------
