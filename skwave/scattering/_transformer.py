@@ -8,7 +8,6 @@ from typing import ClassVar
 import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import check_is_fitted
 
 from skwave._core.arrays import from_tensor, resolve_device, resolve_dtype, to_tensor
 from skwave._core.checks import check_scales, default_scale, random_numbers, validate_features
@@ -254,7 +253,7 @@ class ScatteringTransformer(TorchTransformer):
         names : ndarray of str, shape (n_features_out,)
             Names.
         """
-        check_is_fitted(self)
+        self._check_fit()
         check_feature_names_in(self, input_features)
         return self._channel_names(path_names(*self._layout()))
 
