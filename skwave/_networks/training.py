@@ -15,7 +15,7 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback, LRScheduler
 from skorch.dataset import ValidSplit
 from skorch.history import History
-from torch.nn import CrossEntropyLoss
+from torch.nn import BCEWithLogitsLoss, CrossEntropyLoss
 from torch.utils.data import Dataset
 
 from skwave._networks.fitting import epochs_without_fall
@@ -303,14 +303,15 @@ def train(
 
 
 class WeightedNet(AutocastNet):
-    """Net with weights of samples: the columns of ``y`` are the target and the weight.
+    """Net with weights of samples: columns of ``y`` are the target, one or more, and the weight.
 
     Weights are so split and shuffled along with the targets. The criterion gives the loss of each
     sample.
     """
 
     def get_loss(self, y_pred, y_true, *args, **kwargs):  # numpydoc ignore=GL08
-        y, weight = y_true.to(y_pred).unbind(1)
+        y, weight = y_true.to(y_pred).tensor_split([-1], 1)
+        y, weight = (y if y.shape[1] > 1 else y[:, 0]), weight[:, 0]
         return (weight * super().get_loss(y_pred, y, *args, **kwargs)).mean()
 
 
@@ -319,3 +320,24 @@ class ClassLoss(CrossEntropyLoss):
 
     def forward(self, scores, y):  # numpydoc ignore=GL08
         return super().forward(scores, y.long())
+
+
+class LabelLoss(BCEWithLogitsLoss):
+    r"""Mean over labels of the cross-entropy of each, which an image has or has not.
+
+    Parameters
+    ----------
+    label_smoothing : float, default=0.0
+        Share :math:`\varepsilon` of the targets that is put half on each: :math:`(1 -
+        \varepsilon)y + \varepsilon/2`.
+    **parameters : object
+        Of torch's ``BCEWithLogitsLoss``.
+    """
+
+    def __init__(self, label_smoothing=0.0, **parameters):
+        super().__init__(**parameters)
+        self.label_smoothing = label_smoothing
+
+    def forward(self, scores, y):  # numpydoc ignore=GL08
+        y = (1 - self.label_smoothing) * y + self.label_smoothing / 2
+        return super().forward(scores, y).mean(1)

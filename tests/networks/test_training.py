@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import nn
 
 from skwave._networks.layers import Dropout
-from skwave._networks.training import AutocastNet, train
+from skwave._networks.training import AutocastNet, LabelLoss, train
 
 ROWS = np.arange(40), np.arange(40, 60)
 
@@ -235,3 +235,13 @@ def test_half_precision(fit, nets):
     (_, *whole), (_, *half) = (fit(device=device, autocast=a) for a in (False, True))
     assert whole != half and np.allclose(whole, half, rtol=0.05)
     assert nets[-1].infer(torch.zeros(2, 4)).dtype == torch.float32
+
+
+def test_loss_of_several_labels():
+    """Mean over labels of the binary cross-entropy, of smoothed targets."""
+    scores, y = torch.randn(4, 3), torch.tensor([[0.0, 1, 1]]).expand(4, 3)
+    loss = LabelLoss(reduction="none", label_smoothing=0.2)(scores, y)
+    t = 0.8 * y + 0.1
+    p = scores.sigmoid()
+    expected = -(t * p.log() + (1 - t) * (1 - p).log()).mean(1)
+    torch.testing.assert_close(loss, expected)
