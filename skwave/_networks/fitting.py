@@ -171,7 +171,7 @@ def training_parameters(estimator, device, data):
         folder = Path(estimator.checkpoint) / joblib.hash((parameters, data), coerce_mmap=True)
     return {
         **{name: getattr(estimator, name) for name in _OF_TRAINING},
-        "autocast": estimator.mixed_precision and device.type == "cuda",
+        "autocast": bool(estimator.mixed_precision) and device.type == "cuda",
         "device": device,
         "folder": folder,
         "name": type(estimator).__name__,

@@ -279,7 +279,7 @@ def train(
         iterator_valid__collate_fn=tuple,
         train_split=rows and ValidSplit([rows]),
         callbacks=[("rate", LRScheduler("LambdaLR", lr_lambda=rate)), ("keeper", keeper)],
-        batch_size=min(batch_size, len(X)),  # torch 2.4 makes a list of that length
+        batch_size=min(int(batch_size), len(X)),  # torch 2.4 makes a list of that length
         device=device,
         **parameters,
     ).initialize()
