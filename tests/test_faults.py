@@ -784,3 +784,18 @@ def test_b9_scalars_of_numpy_as_parameters(fitted, name):
     found, expected = use(fit(make(name, **values))), use(fitted[name])
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("name", ["CASEGenerator", "ScatteringDictionaryClassifier"])
+def test_b7_a_tilde_is_the_home(name, tmp_path, monkeypatch):
+    """In the paths of checkpoints and of cached coefficients."""
+    home, here = tmp_path / "home", tmp_path / "here"
+    home.mkdir()
+    here.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    monkeypatch.chdir(here)
+    fit(make(name, checkpoint="~/states", memory="~/coefficients"))
+    assert sorted(path.name for path in home.iterdir()) == ["coefficients", "states"]
+    fit(make(name, memory=Path("~/others")))
+    assert (home / "others").exists() and not list(here.iterdir())
