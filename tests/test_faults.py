@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import issparse
 from sklearn.exceptions import InconsistentVersionWarning
 
 import skwave
@@ -293,6 +294,35 @@ def test_c_grey_images_after_colours(name):
     refused(lambda: getattr(est, case.methods[0])(colours), est, shapes)
 
 
+@pytest.mark.parametrize("container", ["pandas", "polars"])
+def test_c_maps_are_no_data_frames(container):
+    pytest.importorskip(container)
+    est = skwave.SparseCoder(dictionary=np.eye(4), alpha=0.1).set_output(transform=container)
+    assert est.transform(np.ones((3, 4))).shape == (3, 4)
+    for shape in ((3, 4, 2), (3, 4, 2, 2)):
+        message = rf"X has {len(shape)} axes.*no {container}.*set_output\(transform='default'\)"
+        refused(lambda: est.transform(np.ones(shape)), est, message)  # noqa: B023
+    assert est.set_output(transform="default").transform(np.ones((3, 4, 2, 2))).ndim == 4
+
+
+@pytest.mark.parametrize("name", OF_ARRAYS)
+def test_c_black_images(name):
+    """They give finite numbers, or an error that says what they lack."""
+    case = CASES[name]
+    est, X = make(name), np.zeros_like(case.X)
+    if name == "CASEGenerator":
+        for value in (None, 2):
+            est.set_params(n_components=value)
+            refused(lambda: est.fit(X), est, "all images of X are the same.*images that differ")
+    elif name == "MaxEntTextureModel":
+        refused(lambda: est.fit(X), est, "channel 0 of X is constant")
+    else:
+        fit(est, X, case.y)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            assert all(np.isfinite(getattr(est, m)(X)).all() for m in case.methods)
+
+
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
@@ -453,7 +483,8 @@ def refuses_or_works(name, parameters):
             return
     assert "x" not in [value for p, value in parameters.items() if p not in PATHS]
     warned = any(issubclass(w.category, UserWarning) for w in caught)
-    assert warned or all(np.isfinite(np.asarray(f)).all() for f in found)
+    found = [f.data if issparse(f) else np.asarray(f) for f in found]
+    assert warned or all(np.isfinite(f).all() for f in found)
 
 
 @pytest.mark.parametrize(

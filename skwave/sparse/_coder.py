@@ -21,7 +21,7 @@ from skwave._core.arrays import (
     to_tensor,
 )
 from skwave._core.checks import check_values, validate_array
-from skwave._core.compat import Estimator, Interval, StrOptions, fit_context
+from skwave._core.compat import Estimator, Interval, StrOptions, fit_context, refuse_table
 from skwave._core.progress import progress_lines
 from skwave.functional import coherence, lasso_objective
 from skwave.functional._sparse.prox import power_of_two
@@ -446,6 +446,7 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         """
         self._check_fit()
         X = validate_array(self, X, reset=False)
+        refuse_table(self, X.ndim)
         self._check_sign()
         if self.algorithm == "istc" and not hasattr(self, "step_"):
             raise ValueError(
