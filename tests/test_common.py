@@ -85,6 +85,8 @@ def test_sklearn_classifier_learns():
         SparseCoder(5, alpha=0.01, algorithm="fista", positive=True, max_iter=2, random_state=0),
         SparseCoder(5, alpha=0.01, algorithm="istc", max_iter=2, random_state=0),
         SparseCoder(5, alpha=0.01, algorithm="omp", max_iter=2, random_state=0),
+        SparseCoder(5, alpha=0.01, algorithm="threshold", max_iter=2, random_state=0),
+        SparseCoder(5, alpha=0.01, sparse_output=True, max_iter=2, random_state=0),
     ]
 )
 @pytest.mark.filterwarnings("ignore:alpha=")  # some checks have samples of zeros

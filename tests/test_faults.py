@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import issparse
 from sklearn.exceptions import InconsistentVersionWarning
 
 import skwave
@@ -165,6 +166,7 @@ BAD = {
     "no features": (lambda X: X[:, :0], "0 feature|minimum|J=1"),
     "one sample": (lambda X: X[0].ravel(), "2D"),
     "a number": (lambda X: 3.0, "2D"),
+    "a number of numpy": (lambda X: np.float64(3), "2D"),
     "None": (lambda X: None, "2D|None"),
     "text": (lambda X: "abc", "2D|real"),
     "strings": (lambda X: np.full(X.shape, "a"), "real"),
@@ -290,6 +292,35 @@ def test_c_grey_images_after_colours(name):
     est = fit(make(name, **parameters), grey, y)
     shapes = r"shape \(3, 8, 8\).*fitted to samples of shape \(8, 8\).*X\.mean\(1\)"
     refused(lambda: getattr(est, case.methods[0])(colours), est, shapes)
+
+
+@pytest.mark.parametrize("container", ["pandas", "polars"])
+def test_c_maps_are_no_data_frames(container):
+    pytest.importorskip(container)
+    est = skwave.SparseCoder(dictionary=np.eye(4), alpha=0.1).set_output(transform=container)
+    assert est.transform(np.ones((3, 4))).shape == (3, 4)
+    for shape in ((3, 4, 2), (3, 4, 2, 2)):
+        message = rf"X has {len(shape)} axes.*no {container}.*set_output\(transform='default'\)"
+        refused(lambda: est.transform(np.ones(shape)), est, message)  # noqa: B023
+    assert est.set_output(transform="default").transform(np.ones((3, 4, 2, 2))).ndim == 4
+
+
+@pytest.mark.parametrize("name", OF_ARRAYS)
+def test_c_black_images(name):
+    """They give finite numbers, or an error that says what they lack."""
+    case = CASES[name]
+    est, X = make(name), np.zeros_like(case.X)
+    if name == "CASEGenerator":
+        for value in (None, 2):
+            est.set_params(n_components=value)
+            refused(lambda: est.fit(X), est, "all images of X are the same.*images that differ")
+    elif name == "MaxEntTextureModel":
+        refused(lambda: est.fit(X), est, "channel 0 of X is constant")
+    else:
+        fit(est, X, case.y)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            assert all(np.isfinite(getattr(est, m)(X)).all() for m in case.methods)
 
 
 @pytest.mark.parametrize(
@@ -452,7 +483,8 @@ def refuses_or_works(name, parameters):
             return
     assert "x" not in [value for p, value in parameters.items() if p not in PATHS]
     warned = any(issubclass(w.category, UserWarning) for w in caught)
-    assert warned or all(np.isfinite(np.asarray(f)).all() for f in found)
+    found = [f.data if issparse(f) else np.asarray(f) for f in found]
+    assert warned or all(np.isfinite(f).all() for f in found)
 
 
 @pytest.mark.parametrize(
@@ -713,3 +745,88 @@ def test_a10_codes_and_names_after_fit(fitted):
             arguments = data.get(call, (CASES[name].X,))
             message = f"{next(iter(decides))}=.*fit again"
             refused(lambda: getattr(est, call)(*arguments), est, message)  # noqa: B023
+
+
+@pytest.mark.parametrize("parameter", ["dictionary", "dict_init", "mask"])
+def test_b9_a_number_for_an_array(parameter):
+    name = "MaxEntTextureModel" if parameter == "mask" else "SparseCoder"
+    est = make(name, **{parameter: np.float64(1)})
+    refused(lambda: est.fit(CASES[name].X), est, parameter)
+
+
+def _tensor(X):
+    return torch.from_numpy(np.ascontiguousarray(X))
+
+
+OTHER_KINDS = {
+    "reversed": lambda X: np.ascontiguousarray(X[:, ::-1])[:, ::-1],
+    "column after column": np.asfortranarray,
+    "big endian": lambda X: X.astype(">f8"),
+    "tensor": _tensor,
+}
+
+
+@pytest.mark.parametrize("kind", OTHER_KINDS)
+@pytest.mark.parametrize("name", OF_ARRAYS)
+def test_b9_the_same_numbers_in_another_kind_of_array(fitted, name, kind):
+    case = CASES[name]
+    X = OTHER_KINDS[kind](np.asarray(case.X))
+    est = fit(make(name), X)
+    for method in case.methods:
+        expected = getattr(fitted[name], method)(case.X)
+        for found in (getattr(est, method)(X), getattr(fitted[name], method)(X)):
+            np.testing.assert_allclose(np.asarray(found), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", OF_ARRAYS)
+def test_b9_half_precision(name):
+    """float32 holds its numbers."""
+    case = CASES[name]
+    half = _tensor(case.X).to(torch.bfloat16)
+    y = None if case.y is None else _tensor(case.y)
+    y = y if y is None or not y.is_floating_point() else y.to(torch.bfloat16)
+    whole = y if y is None or not y.is_floating_point() else y.float()
+    est, other = fit(make(name), half, y), fit(make(name), half.float(), whole)
+    for method in case.methods:
+        found, expected = (getattr(e, method)(x) for e, x in ((est, half), (other, half.float())))
+        np.testing.assert_array_equal(np.asarray(found), np.asarray(expected))
+
+
+@pytest.mark.parametrize("layout", ["sparse_coo", "sparse_csr"])
+@pytest.mark.parametrize("name", OF_ARRAYS)
+@pytest.mark.filterwarnings("ignore:Sparse (CSR|invariant)")
+def test_b9_sparse_tensors(fitted, name, layout):
+    case = CASES[name]
+    X = _tensor(case.X)
+    X = X.to_sparse() if layout == "sparse_coo" else X.flatten(1).to_sparse_csr()
+    message = rf"X is a sparse tensor of shape .*{layout}.*X\.to_dense\(\)"
+    for est in (make(name), fitted[name]):
+        refused(lambda: est.fit(X, case.y), est, message)  # noqa: B023
+    for method in case.methods:
+        refused(lambda: getattr(fitted[name], method)(X), fitted[name], message)  # noqa: B023
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_b9_scalars_of_numpy_as_parameters(fitted, name):
+    """They are what Python's are."""
+    kinds = {bool: np.bool_, int: np.int64, float: np.float64}
+    values = make(name).get_params()
+    values = {p: kinds[type(v)](v) for p, v in values.items() if type(v) in kinds}
+    found, expected = use(fit(make(name, **values))), use(fitted[name])
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("name", ["CASEGenerator", "ScatteringDictionaryClassifier"])
+def test_b7_a_tilde_is_the_home(name, tmp_path, monkeypatch):
+    """In the paths of checkpoints and of cached coefficients."""
+    home, here = tmp_path / "home", tmp_path / "here"
+    home.mkdir()
+    here.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    monkeypatch.chdir(here)
+    fit(make(name, checkpoint="~/states", memory="~/coefficients"))
+    assert sorted(path.name for path in home.iterdir()) == ["coefficients", "states"]
+    fit(make(name, memory=Path("~/others")))
+    assert (home / "others").exists() and not list(here.iterdir())

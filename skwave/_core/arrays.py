@@ -144,7 +144,8 @@ def native(X):
     X : ndarray or Tensor
         The argument, but an array of the array API becomes a tensor that shares its memory.
     """
-    if hasattr(X, "__array_namespace__") and not isinstance(X, np.ndarray):
+    # numbers of numpy have a namespace too
+    if hasattr(X, "__array_namespace__") and not isinstance(X, np.ndarray | np.generic):
         return torch.from_dlpack(X)
     return X
 
@@ -160,10 +161,39 @@ def to_numpy(X):
     Returns
     -------
     X : object
-        A numpy array, in memory and without a graph; anything else is given back as it is.
+        A numpy array, in memory and without a graph; anything else is given back as it is. numpy
+        has no bfloat16, whose values float32 holds.
+
+    Raises
+    ------
+    ValueError
+        If ``X`` is a sparse tensor.
     """
     X = native(X)
-    return X.numpy(force=True) if isinstance(X, torch.Tensor) else X
+    if not isinstance(X, torch.Tensor):
+        return X
+    refuse_sparse(X)
+    return (X.float() if X.dtype == torch.bfloat16 else X).numpy(force=True)
+
+
+def refuse_sparse(X):
+    """Raise an error if a tensor is sparse, which no transform is made for.
+
+    Parameters
+    ----------
+    X : Tensor
+        Of any layout.
+
+    Raises
+    ------
+    ValueError
+        If the layout is not that of a dense tensor.
+    """
+    if X.layout != torch.strided:
+        raise ValueError(
+            f"X is a sparse tensor of shape {tuple(X.shape)}, layout {X.layout}: give a dense one, "
+            "X.to_dense()."
+        )
 
 
 def reshape(Y, shape):

@@ -11,6 +11,7 @@ import torch
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, validate_data
 
+from skwave._core.arrays import refuse_sparse
 from skwave._core.compat import REMEDIES, get_namespace
 from skwave._core.samples import as_samples
 
@@ -41,6 +42,8 @@ def validate_array(estimator, X, *, reset):
     """
     if not isinstance(X, torch.Tensor):
         X = as_samples(X, estimator)
+    else:
+        refuse_sparse(X)
     if not reset:
         _refuse_other_shape(X, estimator)
     if isinstance(X, torch.Tensor):
@@ -125,6 +128,7 @@ def _float_dtypes(X):
 
 
 def _check_tensor(X):
+    refuse_sparse(X)
     if X.is_complex():
         raise ValueError(f"Complex data not supported: X is a tensor of {X.dtype}.")
     if X.ndim < 2:

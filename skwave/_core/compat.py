@@ -13,6 +13,7 @@ from sklearn.utils._param_validation import Interval as _Interval
 from sklearn.utils._param_validation import (
     validate_parameter_constraints as _validate_parameter_constraints,
 )
+from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 from sklearn.utils.validation import check_is_fitted
@@ -28,6 +29,7 @@ __all__ = [
     "check_sample_weight",
     "fit_context",
     "get_namespace",
+    "refuse_table",
     "validate_parameters",
 ]
 
@@ -144,6 +146,29 @@ def validate_parameters(constraints, parameters, caller):
     """
     with _with_remedy():
         _validate_parameter_constraints(constraints, parameters, caller_name=caller)
+
+
+def refuse_table(estimator, n_axes):
+    """Raise an error if the output of a transformer should be a data frame, but has more axes.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its ``set_output``, or scikit-learn's configuration, says what the output should be.
+    n_axes : int
+        Axes of the output.
+
+    Raises
+    ------
+    ValueError
+        If they are more than two, and no array is asked for.
+    """
+    kind = _get_output_config("transform", estimator)["dense"]
+    if n_axes > 2 and kind != "default":
+        raise ValueError(
+            f"X has {n_axes} axes, and so has the output, which no {kind} data frame holds: call "
+            "set_output(transform='default'), or give X of shape (n_samples, n_features)."
+        )
 
 
 def fit_context(*, prefer_skip_nested_validation):

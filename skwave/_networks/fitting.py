@@ -168,10 +168,12 @@ def training_parameters(estimator, device, data):
     if estimator.checkpoint is not None:
         parameters = estimator.get_params().items()
         parameters = {k: v for k, v in parameters if k not in _NOT_OF_THE_RESULT}
-        folder = Path(estimator.checkpoint) / joblib.hash((parameters, data), coerce_mmap=True)
+        folder = Path(estimator.checkpoint).expanduser() / joblib.hash(
+            (parameters, data), coerce_mmap=True
+        )
     return {
         **{name: getattr(estimator, name) for name in _OF_TRAINING},
-        "autocast": estimator.mixed_precision and device.type == "cuda",
+        "autocast": bool(estimator.mixed_precision) and device.type == "cuda",
         "device": device,
         "folder": folder,
         "name": type(estimator).__name__,

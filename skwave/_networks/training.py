@@ -3,8 +3,10 @@
 Estimators import this module when they are fitted, since skorch takes seconds to import.
 """
 
+import io
 import json
 import warnings
+from contextlib import suppress
 from functools import partial
 from math import ceil, cos, inf, isfinite, pi
 
@@ -15,7 +17,7 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback, LRScheduler
 from skorch.dataset import ValidSplit
 from skorch.history import History
-from torch.nn import CrossEntropyLoss
+from torch.nn import BCEWithLogitsLoss, CrossEntropyLoss
 from torch.utils.data import Dataset
 
 from skwave._networks.fitting import epochs_without_fall
@@ -96,6 +98,7 @@ class Keeper(Callback):
         self.generators, self.seed = generators, seed
         self.patience, self.tol = patience, tol
         self.floor, self.path = floor, path
+        self.lost = False  # whether the state could not be written
 
     def load(self, net):
         """Give a net the state of the last epoch, if there is a file of it.
@@ -104,14 +107,34 @@ class Keeper(Callback):
         ----------
         net : NeuralNet
             Initialised.
+
+        Raises
+        ------
+        ValueError
+            If the file holds anything else.
         """
         self.best_ = _weights(net)
         if self.path is None or not self.path.exists():
             return
+        try:
+            self._restore(net)
+        except Exception as error:  # whatever a file may hold
+            raise ValueError(
+                f"{str(self.path)!r} does not hold the state of this training, but is damaged or "
+                f"another file ({type(error).__name__}): delete it to train anew, or give another "
+                "checkpoint."
+            ) from error
+
+    def _restore(self, net):
+        # tensors and numbers alone are read: nothing in the file is run
         state = torch.load(self.path, map_location="cpu", weights_only=True)
-        net.module_.load_state_dict(state["weights"])
+        history = json.loads(state["history"])
+        if not all(isinstance(epoch["train_loss"], float) for epoch in history):
+            raise TypeError("losses are no numbers")
+        for weights in (state["best"], state["weights"]):
+            net.module_.load_state_dict(weights)
         net.optimizer_.load_state_dict(state["optimizer"])
-        net.history = History(json.loads(state["history"]))
+        net.history = History(history)
         self.best_ = state["best"]
 
     def _save(self, net):
@@ -121,10 +144,27 @@ class Keeper(Callback):
             "history": json.dumps(net.history.to_list()),
             "best": self.best_,
         }
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
         new = self.path.with_suffix(".new")  # a file that is cut off does no harm
-        torch.save(state, new)
-        new.replace(self.path)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            new.write_bytes(buffer.getbuffer())
+            new.replace(self.path)
+        except OSError as error:
+            with suppress(OSError):
+                new.unlink(missing_ok=True)
+            if not self.lost:
+                warnings.warn(
+                    f"the state of epoch {len(net.history)} was not written to the checkpoint "
+                    f"{str(self.path)!r} ({error.strerror or error}): training goes on in memory, "
+                    "and tries again after each epoch. Make room on the disk.",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
+            self.lost = True
+        else:
+            self.lost = False
 
     def is_over(self, net):
         """Whether the validation loss has not fallen for ``patience`` epochs.
@@ -279,7 +319,7 @@ def train(
         iterator_valid__collate_fn=tuple,
         train_split=rows and ValidSplit([rows]),
         callbacks=[("rate", LRScheduler("LambdaLR", lr_lambda=rate)), ("keeper", keeper)],
-        batch_size=min(batch_size, len(X)),  # torch 2.4 makes a list of that length
+        batch_size=min(int(batch_size), len(X)),  # torch 2.4 makes a list of that length
         device=device,
         **parameters,
     ).initialize()
@@ -303,14 +343,15 @@ def train(
 
 
 class WeightedNet(AutocastNet):
-    """Net with weights of samples: the columns of ``y`` are the target and the weight.
+    """Net with weights of samples: columns of ``y`` are the target, one or more, and the weight.
 
     Weights are so split and shuffled along with the targets. The criterion gives the loss of each
     sample.
     """
 
     def get_loss(self, y_pred, y_true, *args, **kwargs):  # numpydoc ignore=GL08
-        y, weight = y_true.to(y_pred).unbind(1)
+        y, weight = y_true.to(y_pred).tensor_split([-1], 1)
+        y, weight = (y if y.shape[1] > 1 else y[:, 0]), weight[:, 0]
         return (weight * super().get_loss(y_pred, y, *args, **kwargs)).mean()
 
 
@@ -319,3 +360,24 @@ class ClassLoss(CrossEntropyLoss):
 
     def forward(self, scores, y):  # numpydoc ignore=GL08
         return super().forward(scores, y.long())
+
+
+class LabelLoss(BCEWithLogitsLoss):
+    r"""Mean over labels of the cross-entropy of each, which an image has or has not.
+
+    Parameters
+    ----------
+    label_smoothing : float, default=0.0
+        Share :math:`\varepsilon` of the targets that is put half on each: :math:`(1 -
+        \varepsilon)y + \varepsilon/2`.
+    **parameters : object
+        Of torch's ``BCEWithLogitsLoss``.
+    """
+
+    def __init__(self, label_smoothing=0.0, **parameters):
+        super().__init__(**parameters)
+        self.label_smoothing = label_smoothing
+
+    def forward(self, scores, y):  # numpydoc ignore=GL08
+        y = (1 - self.label_smoothing) * y + self.label_smoothing / 2
+        return super().forward(scores, y).mean(1)

@@ -7,7 +7,6 @@ from typing import ClassVar
 import numpy as np
 import torch
 from sklearn.base import ClassifierMixin
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, validate_data
 
 from skwave._core.arrays import native, resolve_device, resolve_dtype, to_numpy
@@ -19,9 +18,17 @@ from skwave._networks.fitting import (
     draw_seed,
     relative_weights,
     split_classes,
+    split_groups,
     training_parameters,
 )
 from skwave._networks.persistence import network_from_arrays, network_to_arrays
+from skwave.classification._labels import (
+    as_labels,
+    encode_labels,
+    log_odds,
+    log_probabilities,
+    weigh_classes,
+)
 from skwave.classification._network import describe, make_network, run
 from skwave.scattering._features import (
     cached_transform,
@@ -109,6 +116,9 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
         Share of the classifier's inputs that are dropped in training.
     label_smoothing : float, default=0.0
         Share of each label that is spread over all classes.
+    class_weight : dict, list of dict, "balanced" or None, default=None
+        Weights of the classes in the loss: by label, or so that all classes count the same. With
+        an indicator matrix a list of dicts, one for each label.
     learning_rate_init : float, default=1e-3
         First step of the optimiser, AdamW.
     weight_decay : float, default=1e-2
@@ -145,7 +155,7 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
     Attributes
     ----------
     classes_ : ndarray, shape (n_classes,)
-        Labels.
+        Labels; numbers of the columns of an indicator matrix.
     dictionary_ : ndarray, shape (n_atoms, projection)
         Atoms; complex with ``block="phase_collapse"``, absent with None.
     coherence_ : float
@@ -203,7 +213,16 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
     (5, 32, 4, 4)
     """
 
-    _of_fit = ("J", *_OF_SCATTERING, *_OF_NETWORK, "mirror", "shift", "label_smoothing", "dtype")
+    _of_fit = (
+        "J",
+        *_OF_SCATTERING,
+        *_OF_NETWORK,
+        "mirror",
+        "shift",
+        "label_smoothing",
+        "class_weight",
+        "dtype",
+    )
     _parameter_constraints: ClassVar[dict] = {
         **{name: ScatteringTransformer._parameter_constraints[name] for name in _OF_SCATTERING},
         "J": [Interval(Integral, 1, None, closed="left"), None],
@@ -225,6 +244,7 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
         "shift": [Interval(Integral, 0, 32, closed="both")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+        "class_weight": [StrOptions({"balanced"}), dict, list, None],
         **TRAINING_CONSTRAINTS,
     }
 
@@ -254,6 +274,7 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
         shift=0,
         dropout=0.3,
         label_smoothing=0.0,
+        class_weight=None,
         learning_rate_init=1e-3,
         weight_decay=1e-2,
         schedule="cosine",
@@ -292,6 +313,7 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
         self.shift = shift
         self.dropout = dropout
         self.label_smoothing = label_smoothing
+        self.class_weight = class_weight
         self.learning_rate_init = learning_rate_init
         self.weight_decay = weight_decay
         self.schedule = schedule
@@ -316,8 +338,9 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
         X : array-like or Tensor, shape (n_samples, H, W), (n_samples, C, H, W) or \
                 (n_samples, n_features)
             Images; flat ones with ``shape=(H, W)``, several channels one after the other.
-        y : array-like, shape (n_samples,)
-            Labels.
+        y : array-like, shape (n_samples,) or (n_samples, n_labels)
+            Labels, one of each image; or an indicator matrix, dense or sparse, of images that may
+            have several labels or none, each with a score of its own.
         sample_weight : array-like, shape (n_samples,), default=None
             Weights of the images in the loss.
 
@@ -332,14 +355,18 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
             If a loss was not finite. The weights are the best until then.
         """
         # skorch takes seconds to import
-        from skwave._networks.training import ClassLoss, WeightedNet, train
+        from skwave._networks.training import ClassLoss, LabelLoss, WeightedNet, train
 
         refuse_swapped(X, y)
-        y = validate_data(self, y=to_numpy(y))  # before X, since it forgets the names of columns
+        y = as_labels(y)
+        # before X, since it forgets the names of columns
+        several = y is not None and y.ndim == 2 and y.shape[1] > 1
+        y = validate_data(self, y=y, multi_output=several)
         X = native(validate_array(self, X, reset=True))
         check_consistent_length(X, y)
-        labels = self._encode(y)
-        weight = relative_weights(sample_weight, labels)
+        self.classes_, labels = encode_labels(y)
+        self._multilabel = y.ndim > 1
+        weight = weigh_classes(self.class_weight, y, relative_weights(sample_weight, labels))
         self._check_alpha()
         seed = draw_seed(self)
         device = resolve_device(self.device, X)
@@ -349,10 +376,8 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
         self.J_ = self.scattering_.J_
         self._check_grid()
         S = cached_transform(self, X)
-        target = np.stack([labels, weight], 1).astype(S.dtype)
-        rows = None
-        if self.early_stopping:
-            rows = split_classes(labels, self.validation_fraction, seed)
+        target = np.column_stack([labels, weight]).astype(S.dtype)
+        rows = self._split(labels, seed) if self.early_stopping else None
         self._design = self._make_design(S)
         images = None
         if self.checkpoint is not None:  # whose name depends on them
@@ -364,7 +389,7 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
             target,
             rows=rows,
             seed=seed,
-            criterion=ClassLoss,
+            criterion=LabelLoss if self._multilabel else ClassLoss,
             criterion__reduction="none",
             criterion__label_smoothing=self.label_smoothing,
             **training_parameters(self, device, (images, target, self.classes_)),
@@ -379,15 +404,10 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
             self._warn_of_zeros()
         return self
 
-    def _encode(self, y):
-        check_classification_targets(y)
-        self.classes_, labels = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise ValueError(
-                f"y holds one class only, {self.classes_[0]}: a classifier needs samples of two "
-                "or more classes."
-            )
-        return labels
+    def _split(self, labels, seed):
+        if self._multilabel:
+            return split_groups(len(labels), None, self.validation_fraction, seed)
+        return split_classes(labels[:, 0], self.validation_fraction, seed)
 
     def _check_alpha(self):
         if self.alpha >= 1:
@@ -447,17 +467,21 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
         -------
         probability : ndarray, shape (n_samples, n_classes)
             In the order of ``classes_``; with ``mirror``, means over the image and its mirror
-            image.
+            image. Of an indicator matrix that of each label, on its own.
         """
 
         def probability(x):  # numpydoc ignore=GL08
-            views = range(self._n_views)
-            return torch.stack([self.network_(x, view).softmax(1) for view in views]).mean(0)
+            scores = self._scores(x)
+            return (scores.sigmoid() if self._multilabel else scores.softmax(2)).mean(0)
 
         return self._map(probability, X)
 
-    def predict(self, X):
-        """Most probable labels.
+    def _scores(self, x):
+        # of all views
+        return torch.stack([self.network_(x, view) for view in range(self._n_views)])
+
+    def predict_log_proba(self, X):
+        """Logarithms of the probabilities, finite where those round to 0.
 
         Parameters
         ----------
@@ -466,11 +490,53 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
 
         Returns
         -------
-        y : ndarray, shape (n_samples,)
-            Labels.
+        log_probability : ndarray, shape (n_samples, n_classes)
+            As `predict_proba` has them.
         """
-        best = self.predict_proba(X).argmax(1)
-        return self.classes_[best]
+
+        def logarithm(x):  # numpydoc ignore=GL08
+            return log_probabilities(self._scores(x), multilabel=self._multilabel)
+
+        return self._map(logarithm, X)
+
+    def decision_function(self, X):
+        r"""Scores of the classes: logarithms of their probabilities, or of their odds.
+
+        Parameters
+        ----------
+        X : array-like or Tensor, shape (n_samples, ...)
+            Images of the fitted shape.
+
+        Returns
+        -------
+        scores : ndarray, shape (n_samples, n_classes), or (n_samples,) with two classes
+            Logarithms of the probabilities of three classes or more; else of the odds
+            :math:`p/(1 - p)` of the second class, or of each label of an indicator matrix, which
+            are positive where it is predicted.
+        """
+
+        def odds(x):  # numpydoc ignore=GL08
+            return log_odds(self._scores(x), multilabel=self._multilabel)
+
+        return self._map(odds, X)
+
+    def predict(self, X):
+        """Most probable labels, or all with a probability above a half.
+
+        Parameters
+        ----------
+        X : array-like or Tensor, shape (n_samples, ...)
+            Images of the fitted shape.
+
+        Returns
+        -------
+        y : ndarray, shape (n_samples,) or (n_samples, n_labels)
+            Labels, or an indicator matrix.
+        """
+        probability = self.predict_proba(X)
+        if self._multilabel:
+            return (probability > 0.5).astype(int)
+        return self.classes_[probability.argmax(1)]
 
     def codes(self, X):
         """Codes of the coefficients at each position, as the block gives them.
@@ -489,13 +555,13 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
         return self._map(lambda x: self.network_.codes(x), X)
 
     def score(self, X, y, sample_weight=None):
-        """Accuracy.
+        """Accuracy: share of the images all of whose labels are right.
 
         Parameters
         ----------
         X : array-like or Tensor, shape (n_samples, ...)
             Images of the fitted shape.
-        y : array-like, shape (n_samples,)
+        y : array-like, shape (n_samples,) or (n_samples, n_labels)
             Labels. Those that were not in ``fit`` count as errors, with a warning.
         sample_weight : array-like, shape (n_samples,), default=None
             Weights of the images.
@@ -506,8 +572,8 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
             Share of the images whose label is predicted.
         """
         self._check_fit()
-        y = to_numpy(y)
-        unseen = np.setdiff1d(y, self.classes_)
+        y = as_labels(y)
+        unseen = [] if self._multilabel else np.setdiff1d(y, self.classes_)
         if len(unseen):
             warnings.warn(
                 f"y holds labels that were not in fit, {unseen[:5].tolist()}: no image can be "
@@ -519,4 +585,5 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
+        tags.classifier_tags.multi_label = True
         return tags

@@ -151,7 +151,8 @@ def make_network(
     network : ScatteringDictionary
         With random weights.
     """
-    steps = {"n_iter": n_iter, "alpha": alpha, "learn_dictionary": learn_dictionary}
+    # torch takes no bool of numpy
+    steps = {"n_iter": n_iter, "alpha": alpha, "learn_dictionary": bool(learn_dictionary)}
     layer, parameters = {
         "istc": (ISTC, steps),
         "istc_free": (ISTC, {**steps, "free": True}),

@@ -1,5 +1,6 @@
 """Generative autoencoder: scattering as encoder, dictionaries as decoder."""
 
+import warnings
 from math import prod
 from numbers import Integral, Real
 from typing import ClassVar
@@ -15,6 +16,7 @@ from skwave._core.arrays import (
     reshape,
     resolve_device,
     resolve_dtype,
+    to_numpy,
     to_tensor,
 )
 from skwave._core.checks import random_numbers, validate_array, validate_features
@@ -420,16 +422,19 @@ class CASEGenerator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
         return validate_array(self, X, reset=True)
 
     def _validate_again(self, X):
-        # images as in fit, in their range
+        # images as in fit, and a warning of those far outside their range
         self._check_fit()
         X = validate_array(self, X, reset=False)
-        values, (low, high) = native(X), self.data_range_
-        smallest, largest = float(values.min()), float(values.max())
-        width = high - low
-        if smallest < low - width or largest > high + width:
-            raise ValueError(
-                f"X has values from {smallest:.4g} to {largest:.4g}, far outside the range "
-                f"that was fitted, {low:.4g} to {high:.4g}: scale the images as for fit."
+        images, (low, high) = to_numpy(X).reshape(X.shape[0], -1), self.data_range_
+        smallest, largest, width = images.min(1), images.max(1), high - low
+        outside = np.flatnonzero((smallest < low - width) | (largest > high + width))
+        if len(outside):
+            warnings.warn(
+                f"{len(outside)} of {len(images)} samples of X, {outside[:5].tolist()}, have "
+                f"values from {smallest.min():.4g} to {largest.max():.4g}, far outside the range "
+                f"that was fitted, {low:.4g} to {high:.4g}: their codes mean little. Scale the "
+                "images as for fit, or mend their hot pixels.",
+                stacklevel=3,
             )
         return X
 
@@ -449,7 +454,12 @@ class CASEGenerator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
         Raises
         ------
         ValueError
-            If images have another shape than those fitted, or values far outside their range.
+            If images have another shape than those fitted.
+
+        Warns
+        -----
+        UserWarning
+            If images have values far outside the range of those fitted: it names them.
         """
         X = self._validate_again(X)
         return from_tensor(self._encode(X).to(resolve_device(None, X)), X)

@@ -148,10 +148,15 @@ def fit_embedding(S, n_components, gaussianize, whiten, n_positions, seed):
 
 def _fit_components(Y, n_components, largest, whiten, seed):
     n = min(_N_COMPONENTS, largest) if n_components is None else n_components
+    if (Y == Y[0]).all():
+        raise ValueError(
+            "the scattering coefficients of all images of X are the same, as those of images that "
+            "are all black: there are no codes. Give images that differ."
+        )
     pca = PCA(n, whiten=whiten, random_state=seed).fit(Y)
     variance = pca.explained_variance_
     varying = int(np.sum(variance > 10 * np.finfo(Y.dtype).eps * variance[0]))
-    if varying < n and n_components is None and varying:
+    if varying < n and n_components is None:
         return PCA(varying, whiten=whiten, random_state=seed).fit(Y)
     if varying < n:
         raise ValueError(

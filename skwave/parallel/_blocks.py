@@ -176,7 +176,13 @@ def _open_path(path, shape, dtype, X):
         path.unlink(missing_ok=True)  # who still maps the old file keeps it
         record.unlink(missing_ok=True)
         return open_memmap(path, "w+", dtype, shape)
-    out = open_memmap(path, "r+")
+    try:
+        out = open_memmap(path, "r+")
+    except (ValueError, TypeError, EOFError, OverflowError) as error:
+        raise ValueError(
+            f"out={str(path)!r} has a journal, {str(record)!r}, but is no .npy file, or is damaged "
+            "itself: delete both to start anew, or give another out."
+        ) from error
     if out.shape != shape or out.dtype != dtype:
         raise ValueError(
             f"{str(record)!r} is the journal of an interrupted call whose result has shape "
@@ -343,7 +349,7 @@ def journal(file, record):
     lines = {
         start: f"{start} {crc:08x}\n"
         for start, crc in _earlier(path, record)
-        if checksum(file.read(start, start + rows)) == crc
+        if start < file.shape[0] and checksum(file.read(start, start + rows)) == crc
     }
     new = path.with_name(f"{path.name}.new")
     new.write_text("".join([json.dumps(record) + "\n", *lines.values()]))
@@ -356,11 +362,14 @@ def journal(file, record):
 def _earlier(path, record):
     if not path.exists():
         return []
-    head, _, lines = path.read_text().partition("\n")
     try:
-        earlier = json.loads(head)
-    except json.JSONDecodeError:
-        earlier = {}
+        head, _, lines = path.read_text().partition("\n")
+        earlier = dict(json.loads(head))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ValueError(
+            f"{str(path)!r} is no journal of transform_blocks, or is damaged: delete it to start "
+            "anew, or give another out."
+        ) from error
     differ = [key for key in record if earlier.get(key) != record[key]]
     if differ:
         raise ValueError(
@@ -368,5 +377,5 @@ def _earlier(path, record):
             f"{' and another '.join(differ)}. {_ADVICE}"
         )
     # a crash may have cut off the last line
-    found = re.findall(r"^(\d+) ([0-9a-f]{8})$", lines, re.MULTILINE)
+    found = re.findall(r"^(\d{1,18}) ([0-9a-f]{8})$", lines, re.MULTILINE)
     return [(int(start), int(crc, 16)) for start, crc in found]

@@ -1,5 +1,6 @@
 """Scattering coefficients of images for networks: scales of channels, moved and mirrored views."""
 
+import os
 from itertools import product
 from math import prod
 
@@ -127,7 +128,9 @@ def cached_transform(estimator, X):
     S : ndarray, shape (n_samples, n_features)
         Coefficients, in memory or on disk.
     """
-    return check_memory(estimator.memory).cache(transform)(estimator.scattering_, X)
+    memory = estimator.memory
+    memory = os.path.expanduser(memory) if isinstance(memory, str | os.PathLike) else memory
+    return check_memory(memory).cache(transform)(estimator.scattering_, X)
 
 
 def map_coefficients(estimator, f, X):

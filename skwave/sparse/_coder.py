@@ -1,15 +1,15 @@
 """Sparse codes and dictionary learning as a scikit-learn estimator."""
 
 import warnings
-from math import prod
 from numbers import Integral, Real
 from typing import ClassVar
 
 import numpy as np
 import torch
+from scipy.sparse import issparse
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
+from sklearn.utils import check_array, check_random_state
 
 from skwave._core.arrays import (
     dtype_name,
@@ -20,9 +20,8 @@ from skwave._core.arrays import (
     to_numpy,
     to_tensor,
 )
-from skwave._core.batches import map_batches
 from skwave._core.checks import check_values, validate_array
-from skwave._core.compat import Estimator, Interval, StrOptions, fit_context
+from skwave._core.compat import Estimator, Interval, StrOptions, fit_context, refuse_table
 from skwave._core.progress import progress_lines
 from skwave.functional import coherence, lasso_objective
 from skwave.functional._sparse.prox import power_of_two
@@ -30,11 +29,13 @@ from skwave.sparse._solvers import (
     EXACT,
     LARGEST_ALPHA,
     Learning,
-    as_maps,
     as_rows,
     check_dictionary,
     compiled,
+    decode_batches,
+    decode_sparse,
     encode_batches,
+    encode_sparse,
     homotopy_step,
     largest_correlation,
     learn,
@@ -44,6 +45,7 @@ from skwave.sparse._solvers import (
 
 _FIT_TOL = 1e-3  # of codes while the dictionary still moves
 _STEP_SAMPLES = 256
+_ALGORITHMS = {"auto", "cd", "fista", "istc", "ista", "omp", "threshold"}
 
 
 class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
@@ -63,13 +65,14 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
     alpha : float, default=1.0
         Weight of the :math:`\ell^1` norm. Codes are zero above
         :math:`\alpha_{\max} = \|xD^\top\|_\infty`.
-    algorithm : {"auto", "cd", "fista", "istc", "ista", "omp"}, default="auto"
+    algorithm : {"auto", "cd", "fista", "istc", "ista", "omp", "threshold"}, default="auto"
         How `transform` codes. Exact are ``"cd"``, coordinate descent compiled by numba (install
         ``skwave[fast]``), and ``"fista"``, in torch; both finish by Newton's method on the
         support. ``"auto"`` is ``"cd"`` on a CPU if numba is there, else ``"fista"``. ``"istc"``
         takes a few steps with falling thresholds, as networks do, ``"ista"`` is the slow
-        classic, ``"omp"`` a greedy choice of ``transform_n_nonzero_coefs`` atoms. `fit` codes
-        exactly, whatever this is.
+        classic, ``"omp"`` a greedy choice of ``transform_n_nonzero_coefs`` atoms, and
+        ``"threshold"`` the soft threshold of the products with the atoms. `fit` codes exactly,
+        whatever this is.
     dictionary : array-like, shape (n_components, n_features), default=None
         Atoms to use as they are: nothing is learnt, and `transform` needs no `fit`, but for the
         step of ISTC. Atoms should have norm 1; one of zeros is in no code.
@@ -80,6 +83,9 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
     split_sign : bool, default=False
         Give the positive parts of codes, and behind them the negative ones, as
         ``2 * n_components`` features that are not negative.
+    sparse_output : bool, default=False
+        Give codes as a sparse matrix of SciPy, which holds those that are not zero, in the memory
+        of a small part of them. Not with further axes, nor of tensors.
     max_iter : int, default=10
         Passes of `fit` over the samples. With 0 the atoms are those that learning would start
         from.
@@ -168,11 +174,12 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
     _parameter_constraints: ClassVar[dict] = {
         "n_components": [Interval(Integral, 1, 2**20, closed="both"), None],
         "alpha": [Interval(Real, 0, None, closed="neither")],
-        "algorithm": [StrOptions({"auto", "cd", "fista", "istc", "ista", "omp"})],
+        "algorithm": [StrOptions(_ALGORITHMS)],
         "dictionary": [object],
         "positive": ["boolean"],
         "positive_dict": ["boolean"],
         "split_sign": ["boolean"],
+        "sparse_output": ["boolean"],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "transform_max_iter": [Interval(Integral, 1, None, closed="left"), None],
@@ -196,6 +203,7 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         positive=False,
         positive_dict=False,
         split_sign=False,
+        sparse_output=False,
         max_iter=10,
         tol=1e-6,
         transform_max_iter=None,
@@ -215,6 +223,7 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         self.positive = positive
         self.positive_dict = positive_dict
         self.split_sign = split_sign
+        self.sparse_output = sparse_output
         self.max_iter = max_iter
         self.tol = tol
         self.transform_max_iter = transform_max_iter
@@ -421,7 +430,8 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         -------
         Z : array, shape (n_samples, n_components, ...)
             Codes: the same kind of array, on the same device, as ``X``. Those of a tensor that
-            requires a gradient are differentiable, except for ``"omp"``.
+            requires a gradient are differentiable, except for ``"omp"``. A ``csr_array`` with
+            ``sparse_output``.
 
         Raises
         ------
@@ -436,6 +446,7 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         """
         self._check_fit()
         X = validate_array(self, X, reset=False)
+        refuse_table(self, X.ndim)
         self._check_sign()
         if self.algorithm == "istc" and not hasattr(self, "step_"):
             raise ValueError(
@@ -444,9 +455,8 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         dtype, device = resolve_dtype(None, X), resolve_device(self.device, X)
         D = to_tensor(self._atoms(dtype, X.shape[1]), dtype, device)
         batching = {"n_jobs": self.n_jobs, "verbose": self.verbose, "name": type(self).__name__}
-        Z, gap, finite = encode_batches(
-            X, D, split_sign=self.split_sign, batching=batching, **self._coding()
-        )
+        coding = {"split_sign": self.split_sign, "batching": batching, **self._coding()}
+        Z, gap, finite = (encode_sparse if self.sparse_output else encode_batches)(X, D, **coding)
         tol = max(self.tol, 20 * torch.finfo(dtype).eps)
         if self.algorithm in EXACT and not gap <= tol:
             warnings.warn(
@@ -456,7 +466,9 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
                 stacklevel=2,
             )
         if not finite:
-            refuse_overflow(to_numpy(Z))
+            refuse_overflow(Z.toarray() if self.sparse_output else to_numpy(Z))
+        if self.sparse_output:
+            return Z
         return reshape(Z, (X.shape[0], self._n_features_out, *X.shape[2:]))
 
     def _atoms(self, dtype, n_features=None):
@@ -470,7 +482,7 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
 
         Parameters
         ----------
-        X : array-like or Tensor, shape (n_samples, n_components, ...)
+        X : array-like, sparse matrix or Tensor, shape (n_samples, n_components, ...)
             Codes, as `transform` gives them.
 
         Returns
@@ -479,31 +491,17 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
             Sums of atoms, the same kind of array as the codes.
         """
         self._check_fit()
-        Z = check_values(X)
+        Z = check_array(X, accept_sparse="csr") if issparse(X) else check_values(X)
         if Z.shape[1] != self._n_features_out:
             raise ValueError(
                 f"X has shape {tuple(Z.shape)}, but codes have {self._n_features_out} atoms in "
                 "axis 1: pass what transform returned."
             )
+        if issparse(Z):
+            return decode_sparse(Z, self._atoms(Z.dtype), split_sign=self.split_sign)
         dtype, device = resolve_dtype(None, Z), resolve_device(self.device, Z)
         D = to_tensor(self._atoms(dtype), dtype, device)
-        (K, p), places = D.shape, prod(Z.shape[2:])
-
-        def decode(z):  # numpydoc ignore=GL08
-            rows = as_rows(z)
-            if self.split_sign:
-                rows = rows[:, :K] - rows[:, K:]
-            return as_maps(rows @ D, z.shape).reshape(len(z), -1)
-
-        X = map_batches(
-            decode,
-            Z,
-            n_out=p * places,
-            row_bytes=2 * (K + p) * places * D.element_size(),
-            dtype=dtype,
-            device=device,
-        )
-        return reshape(X, (Z.shape[0], p, *Z.shape[2:]))
+        return decode_batches(Z, D, split_sign=self.split_sign)
 
     @property
     def _n_features_out(self):

@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.sparse import issparse
+from scipy.sparse import csr_array, issparse, vstack
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import gen_batches
 
-from skwave._core.arrays import to_numpy
-from skwave._core.batches import map_batches
+from skwave._core.arrays import reshape, to_numpy
+from skwave._core.batches import batch_rows, map_batches
 from skwave._core.checks import naming
 from skwave.functional._sparse.coding import (
     alpha_max,
@@ -25,7 +26,7 @@ from skwave.functional._sparse.coding import (
 )
 from skwave.functional._sparse.dictionaries import omp, update_dictionary
 from skwave.functional._sparse.lasso import Codes, implicit_codes, lasso
-from skwave.functional._sparse.prox import normalize_atoms, power_of_two
+from skwave.functional._sparse.prox import normalize_atoms, power_of_two, threshold_of
 
 EXACT = ("auto", "cd", "fista")
 # samples count as the fourth power of when they came: Mairal et al. 2010, sec. 3.4.1, rho
@@ -181,6 +182,100 @@ def encode_batches(X, D, *, split_sign=False, batching, **coding):
     return Z, float(gap.max()), bool(finite.all())
 
 
+def encode_sparse(X, D, **parameters):
+    """Codes of samples as a matrix of their entries that are not zero.
+
+    Parameters
+    ----------
+    X : array, shape (n, p)
+        Validated samples.
+    D : Tensor, shape (K, p)
+        As in `encode_batches`, and so are the others.
+    **parameters : object
+        Of `encode_batches`.
+
+    Returns
+    -------
+    Z : csr_array, shape (n, K)
+        Codes. Dense are those of a batch alone, within scikit-learn's ``working_memory``.
+    gap, finite : float, bool
+        As in `encode_batches`.
+
+    Raises
+    ------
+    ValueError
+        If ``X`` is a tensor, or has further axes.
+    """
+    if X.ndim > 2 or isinstance(X, torch.Tensor):
+        kind = "a tensor" if isinstance(X, torch.Tensor) else f"of {X.ndim} axes"
+        raise ValueError(
+            f"sparse_output=True, but X is {kind}: sparse codes are matrices of SciPy. Give arrays "
+            "of shape (n_samples, n_features), or sparse_output=False."
+        )
+    size = batch_rows("auto", 8 * len(D) * D.element_size(), len(X))
+    parts = [encode_batches(X[rows], D, **parameters) for rows in gen_batches(len(X), size)]
+    codes, gaps, finite = zip(*parts, strict=True)
+    Z = vstack([csr_array(to_numpy(z)) for z in codes], format="csr")
+    return Z, float(np.max(gaps)), all(finite)
+
+
+def decode_batches(Z, D, *, split_sign):
+    """Samples or maps rebuilt from codes of any kind of array, in batches that fit into memory.
+
+    Parameters
+    ----------
+    Z : array, shape (n, K, ...)
+        Validated codes.
+    D : Tensor, shape (K, p)
+        Rows are atoms, of the type and on the device to compute with.
+    split_sign : bool
+        Whether the codes are split, as in `encode_batches`.
+
+    Returns
+    -------
+    X : array, shape (n, p, ...)
+        Sums of atoms, the same kind of array as the codes.
+    """
+    (K, p), places = D.shape, prod(Z.shape[2:])
+
+    def decode(z):  # numpydoc ignore=GL08
+        rows = as_rows(z)
+        if split_sign:
+            rows = rows[:, :K] - rows[:, K:]
+        return as_maps(rows @ D, z.shape).reshape(len(z), -1)
+
+    X = map_batches(
+        decode,
+        Z,
+        n_out=p * places,
+        row_bytes=2 * (K + p) * places * D.element_size(),
+        dtype=D.dtype,
+        device=D.device,
+    )
+    return reshape(X, (Z.shape[0], p, *Z.shape[2:]))
+
+
+def decode_sparse(Z, D, *, split_sign):
+    """Samples rebuilt from sparse codes.
+
+    Parameters
+    ----------
+    Z : csr_array, shape (n, K)
+        Codes, with ``split_sign`` (n, 2 K).
+    D : ndarray, shape (K, p)
+        Rows are atoms.
+    split_sign : bool
+        Whether the codes are split.
+
+    Returns
+    -------
+    X : ndarray, shape (n, p)
+        Sums of atoms, of the type of the codes.
+    """
+    D = D.astype(Z.dtype)
+    return Z @ (np.concatenate([D, -D]) if split_sign else D)
+
+
 def _unit_of_atoms(D):
     # 1 for what the step 1 of ISTC is made for, atoms with norms of the order of 1
     t = power_of_two(D)
@@ -210,15 +305,17 @@ def encode(x, D, *, alpha, step=None, **coding):
     Returns
     -------
     codes : Codes
-        Infinite where their type does not hold them. The gap of OMP, which solves another
-        problem, is NaN.
+        Infinite where their type does not hold them. The gap of OMP and of thresholds, which
+        solve another problem, is NaN.
     """
     s, t = power_of_two(x, 1), _unit_of_atoms(D)
     a = (alpha / s / t).clamp(torch.finfo(x.dtype).tiny, LARGEST_ALPHA)
     step = None if step is None else step * float(t) * float(t)
     codes = encode_scaled(x / s, D / t, alpha=a, step=step, **coding)
-    # in place where no graph is kept: codes are the largest arrays here
-    z = codes.z * (s / t) if codes.z.requires_grad else codes.z.mul_(s / t)
+    # products with the atoms are of the unit of both; in place where no graph is kept: codes are
+    # the largest arrays here
+    unit = s * t if coding["algorithm"] == "threshold" else s / t
+    z = codes.z * unit if codes.z.requires_grad else codes.z.mul_(unit)
     return Codes(z, codes.gap, codes.n_iter)
 
 
@@ -243,7 +340,7 @@ def encode_scaled(x, D, *, algorithm, alpha, positive, tol, max_iter, n_nonzero=
     Returns
     -------
     codes : Codes
-        The gap of OMP is NaN.
+        The gap of OMP and of thresholds is NaN.
 
     Warns
     -----
@@ -255,9 +352,11 @@ def encode_scaled(x, D, *, algorithm, alpha, positive, tol, max_iter, n_nonzero=
         return _descend(x, D, alpha, positive, tol, max_iter)
     if algorithm in EXACT:
         return lasso(x, D, alpha, positive=positive, tol=tol, max_iter=max_iter)
-    if algorithm == "omp":
-        n_nonzero = max(D.shape[1] // 10, 1) if n_nonzero is None else n_nonzero
-        z = omp(x, D, n_nonzero)
+    if algorithm in ("omp", "threshold"):
+        if algorithm == "omp":
+            z = omp(x, D, max(D.shape[1] // 10, 1) if n_nonzero is None else n_nonzero)
+        else:
+            z = threshold_of(positive)(x @ D.T, alpha)
         return Codes(z, x.new_full(x.shape[:1], torch.nan), (z != 0).sum(1))
     if algorithm == "ista":
         z = ista(x, D, alpha, max_iter, positive=positive)

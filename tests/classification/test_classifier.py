@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from joblib import Memory
+from scipy.sparse import csr_array
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_digits
@@ -398,3 +399,56 @@ def test_bad_input(digits, model, capsys):
         clone(model).set_params(alpha=0.999, max_iter=1, learning_rate_init=1e-6).fit(X, y)
     clone(model).set_params(max_iter=1, verbose=1).fit(X[:50], y[:50])
     assert "valid_loss" in capsys.readouterr().out
+
+
+def test_d_scores_and_logarithms(digits, model):
+    X_test = digits[2]
+    p = model.predict_proba(X_test)
+    np.testing.assert_allclose(model.predict_log_proba(X_test), np.log(p), rtol=1e-3, atol=1e-5)
+    scores = model.decision_function(X_test)
+    assert scores.shape == p.shape
+    assert np.array_equal(model.classes_[scores.argmax(1)], model.predict(X_test))
+
+
+def test_d_class_weight(digits):
+    """A weight of 0 is as good as no sample; a rare class that weighs more is found more often."""
+    X, y, X_test, _ = digits
+    two = y < 2
+    X, y = X[two], y[two]
+    few = np.concatenate([np.flatnonzero(y == 0), np.flatnonzero(y == 1)[:4]])
+    parameters = {**TINY, "max_iter": 3, "early_stopping": False}
+    found = [
+        ScatteringDictionaryClassifier(**parameters, class_weight=weight)
+        .fit(X[few], y[few])
+        .predict_proba(X_test)[:, 1]
+        .mean()
+        for weight in (None, "balanced", {0: 1, 1: 1000.0})
+    ]
+    assert found[0] < found[1] < found[2]
+    weights = np.where(y == 0, 1.0, 3.0)
+    by_class = ScatteringDictionaryClassifier(**parameters, class_weight={0: 1, 1: 3}).fit(X, y)
+    by_sample = ScatteringDictionaryClassifier(**parameters).fit(X, y, weights)
+    assert np.array_equal(by_class.predict_proba(X_test), by_sample.predict_proba(X_test))
+    est = ScatteringDictionaryClassifier(**parameters, class_weight={7: 1.0})
+    with pytest.raises(ValueError, match=r"class_weight=.*does not fit y"):
+        est.fit(X, y)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, csr_array])
+def test_d_several_labels(digits, kind):
+    """Whether a digit is even, and whether it is below five, at once."""
+    X, y, X_test, y_test = digits
+
+    def indicator(y):
+        return np.stack([y % 2 == 0, y < 5, y >= 0], 1) * 1
+
+    parameters = {**TINY, "mirror": True, "max_iter": 12, "learning_rate_init": 0.01}
+    model = ScatteringDictionaryClassifier(**parameters).fit(X, kind(indicator(y)))
+    p, Y = model.predict_proba(X_test), model.predict(X_test)
+    assert Y.shape == p.shape == (len(X_test), 3) and Y.dtype == int
+    assert np.mean(Y == indicator(y_test)) > 0.85 and Y[:, 2].all()
+    assert model.score(X_test, kind(indicator(y_test))) == np.mean((Y == indicator(y_test)).all(1))
+    np.testing.assert_allclose(np.exp(model.predict_log_proba(X_test)), p, rtol=1e-4, atol=1e-6)
+    assert np.array_equal(model.decision_function(X_test) > 0, p > 0.5)
+    again = pickle.loads(pickle.dumps(model))
+    assert np.array_equal(again.predict_proba(X_test), p)

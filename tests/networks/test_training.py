@@ -1,7 +1,9 @@
 """Training of networks."""
 
+import errno
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import nn
 
 from skwave._networks.layers import Dropout
-from skwave._networks.training import AutocastNet, train
+from skwave._networks.training import AutocastNet, LabelLoss, train
 
 ROWS = np.arange(40), np.arange(40, 60)
 
@@ -115,17 +117,17 @@ def test_resumed_training_is_the_same(fit, nets, stop, tmp_path, capsys, rows, s
 
 def test_file_that_is_cut_off_does_no_harm(fit, monkeypatch, tmp_path):
     whole, *curves = fit()
-    save, count = torch.save, []
+    write, count = Path.write_bytes, []
 
-    def full(state, path):
+    def cut(path, content):
         count.append(None)
         if len(count) == 3:
-            path.write_bytes(b"half a state")
-            raise OSError("no space")
-        save(state, path)
+            write(path, b"half a state")
+            raise SystemExit("killed")
+        write(path, content)
 
-    monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(OSError, match="no space"):
+    monkeypatch.setattr(Path, "write_bytes", cut)
+    with pytest.raises(SystemExit):
         fit(folder=tmp_path)
     monkeypatch.undo()
     net, *resumed = fit(folder=tmp_path)
@@ -235,3 +237,79 @@ def test_half_precision(fit, nets):
     (_, *whole), (_, *half) = (fit(device=device, autocast=a) for a in (False, True))
     assert whole != half and np.allclose(whole, half, rtol=0.05)
     assert nets[-1].infer(torch.zeros(2, 4)).dtype == torch.float32
+
+
+def test_loss_of_several_labels():
+    """Mean over labels of the binary cross-entropy, of smoothed targets."""
+    scores, y = torch.randn(4, 3), torch.tensor([[0.0, 1, 1]]).expand(4, 3)
+    loss = LabelLoss(reduction="none", label_smoothing=0.2)(scores, y)
+    t = 0.8 * y + 0.1
+    p = scores.sigmoid()
+    expected = -(t * p.log() + (1 - t) * (1 - p).log()).mean(1)
+    torch.testing.assert_close(loss, expected)
+
+
+HOSTILE = {
+    "empty": b"",
+    "text": b"my weights",
+    "cut off": None,
+    "zeros": bytes(1000),
+    "a pickle that would run": b"cos\nsystem\n(S'touch was_run'\ntR.",
+    "deep": b"(" * 100_000 + b".",
+    "a list": [1, 2],
+    "no weights": {"weights": None},
+    "other weights": {"weights": {"a": torch.zeros(2)}},
+    "no history": {"history": "[["},
+    "nested history": {"history": "[" * 100_000},
+    "numbers for history": {"history": "[1, 2]"},
+    "text for losses": {"history": '[{"train_loss": "low"}]'},
+    "numbers for weights": {"best": 3},
+    "no optimizer": {"optimizer": {"state": {}, "param_groups": []}},
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_c_a_damaged_checkpoint(fit, tmp_path, monkeypatch, kind):
+    """The file is named, and what to do; nothing in it is run."""
+    monkeypatch.chdir(tmp_path)
+    fit(max_iter=2, folder=tmp_path)
+    path, content = tmp_path / "state.pt", HOSTILE[kind]
+    if isinstance(content, dict):
+        state = torch.load(path, weights_only=True) | content
+        torch.save({name: value for name, value in state.items() if value is not None}, path)
+    elif isinstance(content, list):
+        torch.save(content, path)
+    else:
+        path.write_bytes(path.read_bytes()[:-100] if content is None else content)
+    with pytest.raises(ValueError, match=r"state\.pt' does not hold .*delete it to train anew"):
+        fit(folder=tmp_path)
+    assert not (tmp_path / "was_run").exists()
+    path.unlink()
+    fit(max_iter=1, folder=tmp_path)
+
+
+def test_b7_a_full_disk(fit, tmp_path, monkeypatch):
+    """Training goes on in memory, tries again, and leaves no half of a file."""
+    whole = fit()
+    write, calls = Path.write_bytes, []
+
+    def full(path, content):
+        calls.append(path)
+        if len(calls) in (2, 3, 5):
+            write(path, bytes(content)[:100])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.warns(RuntimeWarning) as caught:
+        found = fit(folder=tmp_path)
+    said = [str(w.message) for w in caught]
+    assert [text.split(" was")[0][-1] for text in said] == ["2", "5"]
+    assert all("No space left" in text and "goes on in memory" in text for text in said)
+    assert len(calls) == 6 and [p.name for p in tmp_path.iterdir()] == ["state.pt"]
+    assert found[1:] == whole[1:]
+    assert fit(folder=tmp_path)[1:] == whole[1:]  # the last state is there
+    path = tmp_path / "a file"
+    path.touch()
+    with pytest.warns(RuntimeWarning, match="a file"):
+        assert fit(folder=path)[1:] == whole[1:]

@@ -1,6 +1,7 @@
 """Blocks of rows: in files and in memory, and the journal of the finished ones."""
 
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from skwave.parallel._blocks import (
     journal,
     journal_path,
     lock,
+    open_out,
     take,
 )
 
@@ -192,3 +194,45 @@ def test_a_file_system_without_locks(tmp_path, monkeypatch):
     ):
         pass
     assert not list(tmp_path.iterdir())
+
+
+BAD_JOURNALS = {
+    "empty": b"",
+    "text": b"my blocks\n",
+    "binary": bytes(range(256)),
+    "a list": b"[1, 2]\n",
+    "a number": b"3\n",
+    "nested": b"[" * 100_000 + b"\n",
+    "cut off": b'{"estimator": ["A", "b"], "X"',
+}
+
+
+@pytest.mark.parametrize("kind", BAD_JOURNALS)
+def test_c_a_damaged_journal(mapped, kind):
+    file = file_of(mapped)
+    journal_path(file).write_bytes(BAD_JOURNALS[kind])
+    with (
+        pytest.raises(ValueError, match=r"blocks' is no journal.*delete it to start anew"),
+        journal(file, {"X": [10, "abc"], "block_size": 3}),
+    ):
+        pass
+
+
+def test_c_a_journal_with_lines_of_no_block(mapped):
+    """Rows that are not there are no blocks."""
+    file, record = file_of(mapped), {"X": [10, "abc"], "block_size": 3}
+    lines = f"99 00000000\n{10**17} 00000000\n{'9' * 5000} 00000000\n-3 00000000\n"
+    good = f"3 {checksum(mapped[3:6]):08x}\n"
+    journal_path(file).write_text(json.dumps(record) + "\n" + lines + good)
+    with journal(file, record) as (done, _):
+        assert done == {3}
+
+
+def test_c_a_damaged_output(X, tmp_path):
+    path = tmp_path / "out.npy"
+    header = b"\x93NUMPY\x01\x00v\x00{'descr': '<f8', 'fortran_order': False, 'shape': (-3, 2), }"
+    for content in (b"", b"text", header.ljust(127) + b"\n"):
+        path.write_bytes(content)
+        journal_path(path).touch()
+        with pytest.raises(ValueError, match=r"out\.npy' has a journal.*delete both"):
+            open_out(path, (10, 2), np.dtype(float), X)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import sklearn
 import torch
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, csr_matrix
 from sklearn.base import clone
 from sklearn.decomposition import MiniBatchDictionaryLearning, sparse_encode
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
@@ -561,6 +561,44 @@ def test_split_sign_of_sklearn(data):
     np.testing.assert_allclose(coder.transform(maps).transpose(0, 2, 1).reshape(48, 48), Z[:48])
     with pytest.raises(ValueError, match="48 atoms in axis 1"):
         coder.inverse_transform(Z[:, :24])
+
+
+@pytest.mark.parametrize("positive", [False, True])
+def test_d_threshold_of_sklearn(data, positive):
+    X, D = data
+    coder = SparseCoder(alpha=0.1, dictionary=D, algorithm="threshold", positive=positive)
+    expected = sparse_encode(X, D, algorithm="threshold", alpha=0.1, positive=positive)
+    np.testing.assert_allclose(coder.transform(X), expected, atol=1e-12)
+    np.testing.assert_allclose(coder.set_params(dictionary=1e9 * D).transform(X),
+        sparse_encode(X, 1e9 * D, algorithm="threshold", alpha=0.1, positive=positive))  # fmt: skip
+    x = torch.from_numpy(X[:5]).requires_grad_()
+    (gradient,) = torch.autograd.grad(coder.set_params(dictionary=D).transform(x).sum(), x)
+    np.testing.assert_allclose(gradient, (np.sign(expected[:5]) ** (1 + positive)) ** 2 @ D)
+
+
+def test_d_sparse_output(data):
+    """What the dense codes hold that is not zero; classifiers and pipelines take it."""
+    X, D = data
+    for parameters in ({"dictionary": D}, {"dictionary": D, "split_sign": True}):
+        coder = SparseCoder(alpha=0.1, sparse_output=True, **parameters)
+        Z, dense = coder.transform(X), clone(coder).set_params(sparse_output=False).transform(X)
+        assert isinstance(Z, csr_array) and Z.nnz == np.count_nonzero(dense) < dense.size / 2
+        np.testing.assert_array_equal(Z.toarray(), dense)
+        assert coder.transform(X.astype(np.float32)).dtype == np.float32
+        rebuilt = coder.inverse_transform(dense)
+        np.testing.assert_allclose(coder.inverse_transform(Z), rebuilt)
+        np.testing.assert_allclose(coder.inverse_transform(csr_matrix(Z)), rebuilt)
+        with pytest.raises(ValueError, match="atoms in axis 1"):
+            coder.inverse_transform(Z[:, :5])
+    y = (X[:, 0] > 0) * 1
+    assert make_pipeline(coder, LogisticRegression()).fit(X, y).score(X, y) > 0.5
+    with pytest.raises(ValueError, match="sparse_output=True, but X is of 3 axes"):
+        coder.transform(X[:24].reshape(2, 12, 12))
+    with pytest.raises(ValueError, match="sparse_output=True, but X is a tensor"):
+        coder.transform(torch.from_numpy(X))
+    pytest.importorskip("pandas")
+    with pytest.raises(ValueError, match=r"sparse matrix\. Try to set"):
+        coder.set_output(transform="pandas").transform(X)
 
 
 def test_out_of_memory(data, monkeypatch):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.sparse import csr_array
+from sklearn import config_context
 
 from skwave.functional import (
     alpha_max,
@@ -18,15 +19,18 @@ from skwave.sparse._solvers import (
     as_maps,
     as_rows,
     check_dictionary,
+    decode_batches,
+    decode_sparse,
     encode,
     encode_batches,
+    encode_sparse,
     homotopy_step,
     largest_correlation,
     learn,
     start,
 )
 
-ALGORITHMS = ["auto", "fista", "istc", "ista", "omp"]
+ALGORITHMS = ["auto", "fista", "istc", "ista", "omp", "threshold"]
 CODING = {"alpha": 0.2, "positive": False, "tol": 1e-10, "max_iter": None}
 
 
@@ -78,7 +82,8 @@ def test_units_of_samples_and_atoms(problem, algorithm, positive):
         torch.testing.assert_close(of_samples.gap, codes.gap, rtol=0, atol=0, equal_nan=True)
         of_atoms = encode(x, c * D, **coding | {"alpha": 0.2 * c, "step": step / c / c})
         if step / c / c not in (0, np.inf) or algorithm != "istc":
-            torch.testing.assert_close(of_atoms.z * c, codes.z, rtol=0, atol=0)
+            unit = 1 / c if algorithm == "threshold" else c
+            torch.testing.assert_close(of_atoms.z * unit, codes.z, rtol=0, atol=0)
 
 
 def test_a_gradient_passes_through_the_units(problem):
@@ -101,6 +106,25 @@ def test_step_of_the_homotopy(problem):
     z = encode(x, D * 2.0**40, **CODING | {"alpha": 0.2 * 2.0**40}, algorithm="istc", step=step).z
     F = lasso_objective(z * 2.0**40, x, D, 0.2)
     assert (F < x.square().sum(1) / 2).all()
+
+
+@pytest.mark.parametrize("split_sign", [False, True])
+def test_sparse_codes_and_back(problem, split_sign):
+    """The entries that are not zero of the dense ones, batch after batch."""
+    x, D = problem
+    coding = {"split_sign": split_sign, "batching": {"n_jobs": 1, "verbose": 0, "name": ""}}
+    coding |= CODING | {"algorithm": "auto"}
+    expected, gap, _ = encode_batches(x.numpy(), D, **coding)
+    with config_context(working_memory=1e-3):  # seven batches
+        Z, largest, finite = encode_sparse(x.numpy(), D, **coding)
+    assert isinstance(Z, csr_array) and Z.nnz == np.count_nonzero(expected) and finite
+    np.testing.assert_allclose(Z.toarray(), expected, atol=1e-12)
+    assert largest == pytest.approx(gap, abs=1e-12)
+    dense = decode_batches(expected, D, split_sign=split_sign)
+    np.testing.assert_allclose(decode_sparse(Z, D.numpy(), split_sign=split_sign), dense)
+    for X, kind in ((x, "a tensor"), (x.numpy().reshape(3, 10, 10), "of 3 axes")):
+        with pytest.raises(ValueError, match=f"sparse_output=True, but X is {kind}"):
+            encode_sparse(X, D, **coding)
 
 
 @pytest.mark.parametrize("split_sign", [False, True])

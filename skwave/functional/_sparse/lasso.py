@@ -3,16 +3,24 @@ r"""Exact sparse codes: the lasso solved until its duality gap certifies the cod
 The objective is :math:`F(z) = \tfrac12\|x - zD\|^2 + \alpha\|z\|_1`; rows of ``D`` are atoms.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from skwave.functional._sparse.coding import gap_of_products, gap_scale, lipschitz, momentum
-from skwave.functional._sparse.prox import threshold_of
+from skwave.functional._sparse.coding import lipschitz, momentum
+from skwave.functional._sparse.prox import atom_norms, threshold_of
+from skwave.functional._sparse.pursuit import (
+    correlate,
+    factor,
+    gram_of_supports,
+    pursue,
+    relative_gap,
+)
 
 _EVERY = 10  # steps between two looks at the gap
+# steps after which codes of few atoms, which an active set finds fast, are left to it
+_PATIENCE, _FEW = 100, 128
 
 
 class Codes(NamedTuple):
@@ -33,7 +41,7 @@ class _State(NamedTuple):
     rows: Tensor  # (n,), numbers of the samples in the batch
     b: Tensor  # (n, K), products of the samples with the atoms
     x2: Tensor  # (n, 1), squared norms of the samples
-    alpha: Tensor  # (n, 1)
+    alpha: Tensor  # (n, 1), or (n, K) with atoms of different norms
     z: Tensor  # (n, K), codes
     y: Tensor  # (n, K), points from which FISTA takes its step
     t: Tensor  # (n, 1), momenta
@@ -47,12 +55,7 @@ class _State(NamedTuple):
         return (self.alpha * self.z.abs() - (self.b + q) * self.z / 2).sum(1)
 
     def gap(self, q: Tensor, positive: bool) -> Tensor:
-        # relative; |r|^2 = |x|^2 - <b, z> - <q, z> and <x, r> = |x|^2 - <b, z> need no residual
-        bz, qz = (torch.linalg.vecdot(a, self.z)[:, None] for a in (self.b, q))
-        top = (q if positive else q.abs()).amax(1, keepdim=True)
-        r2, l1 = (self.x2 - bz - qz).clamp(min=0), self.z.abs().sum(1, keepdim=True)
-        gap = gap_of_products(r2, self.x2 - bz, l1, top, self.alpha) / gap_scale(self.x2)
-        return gap[:, 0]
+        return relative_gap(self.b, q, self.z, self.x2, self.alpha, positive=positive)
 
 
 def _newton(state: _State, gram: Tensor) -> Tensor:
@@ -72,9 +75,7 @@ def _newton(state: _State, gram: Tensor) -> Tensor:
     return z
 
 
-def _polish(
-    state: _State, q: Tensor, gram: Tensor, correlate: Callable[..., Tensor], n: int
-) -> tuple[_State, Tensor]:
+def _polish(state: _State, q: Tensor, D: Tensor, gram: Tensor, n: int) -> tuple[_State, Tensor]:
     # Newton's method for the samples whose signs stand still, or have had ten looks (n % 100 == 0)
     # to do so. It is taken where it is lower; FISTA goes on from there without momentum.
     still = (state.z.sign() == state.signs).all(1) | (n % (10 * _EVERY) == 0)
@@ -82,7 +83,7 @@ def _polish(
     if still.any():
         before = state.keep(still)
         after = before._replace(z=_newton(before, gram))
-        q_after = correlate(after.z, after.b)
+        q_after = correlate(after.z, after.b, D, gram)
         lower = after.objective(q_after) < before.objective(q[still])
         rows, w, q_w = still.nonzero()[lower, 0], after.z[lower], q_after[lower]
         z, y = (a.index_copy(0, rows, w) for a in (state.z, state.y))
@@ -91,11 +92,19 @@ def _polish(
     return state._replace(signs=state.z.sign()), q
 
 
+def _slow(z: Tensor, n: int, max_iter: int) -> Tensor:
+    # samples that are left to the active set after n steps, some of which remain
+    if n >= max(max_iter // 2, _PATIENCE):
+        return z.new_ones(len(z), dtype=torch.bool)
+    return (z != 0).sum(1) <= (_FEW if n >= _PATIENCE else -1)
+
+
 @torch.no_grad()
 def _solve(x: Tensor, D: Tensor, alpha: Tensor, positive: bool, tol: float, max_iter: int) -> Codes:
-    # x (n, p), D (K, p), alpha (n, 1). FISTA on all samples at once. Every tenth step looks at
-    # them: signs that stand still are solved for, samples whose gap is at most tol are written
-    # into `out` and leave the state, so that the steps become cheaper as samples are done.
+    # x (n, p), D (K, p) of atoms of norm 1, alpha (n, 1) or (n, K). FISTA on all samples at once.
+    # Every tenth step looks at them: signs that stand still are solved for, samples whose gap is at
+    # most tol are written into `out` and leave the state, so that the steps become cheaper as
+    # samples are done. Those that take too many steps leave it for the active set.
     threshold = threshold_of(positive)
     gram, step = D @ D.T, 1 / lipschitz(D)
     tol = max(tol, 16 * torch.finfo(x.dtype).eps)
@@ -106,13 +115,9 @@ def _solve(x: Tensor, D: Tensor, alpha: Tensor, positive: bool, tol: float, max_
     numbers, x2 = torch.arange(len(x), device=x.device), x.square().sum(1, keepdim=True)
     state = _State(numbers, b, x2, alpha, zero, zero, torch.ones_like(x2), zero)
 
-    def correlate(z: Tensor, b: Tensor) -> Tensor:  # numpydoc ignore=GL08
-        # through the Gram matrix unless there are many more atoms than dimensions
-        return b - (z @ gram if len(D) <= 2 * D.shape[1] else (z @ D) @ D.T)
-
     for n in range(max_iter + 1):
         if n % _EVERY == 0 or n == max_iter:
-            state, q = _polish(state, correlate(state.z, state.b), gram, correlate, n)
+            state, q = _polish(state, correlate(state.z, state.b, D, gram), D, gram, n)
             gap = state.gap(q, positive)
             out[state.rows], gaps[state.rows] = state.z, gap
             going = ~(gap <= tol)  # a gap of NaN is none
@@ -120,8 +125,19 @@ def _solve(x: Tensor, D: Tensor, alpha: Tensor, positive: bool, tol: float, max_
             if n == max_iter or not going.any():
                 break
             state = state.keep(going)
+            slow = _slow(state.z, n, max_iter)
+            if slow.any():
+                some = state.keep(slow)
+                z, gap, rounds = pursue(
+                    some.b, some.x2, some.alpha, D, gram,
+                    positive=positive, tol=tol, max_iter=max_iter - n,
+                )  # fmt: skip
+                lower = gap < gaps[some.rows]
+                out[some.rows[lower]], gaps[some.rows[lower]] = z[lower], gap[lower]
+                n_iter[some.rows] = n + rounds
+                state = state.keep(~slow)
         y = state.y
-        z = threshold(y + step * correlate(y, state.b), step * state.alpha)
+        z = threshold(y + step * correlate(y, state.b, D, gram), step * state.alpha)
         y, t = momentum(z, state.z, y, state.t)
         state = state._replace(z=z, y=y, t=t)
     return Codes(out, gaps, n_iter)
@@ -140,9 +156,10 @@ def lasso(
 
     .. math:: \min_z \tfrac12\|x - zD\|^2 + \alpha\|z\|_1
 
-    FISTA with a restart for each sample; where the signs of a code stand still for ten steps,
-    or after each hundred, the minimum over codes of these signs is computed, and taken where it is
-    lower. Samples that are done leave the batch.
+    FISTA with a restart for each sample, on atoms of norm 1; where the signs of a code stand still
+    for ten steps, or after each hundred, the minimum over codes of these signs is computed, and
+    taken where it is lower. Samples that are done leave the batch, and those that take more than a
+    hundred steps, since atoms are coherent, are coded by an active set.
 
     Parameters
     ----------
@@ -174,8 +191,11 @@ def lasso(
     """
     shape, x2d = x.shape[:-1], x.detach().reshape(-1, x.shape[-1])
     a = torch.as_tensor(alpha).detach().to(x).expand(*shape, 1).reshape(-1, 1)
-    z, gap, n_iter = _solve(x2d, D.detach(), a, positive, tol, max_iter)
-    z = z.reshape(*shape, len(D))
+    norms = atom_norms(D.detach())[:, 0]
+    unit, largest = D.detach() / norms[:, None], torch.finfo(x.dtype).max
+    a = (a / norms).clamp(torch.finfo(x.dtype).tiny, largest / 4)
+    z, gap, n_iter = _solve(x2d, unit, a, positive, tol, max_iter)
+    z = (z / norms).reshape(*shape, len(D))
     if torch.is_grad_enabled():
         z = implicit_codes(z, x, D, alpha)
     return Codes(z, gap.reshape(shape), n_iter.reshape(shape))
@@ -184,15 +204,9 @@ def lasso(
 def _on_support(gram: Tensor, on: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     # Cholesky factors (B, s, s) of the Gram matrices of supports (B, K), padded by the identity
     # to the size s of the largest; the atoms (B, s), and the mask (B, s) of those not padded
-    size = int(on.sum(1).max())
-    atoms = on.to(torch.uint8).topk(size, 1).indices
-    chosen = on.gather(1, atoms)
-    A = gram[atoms[:, :, None], atoms[:, None, :]]
-    A = A * (chosen[:, :, None] & chosen[:, None, :])
-    # atoms that are linear combinations of others would have no factor
+    A, atoms, chosen = gram_of_supports(gram, on)
     ridge = 2 * torch.finfo(gram.dtype).eps * gram.diagonal().amax()
-    A.diagonal(dim1=1, dim2=2).add_(torch.where(chosen, ridge, 1.0))
-    return torch.linalg.cholesky_ex(A).L, atoms, chosen
+    return factor(A, chosen, ridge), atoms, chosen
 
 
 def solve_on_support(gram: Tensor, on: Tensor, c: Tensor) -> Tensor:

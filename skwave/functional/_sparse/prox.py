@@ -84,8 +84,19 @@ def power_of_two(x: Tensor, dim: int | None = None) -> Tensor:
     return torch.where(top > 0, top / (2 * torch.frexp(top).mantissa), 1.0)
 
 
-def _norms(D: Tensor) -> Tensor:
-    # of rows; 1 where they are 0, so that a division leaves them, and their gradient, alone
+def atom_norms(D: Tensor) -> Tensor:
+    r"""Norms :math:`\|d_k\|` of atoms, 1 for one of zeros.
+
+    Parameters
+    ----------
+    D : Tensor, shape (..., p)
+        Rows are atoms.
+
+    Returns
+    -------
+    norms : Tensor, shape (..., 1)
+        A division by them leaves zeros, and their gradient, alone.
+    """
     norms = torch.linalg.vector_norm(D, dim=-1, keepdim=True)
     return torch.where(norms > 0, norms, torch.ones_like(norms))
 
@@ -111,7 +122,7 @@ def normalize_atoms(D: Tensor) -> Tensor:
     tensor([[0.6000, 0.8000],
             [0.0000, 0.0000]])
     """
-    return D / _norms(D)
+    return D / atom_norms(D)
 
 
 def project_ball(D: Tensor) -> Tensor:
@@ -135,7 +146,7 @@ def project_ball(D: Tensor) -> Tensor:
     tensor([[0.6000, 0.8000],
             [0.0000, 0.5000]])
     """
-    return D / _norms(D).clamp(min=1)
+    return D / atom_norms(D).clamp(min=1)
 
 
 def threshold_of(positive: bool) -> Callable[[Tensor, float | Tensor], Tensor]:
