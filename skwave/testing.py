@@ -1,4 +1,4 @@
-"""Assertions and checks that all transformers of the package pass, for those who write others."""
+"""Assertions and checks that the estimators of the package pass, for those who write others."""
 
 import pickle
 import warnings
@@ -7,6 +7,7 @@ import joblib
 import numpy as np
 import torch
 from sklearn.base import clone
+from sklearn.model_selection import cross_val_score
 from sklearn.utils import get_tags
 
 from skwave._core.arrays import dtype_name, native
@@ -124,6 +125,80 @@ def check_transformer(transformer, X):
         check(clone(transformer), X)
 
 
+def check_molecular_regressor(regressor, X, y):
+    """Check what a regressor of molecules promises.
+
+    Predictions are those of each molecule by itself, in any order, and do not change when a
+    molecule is moved or its atoms are renumbered. A fit can be repeated, cloned and pickled, takes
+    splits of a cross-validation, and changes neither parameters nor targets. Bad molecules and
+    targets are refused and leave the fit as it was.
+
+    Parameters
+    ----------
+    regressor : estimator
+        Not fitted.
+    X : molecules
+        At least ten molecules that it takes, of which each two of three have all elements.
+    y : ndarray of float, shape (n_molecules,)
+        Targets, which vary.
+
+    Raises
+    ------
+    AssertionError
+        At the first promise that is not kept.
+    """
+    X, y = as_molecules(X), np.asarray(y, dtype=float)
+    for check in (_check_predictions, _check_fits, _check_refused_targets):
+        check(clone(regressor), X, y)
+
+
+def _check_predictions(regressor, X, y):
+    """Each molecule has its own prediction, whose symmetries are those of energies."""
+    expected = regressor.fit(X, y).predict(X)
+    _assert(expected.shape == y.shape, f"{expected.shape} predictions for {y.shape} targets")
+    scale = np.std(y)
+
+    def compare(predicted, known=expected, tol=1e-8):  # numpydoc ignore=GL08
+        error = float(np.max(np.abs(predicted - known))) / scale
+        _assert(error <= tol, f"predictions differ by {error:.1e} standard deviations of y")
+
+    compare(regressor.predict(X[::-1])[::-1])
+    compare(np.concatenate([regressor.predict(X[i : i + 1]) for i in range(3)]), expected[:3])
+    numbers, positions = X[0]
+    compare(regressor.predict([(numbers, positions + 1.5)]), expected[:1])
+    compare(regressor.predict([(numbers[::-1], positions[::-1])]), expected[:1])
+    _assert(np.isfinite(regressor.score(X, y)), "the score is not finite")
+
+
+def _check_fits(regressor, X, y):
+    """Fits are repeated, cloned, pickled, cross-validated; parameters and data are kept."""
+    before, given = joblib.hash(regressor.get_params()), y.copy()
+    expected = regressor.fit(X, y).predict(X)
+    _assert(regressor.fit(X, y) is regressor, "fit does not return the regressor")
+    _assert(joblib.hash(regressor.get_params()) == before, "fit changes parameters")
+    _assert(np.array_equal(y, given), "fit changes y")
+    for same in (regressor, clone(regressor).fit(X, y), pickle.loads(pickle.dumps(regressor))):
+        _assert(np.array_equal(same.predict(X), expected), "a fit is not repeated")
+    other = clone(regressor).fit(X, y.tolist()).predict(X)
+    _assert(np.array_equal(other, expected), "a list of targets gives another fit")
+    scores = cross_val_score(clone(regressor), X, y, cv=3, error_score="raise")
+    _assert(np.isfinite(scores).all(), "a split has no score")
+
+
+def _check_refused_targets(regressor, X, y):
+    """Bad molecules and targets are refused, and the fit is kept."""
+    expected = regressor.fit(X, y).predict(X)
+    numbers, positions = X[0]
+    bad = [[], "text", [(numbers, np.full_like(positions, np.nan))], [(-numbers, positions)]]
+    for molecules in bad:
+        _assert_refused(regressor, molecules, "predict")
+    holed, infinite = y.copy(), y.copy()
+    holed[1], infinite[2] = np.nan, np.inf
+    for targets in (holed, infinite, y[:-1], y + 0j, None):
+        _assert_refused(clone(regressor), (X, targets), "fit")
+    _assert(np.array_equal(regressor.predict(X), expected), "a refusal changes the fit")
+
+
 def _check_arrays(transformer, X):
     """Same kind, device and type of array out as in; same values from all of them."""
     expected = transformer.fit_transform(X)
@@ -217,9 +292,9 @@ def _assert(condition, message):
         raise AssertionError(message)
 
 
-def _assert_refused(transformer, bad):
+def _assert_refused(estimator, bad, method="transform"):
     try:
-        transformer.transform(bad)
+        getattr(estimator, method)(*(bad if method == "fit" else (bad,)))
     except (ValueError, TypeError):
         return
     raise AssertionError(f"bad input was not refused: {bad!r}")

@@ -644,3 +644,72 @@ def test_a_pickle_of_another_scikit_learn(fitted, monkeypatch):
         data = pickle.dumps(fitted["CASEGenerator"])
     with pytest.warns(InconsistentVersionWarning, match=r"PCA from version 0\.1"):
         pickle.loads(data)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "expected"),
+    [("bool", "float32"), ("uint8", "float32"), ("int16", "float32"), ("int32", "float64")],
+)
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        skwave.ScatteringTransformer(J=1, ndim=2),
+        skwave.PhaseHarmonicTransformer(J=1, L=2),
+        skwave.SparseCoder(dictionary=np.eye(8), alpha=0.1),
+    ],
+    ids=lambda e: type(e).__name__,
+)
+def test_a9_integers_have_the_type_that_holds_them(estimator, dtype, expected):
+    X = rng.integers(0, 2, (3, 8) if "Coder" in type(estimator).__name__ else (3, 16, 16))
+    found = estimator.fit(X.astype(dtype)).transform(X.astype(dtype))
+    assert found.dtype == expected
+    np.testing.assert_allclose(found, estimator.transform(X.astype(float)), rtol=1e-4, atol=1e-5)
+
+
+# what decides a fit, and what counts at each call alone
+SET_AFTER_FIT = [
+    ("CASEGenerator", {"n_components": 1}, {"verbose": 1, "batch_size": 3, "sampler": "norm"}),
+    ("CASEGenerator", {"gaussianize": "sphere"}, {"max_iter": 9}),
+    ("MaxEntTextureModel", {"J": 2}, {"max_iter": 3, "batch_size": 1}),
+    ("MaxEntTextureModel", {"mask": np.ones((8, 8), bool)}, {"tol": 0.1, "init": "white"}),
+    ("MultilinearRegressor", {"standardize": False}, {"verbose": 1, "device": "cpu"}),
+    ("PhaseHarmonicTransformer", {"shape": (4, 16)}, {"J": 2}),
+    ("ScatteringDictionaryClassifier", {"mirror": True}, {"batch_size": 3, "device": "cpu"}),
+    ("ScatteringDictionaryClassifier", {"log": True}, {"verbose": 1}),
+    ("ScatteringTransformer", {"ndim": 2}, {"J": 2}),
+    ("SolidHarmonicScattering", {"elements": ["H", "F", "O"]}, {"J": 2}),
+    ("SparseCoder", {"dictionary": np.eye(4)}, {"alpha": 0.2, "algorithm": "omp"}),
+    ("SparseCoder", {"n_components": 4}, {"split_sign": True}),
+]
+
+
+@pytest.mark.parametrize(("name", "decides", "counts"), SET_AFTER_FIT, ids=str)
+def test_a10_parameters_set_after_fit(fitted, name, decides, counts):
+    """Those that decided the fit are refused by name, until they are set back or fitted."""
+    est, case = copy.copy(fitted[name]), CASES[name]
+    before = {parameter: est.get_params()[parameter] for parameter in decides}
+    est.set_params(**decides)
+    for again in (est, pickle.loads(pickle.dumps(est))):
+        for method in case.methods:
+            message = rf"{next(iter(decides))}=.*set after fit.*fit again"
+            refused(lambda: getattr(again, method)(case.X), again, message)  # noqa: B023
+    assert use(est.set_params(**before, **counts))
+    for a, b in zip(use(fit(est)), use(fit(make(name, **counts))), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a10_codes_and_names_after_fit(fitted):
+    """All that needs a fit refuses, whatever method it is."""
+    for name, decides, calls in [
+        ("CASEGenerator", {"alpha": 0.2}, ["sample", "score", "inverse_transform"]),
+        ("MaxEntTextureModel", {"L": 3}, ["sample", "get_feature_names_out", "denoise", "inpaint"]),
+        ("ScatteringDictionaryClassifier", {"n_atoms": 5}, ["predict", "codes", "score"]),
+        ("SparseCoder", {"positive_dict": True}, ["partial_fit", "inverse_transform"]),
+    ]:
+        est = copy.copy(fitted[name]).set_params(**decides)
+        data = {"sample": (), "get_feature_names_out": (), "inpaint": (CASES[name].X, True)}
+        data |= {"score": (CASES[name].X, CASES[name].y), "denoise": (CASES[name].X, None)}
+        for call in calls:
+            arguments = data.get(call, (CASES[name].X,))
+            message = f"{next(iter(decides))}=.*fit again"
+            refused(lambda: getattr(est, call)(*arguments), est, message)  # noqa: B023

@@ -3,6 +3,7 @@
 import re
 from contextlib import contextmanager
 from functools import wraps
+from typing import ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
@@ -14,6 +15,7 @@ from sklearn.utils._param_validation import (
 )
 from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
+from sklearn.utils.validation import check_is_fitted
 
 __all__ = [
     "REMEDIES",
@@ -51,8 +53,14 @@ def _with_remedy():
 
 
 class Estimator(BaseEstimator):
-    """Base of the estimators; their diagram in a notebook links to skwave's documentation."""
+    """Base of the estimators: what was fitted goes with the parameters that it was fitted with.
 
+    ``_of_fit`` names the parameters that decide what a fit finds. Once one of them has another
+    value, methods that need the fit refuse by its name, until it has the old value or there is
+    another fit. The diagram in a notebook links to skwave's documentation.
+    """
+
+    _of_fit: ClassVar[tuple[str, ...]] = ()
     _doc_link_module = "skwave"
     _doc_link_template = (
         "https://skwave.readthedocs.io/stable/generated/skwave.{estimator_name}.html"
@@ -64,6 +72,38 @@ class Estimator(BaseEstimator):
     def _validate_params(self):
         with _with_remedy():
             super()._validate_params()
+
+    def _remember(self):
+        # the values that decided the fit
+        if self._of_fit:
+            self._fitted_with = {name: getattr(self, name) for name in self._of_fit}
+
+    def _check_fit(self):
+        # it is there, and of these parameters
+        check_is_fitted(self)
+        for name, value in getattr(self, "_fitted_with", {}).items():
+            now = getattr(self, name)
+            if not _is_same(now, value):
+                raise ValueError(
+                    f"{name}={_short(now)} was set after fit, which had {name}={_short(value)}: "
+                    "fit again, or set it back."
+                )
+
+
+def _is_same(a, b):
+    # values of one parameter; arrays are compared by their numbers
+    if a is b:
+        return True
+    if callable(a) or callable(b):
+        return False
+    if hasattr(a, "shape") or hasattr(b, "shape"):
+        return np.shape(a) == np.shape(b) and bool(np.all(np.asarray(a == b)))
+    return bool(np.all(a == b))
+
+
+def _short(value):
+    shape = getattr(value, "shape", None)
+    return f"<array of shape {tuple(shape)}>" if shape else repr(value)[:80]
 
 
 class Interval(_Interval):
@@ -110,7 +150,7 @@ def fit_context(*, prefer_skip_nested_validation):
     """Decorate a fit: parameters are checked, and a fit that fails changes nothing.
 
     An error, or Ctrl-C that the fit does not catch, leaves the estimator as it was: not fitted,
-    or fitted to what it was fitted to before.
+    or fitted to what it was fitted to before. The parameters that decide a fit are remembered.
 
     Parameters
     ----------
@@ -130,7 +170,9 @@ def fit_context(*, prefer_skip_nested_validation):
         def all_or_nothing(estimator, *args, **kwargs):  # numpydoc ignore=GL08
             before = dict(vars(estimator))
             try:
-                return checked(estimator, *args, **kwargs)
+                fitted = checked(estimator, *args, **kwargs)
+                estimator._remember()
+                return fitted
             except BaseException:
                 vars(estimator).clear()
                 vars(estimator).update(before)

@@ -7,7 +7,6 @@ from typing import ClassVar
 
 import numpy as np
 from sklearn.base import TransformerMixin
-from sklearn.utils.validation import check_is_fitted
 
 from skwave._core.arrays import resolve_device, resolve_dtype
 from skwave._core.batches import map_batches
@@ -36,6 +35,7 @@ class TorchTransformer(TransformerMixin, Estimator):
     """
 
     _stacked: ClassVar[int | None] = None
+    _of_fit: ClassVar[tuple[str, ...]] = ("ndim", "shape")
 
     _parameter_constraints: ClassVar[dict] = {
         "ndim": [Interval(Integral, 1, 2, closed="both"), None],
@@ -104,7 +104,7 @@ class TorchTransformer(TransformerMixin, Estimator):
 
     def _check_since_fit(self):
         # parameters may have been set since the fit, and some of them count at each call
-        check_is_fitted(self)
+        self._check_fit()
         self._validate_params()
         self._check_signal(self.signal_shape_)
 

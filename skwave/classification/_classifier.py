@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
+from sklearn.utils.validation import check_consistent_length, validate_data
 
 from skwave._core.arrays import native, resolve_device, resolve_dtype, to_numpy
 from skwave._core.checks import validate_array
@@ -203,6 +203,7 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
     (5, 32, 4, 4)
     """
 
+    _of_fit = ("J", *_OF_SCATTERING, *_OF_NETWORK, "mirror", "shift", "label_smoothing", "dtype")
     _parameter_constraints: ClassVar[dict] = {
         **{name: ScatteringTransformer._parameter_constraints[name] for name in _OF_SCATTERING},
         "J": [Interval(Integral, 1, None, closed="left"), None],
@@ -430,7 +431,7 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
         super().__setstate__(state)
 
     def _map(self, f, X):
-        check_is_fitted(self)
+        self._check_fit()
         X = native(validate_array(self, X, reset=False))
         return map_coefficients(self, lambda S: run(self.network_, f, S), X).numpy()
 
@@ -504,7 +505,7 @@ class ScatteringDictionaryClassifier(ClassifierMixin, Estimator):
         accuracy : float
             Share of the images whose label is predicted.
         """
-        check_is_fitted(self)
+        self._check_fit()
         y = to_numpy(y)
         unseen = np.setdiff1d(y, self.classes_)
         if len(unseen):

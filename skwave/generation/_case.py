@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from sklearn.utils.validation import check_consistent_length
 
 from skwave._core.arrays import (
     from_tensor,
@@ -29,6 +29,11 @@ from skwave.scattering._transformer import ScatteringTransformer
 
 _PARTS = ("train", "validation")
 _OF_SCATTERING = ("L", "nonlinearity", "shape")
+_OF_CODES = ("J", "n_components", "gaussianize", "whiten")
+_OF_DECODER = (
+    *("decoder", "channels", "n_atoms", "n_iter", "alpha", "linear_skip", "ridge_alpha"),
+    *("latent_noise", "loss", "scale_weight", "scattering_weight", "dtype"),
+)
 
 
 class CASEGenerator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
@@ -208,6 +213,7 @@ class CASEGenerator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
     (3, 8, 8)
     """
 
+    _of_fit = (*_OF_SCATTERING, *_OF_CODES, *_OF_DECODER)
     _parameter_constraints: ClassVar[dict] = {
         **{name: ScatteringTransformer._parameter_constraints[name] for name in _OF_SCATTERING},
         "J": [Interval(Integral, 1, None, closed="left"), None],
@@ -415,7 +421,7 @@ class CASEGenerator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
 
     def _validate_again(self, X):
         # images as in fit, in their range
-        check_is_fitted(self)
+        self._check_fit()
         X = validate_array(self, X, reset=False)
         values, (low, high) = native(X), self.data_range_
         smallest, largest = float(values.min()), float(values.max())
@@ -487,7 +493,7 @@ class CASEGenerator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
                 (n_samples, C, height, width)
             Images, of ``H / 2**j`` by ``W / 2**j`` pixels, rounded up. Flat samples are unfolded.
         """
-        check_is_fitted(self)
+        self._check_fit()
         scales = range(self.J_, -1, -1) if scales is None else scales
         if not all(isinstance(j, Integral) and 0 <= j <= self.J_ for j in scales):
             raise ValueError(f"scales={scales!r} must be integers from 0 to J={self.J_}.")
@@ -517,7 +523,7 @@ class CASEGenerator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator
         images : ndarray, shape (n_samples, ...)
             Images of the fitted shape.
         """
-        check_is_fitted(self)
+        self._check_fit()
         if not isinstance(n_samples, Integral) or n_samples < 1:
             raise ValueError(f"n_samples must be a positive integer, got {n_samples!r}.")
         sampler = self.sampler if sampler is None else sampler

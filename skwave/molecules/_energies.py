@@ -55,9 +55,10 @@ class EnergyRegressor(RegressorMixin, Estimator):
     .. math:: K(A, B) = w_0 \langle x_A, x_B \rangle + w_1 \sum_{a, b} V_a\cdot V_b
        + \sum_e w_e \sum_{a, b \in e} (z_a \cdot z_b)^2,
 
-    the square less its products of components that vary least, whose weights and regulariser are chosen by errors left out in closed form. Energies of
-    molecules far from each other add up, they do not change when a molecule is moved, turned,
-    reflected or its atoms are renumbered, and forces are their exact derivatives.
+    of whose square the products of components that vary least are left out. The weights and the
+    regulariser are chosen by errors left out in closed form. Energies of molecules far from each
+    other add up, they do not change when a molecule is moved, turned, reflected or its atoms are
+    renumbered, and forces are their exact derivatives.
 
     Parameters
     ----------

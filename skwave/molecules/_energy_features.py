@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot, pad
 
 from skwave.functional._molecules.atom_derivatives import (
     projected_jacobian,
@@ -100,22 +101,28 @@ class Features:
     def learn(cls, source, molecules, settings, rng):  # numpydoc ignore=PR01,RT01
         """Find the principal axes, in some of the molecules."""
         n_elements = len(source.elements)
-        enough = 1 + _PER_ELEMENT // 2
+        enough = 2 * _PER_ELEMENT
         rows = np.sort(rng.permutation(len(molecules))[:enough])
         own, parts = own_elements(molecules[rows], source.elements), []
         counts = torch.zeros(n_elements, dtype=torch.int64)
         kept = torch.zeros(len(own), dtype=torch.bool)
         for first, phi in source.invariants(molecules[rows], torch.float32):
             mine = own[first : first + len(phi)]
-            rank = torch.nn.functional.one_hot(mine, n_elements).cumsum(0)
+            rank = one_hot(mine, n_elements).cumsum(0)
             rank = rank.gather(1, mine[:, None])[:, 0] + counts[mine]
             keep = rank <= _PER_ELEMENT
             kept[first : first + len(phi)] = keep
             counts += mine.bincount(minlength=n_elements)
             parts.append(phi[keep])
         phi, own = torch.cat(parts), own[kept]
-        n = settings["n_components"]
-        found = [principal_axes(phi[own == e].double(), n) for e in range(n_elements)]
+        found = []
+        for e in range(n_elements):
+            of_element = phi[own == e].double()
+            # axes along which few environments vary hold for these alone
+            n = min(settings["n_components"], len(of_element) // settings["per_component"])
+            mean, axes, deviations = principal_axes(of_element, n)
+            rest = (0, settings["n_components"] - n)
+            found.append((mean, pad(axes, rest), pad(deviations, rest)))
         compression = Compression(*map(torch.stack, zip(*found, strict=True)))
         return cls.of(source, compression, settings)
 
@@ -225,7 +232,7 @@ class Features:
         jacobian = jacobian.view(n, n, 3, -1).transpose(1, 2).flatten(0, 1)
         one = summed_jacobian(environments, pairs.neighbour, fields, basis, n).flatten(2)
         parts = [one.flatten(0, 1)]
-        masks = torch.nn.functional.one_hot(own, n_elements).to(jacobian)
+        masks = one_hot(own, n_elements).to(jacobian)
         parts.append(torch.einsum("rak,ae->rek", jacobian, masks).flatten(1))
         if self.n_quadratic:
             k, factors = self.n_quadratic, self._whitened()

@@ -15,14 +15,10 @@ _MOLECULES = 128  # whose pairs are listed at once
 _ATOMS = 512  # whose invariants are in memory at once
 _DUAL = 25_000  # most molecules of a kernel, whose matrix is 5 GB then
 # parameters that are None: of molecules that are relaxed, and of those that move
-_RELAXED = {
-    **{"n_components": 256, "power": 0.7},
-    **{"L": 5, "sigma": 0.27, "J": 2, "Q": 3, "decay_radius": 1.8},
-}
-_MOVING = {
-    **{"n_components": 48, "power": 0.25},
-    **{"L": 6, "sigma": 0.25, "J": 3, "Q": 2, "decay_radius": 3.0},
-}
+_RELAXED = {"n_components": 256, "power": 0.7, "L": 5, "J": 2, "Q": 3}
+_RELAXED |= {"sigma": 0.27, "decay_radius": 1.8, "per_component": 8}
+_MOVING = {"n_components": 48, "power": 0.25, "L": 6, "J": 3, "Q": 2}
+_MOVING |= {"sigma": 0.25, "decay_radius": 3.0, "per_component": 1}
 _PRODUCTS = 16_000  # of components, for each element
 
 

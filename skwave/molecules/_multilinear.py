@@ -10,7 +10,6 @@ from sklearn.base import RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import (
     check_consistent_length,
-    check_is_fitted,
     check_random_state,
     validate_data,
 )
@@ -126,6 +125,7 @@ class MultilinearRegressor(RegressorMixin, Estimator):
     True
     """
 
+    _of_fit = ("degree", "n_terms", "loss", "standardize")
     _parameter_constraints: ClassVar[dict] = {
         "degree": [Interval(Integral, 1, 64, closed="both")],
         "n_terms": [Interval(Integral, 1, 2**20, closed="both")],
@@ -280,7 +280,7 @@ class MultilinearRegressor(RegressorMixin, Estimator):
         y : ndarray, shape (n_samples,)
             Predictions.
         """
-        check_is_fitted(self)
+        self._check_fit()
         with naming("X", "real, finite numbers, shape (n_samples, n_features)"):
             X = as_samples(to_numpy(X))
             X = validate_data(self, X, dtype=np.dtype(self._dtype), reset=False)

@@ -8,7 +8,6 @@ from typing import ClassVar
 import numpy as np
 import torch
 from sklearn.base import TransformerMixin
-from sklearn.utils.validation import check_is_fitted
 
 from skwave._core.arrays import dtype_name, resolve_device, resolve_dtype
 from skwave._core.batches import batch_rows, run_batches
@@ -166,6 +165,7 @@ class SolidHarmonicScattering(TransformerMixin, Estimator):
     array(['n_H', 'a_O_j1_O_j1_l2'], dtype=object)
     """
 
+    _of_fit = ("elements",)
     _parameter_constraints: ClassVar[dict] = {
         "J": [Interval(Integral, 0, 32, closed="both")],
         "L": [Interval(Integral, 0, 32, closed="both"), None],
@@ -279,7 +279,7 @@ class SolidHarmonicScattering(TransformerMixin, Estimator):
             Features, a row for each atom if ``per_atom``. Of a padded tensor they are a tensor on
             its device; if it requires a gradient, they keep it.
         """
-        check_is_fitted(self)
+        self._check_fit()
         self._check()
         molecules = as_molecules(X)
         self._check_molecules(molecules)
@@ -334,13 +334,13 @@ class SolidHarmonicScattering(TransformerMixin, Estimator):
         names : ndarray of str, shape (n_features_out,)
             Names.
         """
-        check_is_fitted(self)
+        self._check_fit()
         return np.array(self._names(), dtype=object)
 
     @property
     def paths_(self):  # numpydoc ignore=RT01,SS06
         """Scales and degrees of the integrals of each density, in their order."""
-        check_is_fitted(self)
+        self._check_fit()
         return solid_paths(
             len(self.scales_), self.L_, max_order=self.max_order, cross_degrees=self.cross_degrees
         )
@@ -368,7 +368,7 @@ class SolidHarmonicScattering(TransformerMixin, Estimator):
     @property
     def basis_(self):  # numpydoc ignore=RT01,SS06
         """Functions in which the neighbours of atoms are expanded."""
-        check_is_fitted(self)
+        self._check_fit()
         return LocalBasis(
             self.scales_,
             self.L_,

@@ -8,7 +8,6 @@ from typing import ClassVar
 import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import check_is_fitted
 
 from skwave._core.arrays import from_tensor, resolve_device, resolve_dtype, to_tensor
 from skwave._core.checks import check_scales, default_scale, random_numbers, validate_features
@@ -94,7 +93,8 @@ class ScatteringTransformer(TorchTransformer):
         Where to compute: None for where ``X`` lives, ``"cuda"``, or ``"auto"``. Results
         come back to the device of ``X``.
     dtype : {"float32", "float64"}, default=None
-        Type to compute in and to give back; None for that of ``X``.
+        Type to compute in and to give back; None for that of ``X``, which is float32 for booleans
+        and integers of up to 16 bits.
     batch_size : int or "auto", default="auto"
         Samples at once; ``"auto"`` keeps within scikit-learn's ``working_memory``.
     n_jobs : int, default=None
@@ -253,7 +253,7 @@ class ScatteringTransformer(TorchTransformer):
         names : ndarray of str, shape (n_features_out,)
             Names.
         """
-        check_is_fitted(self)
+        self._check_fit()
         check_feature_names_in(self, input_features)
         return self._channel_names(path_names(*self._layout()))
 

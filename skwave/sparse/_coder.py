@@ -10,7 +10,6 @@ import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
 
 from skwave._core.arrays import (
     dtype_name,
@@ -165,6 +164,7 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
     True
     """
 
+    _of_fit = ("n_components", "dictionary", "positive_dict", "dict_init")
     _parameter_constraints: ClassVar[dict] = {
         "n_components": [Interval(Integral, 1, 2**20, closed="both"), None],
         "alpha": [Interval(Real, 0, None, closed="neither")],
@@ -291,6 +291,7 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
             Fitted coder.
         """
         if hasattr(self, "components_"):
+            self._check_fit()
             self._check_sign()
             rows = self._rows(X, reset=False)
         else:
@@ -414,7 +415,7 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         Parameters
         ----------
         X : array-like or Tensor, shape (n_samples, n_features, ...)
-            Samples, in float32 or float64.
+            Samples, in float32 or float64; booleans and integers of up to 16 bits are float32.
 
         Returns
         -------
@@ -433,7 +434,7 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         ConvergenceWarning
             If the gap of a sample is above ``tol``, or ISTC diverged on one.
         """
-        check_is_fitted(self)
+        self._check_fit()
         X = validate_array(self, X, reset=False)
         self._check_sign()
         if self.algorithm == "istc" and not hasattr(self, "step_"):
@@ -477,7 +478,7 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         X : array, shape (n_samples, n_features, ...)
             Sums of atoms, the same kind of array as the codes.
         """
-        check_is_fitted(self)
+        self._check_fit()
         Z = check_values(X)
         if Z.shape[1] != self._n_features_out:
             raise ValueError(

@@ -8,7 +8,6 @@ from typing import ClassVar
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
 
 from skwave._core.arrays import resolve_device, resolve_dtype, to_numpy, to_tensor
 from skwave._core.batches import run_batches
@@ -161,6 +160,7 @@ class MaxEntTextureModel(TorchTransformer):
     }
 
     _stacked = 2
+    _of_fit = ("ndim", "shape", *MOMENT_CONSTRAINTS)
 
     def __init__(
         self,
@@ -434,7 +434,7 @@ class MaxEntTextureModel(TorchTransformer):
     @property
     def moment_table_(self):  # numpydoc ignore=RT01
         """Table of the moments, as that of `PhaseHarmonicTransformer`; absent with a callable."""
-        check_is_fitted(self)
+        self._check_fit()
         return SignalMoments.of(self, self.signal_shape_).table(self.n_channels_)
 
     def get_feature_names_out(self, input_features=None):
@@ -450,7 +450,7 @@ class MaxEntTextureModel(TorchTransformer):
         names : ndarray of str, shape (n_moments,)
             Names.
         """
-        check_is_fitted(self)
+        self._check_fit()
         check_feature_names_in(self, input_features)
         if callable(self.moments):
             return np.array([f"m{i}" for i in range(self.n_moments_)], dtype=object)

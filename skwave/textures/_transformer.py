@@ -2,8 +2,6 @@
 
 from typing import ClassVar
 
-from sklearn.utils.validation import check_is_fitted
-
 from skwave._core.compat import StrOptions, check_feature_names_in
 from skwave._core.transformer import TorchTransformer
 from skwave.functional._textures.reductions import REDUCTIONS
@@ -86,7 +84,8 @@ class PhaseHarmonicTransformer(TorchTransformer):
     device : str or torch.device, default=None
         Where to compute: None for where ``X`` lives, ``"cuda"``, or ``"auto"``.
     dtype : {"float32", "float64"}, default=None
-        Type to compute in and to give back; None for that of ``X``.
+        Type to compute in and to give back; None for that of ``X``, which is float32 for booleans
+        and integers of up to 16 bits.
     batch_size : int or "auto", default="auto"
         Samples at once; ``"auto"`` keeps within scikit-learn's ``working_memory``.
     n_jobs : int, default=None
@@ -204,7 +203,7 @@ class PhaseHarmonicTransformer(TorchTransformer):
         ``part`` and channels ``c1, c2``. With ``reduce``, ``l1`` or ``j1`` is 0, and the other
         orientations or scales are relative to it.
         """
-        check_is_fitted(self)
+        self._check_fit()
         return self._moments().table(self.n_channels_, self.reduce)
 
     def get_feature_names_out(self, input_features=None):
@@ -226,7 +225,7 @@ class PhaseHarmonicTransformer(TorchTransformer):
         names : ndarray of str, shape (n_features_out,)
             Names.
         """
-        check_is_fitted(self)
+        self._check_fit()
         check_feature_names_in(self, input_features)
         return self._moments().names(self.n_channels_, self.reduce)
 

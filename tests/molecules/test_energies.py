@@ -4,7 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.model_selection import GridSearchCV, cross_val_predict, learning_curve
 from sklearn.pipeline import make_pipeline
@@ -13,6 +13,7 @@ from sklearn.preprocessing import FunctionTransformer
 from skwave import EnergyRegressor
 from skwave.datasets import load_crystal_sample, load_qm7_sample
 from skwave.molecules import Molecules
+from skwave.testing import check_molecular_regressor
 
 SMALL = {"L": 2, "J": 1, "Q": 2, "n_components": 6}
 
@@ -144,6 +145,24 @@ def test_errors_left_out_are_those_of_fits_without_the_molecule(data):
         model = EnergyRegressor(**SMALL, alpha=1e-2, degree=1).fit(X[others], y[others])
         errors.append(abs(model.predict(X[[i]])[0] - y[i]))
     assert 0.1 * full.loo_error_ < np.mean(errors) < 10 * full.loo_error_
+
+
+def test_it_keeps_the_promises_of_regressors(data):
+    X, y = data
+    check_molecular_regressor(EnergyRegressor(**SMALL), X[:30], y[:30])
+    with pytest.raises(AssertionError, match="predictions differ"):
+        check_molecular_regressor(ByOrder(), X[:30], y[:30])
+
+
+class ByOrder(RegressorMixin, BaseEstimator):
+    """What no regressor may do: predictions by the place of a molecule."""
+
+    def fit(self, X, y):
+        self.scale_ = np.std(y)
+        return self
+
+    def predict(self, X):
+        return self.scale_ * np.arange(len(X))
 
 
 def test_predicted_errors_are_calibrated():

@@ -18,7 +18,7 @@ MOLECULES = [
 ]
 
 
-SETTINGS = {"n_components": 6, "n_quadratic": 3, "n_products": 6, "power": 0.5}
+SETTINGS = {"n_components": 6, "n_quadratic": 3, "n_products": 6, "power": 0.5, "per_component": 1}
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +71,15 @@ def test_axes_are_learnt_from_enough_environments_of_each_element(features):
     assert axes.shape == (2, mean.shape[1], 6)
     # of three atoms of oxygen there are at most three directions, all in the sample
     assert (deviations[1] > 0).sum() <= 3
+
+
+def test_few_environments_have_few_components():
+    molecules = Molecules.from_pairs(MOLECULES)
+    source = LocalSource(np.array([1, 8]), (0.3, 0.6), 2, cutoff=5.0, decay_radius=2.0)
+    settings = {**SETTINGS, "per_component": 2}
+    learnt = Features.learn(source, molecules, settings, np.random.RandomState(0))
+    # eight hydrogen and four oxygen atoms
+    known = (learnt.compression.deviations > 0).sum(1)
+    assert (known <= torch.tensor([4, 2])).all()
+    assert learnt.compression.axes.shape[2] == 6
+    assert learnt.within(sum(learnt.widths) - 4).n_products == 4

@@ -12,7 +12,7 @@ from skwave.molecules._energy_features import Features
 from skwave.molecules._energy_fit import Problem, choose_scales, solve_problem
 from skwave.molecules._energy_sources import LocalSource
 
-SETTINGS = {"n_components": 6, "n_quadratic": 3, "n_products": 6, "power": 0.5}
+SETTINGS = {"n_components": 6, "n_quadratic": 3, "n_products": 6, "power": 0.5, "per_component": 1}
 
 
 @pytest.fixture(scope="module")

@@ -217,7 +217,7 @@ def leading_products(deviations: Tensor, n_products: int) -> Tensor:
 
     Examples
     --------
-    >>> leading_products(torch.tensor([4.0, 2.0, 1.0]), 3).T.tolist()
+    >>> leading_products(torch.tensor([4.0, 2.0, 0.5]), 3).T.tolist()
     [[0, 0], [0, 1], [1, 1]]
     """
     pairs = torch.triu_indices(len(deviations), len(deviations), device=deviations.device)
