@@ -28,7 +28,7 @@ def algorithm_of(name):
 
 
 def coder(n_components=None, transform_algorithm="omp", **parameters):
-    """`SparseCoder` with the parameters of a peer's estimator; its default codes are those of OMP."""
+    """`SparseCoder` with the parameters of a peer's estimator, whose default is OMP."""
     found = {"algorithm": algorithm_of(transform_algorithm)}
     for name, value in parameters.items():
         if name not in IGNORED:
@@ -57,7 +57,8 @@ def sparse_encode(
 # the functions dict_learning and dict_learning_online, and what only they and the estimators' own
 # parts have: a learner here is an estimator alone
 FUNCTIONS = [
-    "test_max_iter", "test_dict_learning_lars_positive_parameter", "test_dict_learning_online_shapes",
+    "test_max_iter", "test_dict_learning_lars_positive_parameter",
+    "test_dict_learning_online_shapes",
     "test_dict_learning_online_lars_positive_parameter", "test_dict_learning_online_positivity",
     "test_dict_learning_online_verbosity", "test_dict_learning_dtype_match",
     "test_dict_learning_numerical_consistency", "test_dict_learning_online_dtype_match",
