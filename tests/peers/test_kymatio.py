@@ -121,7 +121,7 @@ def borrowed(path, reasons, **replaced):
 
 
 MESSAGE = "asks for the words of the peer's message"
-STORED = "asks for values of the peer to 1e-5, which are 5e-3 from the definition; ours are 1e-4"
+STORED = "asks for the peer's own values to 1e-5; ours differ by 5e-3 at order 1, 1e-2 at order 2"
 OUT_TYPE = "out_type and meta are the peer's; paths_ and output_shape_ are here"
 INSIDE = "tests functions inside of the peer"
 VOXELS = "takes densities on voxels, which are sums of Gaussians here"
