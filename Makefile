@@ -4,13 +4,16 @@ NAME ?= scattering
 RUN = $(VENV)/bin/python
 INSTALL = $(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-oldest lint package docs bench clean
+.PHONY: demo test test-faults test-oldest lint package docs bench clean
 
 demo: $(VENV)/.plot  ## images and molecules by grid search: prints tables, writes demo.png
 	$(RUN) examples/demo.py
 
 test: $(VENV)/.test  ## run the tests
 	$(RUN) -m pytest
+
+test-faults: $(VENV)/.test  ## kills, full disks, hostile files: some minutes
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -m faults tests/trials
 
 # all but torch, whose older wheels bring gigabytes of CUDA; pandas is the newest for this numpy
 OLDEST = numpy==1.26.0 scipy==1.14.0 scikit-learn==1.7.0 joblib==1.4.0 skorch==1.1.0 pandas==2.2.3

@@ -99,7 +99,8 @@ def resolve_device(device, X):
         chosen = None
     if chosen is not None and chosen.type == "cuda" and chosen.index is None:
         chosen = torch.device("cuda:0")
-    if str(chosen) not in names:
+    # the one device of its kind is "mps" by name, and "mps:0" where a tensor says it
+    if str(chosen).removesuffix(":0" if chosen and chosen.type == "mps" else "") not in names:
         raise ValueError(
             f"device={device!r} does not exist on this machine: use one of {names}, 'auto', or "
             "None for the device of the input."

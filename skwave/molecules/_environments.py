@@ -13,6 +13,7 @@ from skwave.functional._molecules.atoms import (
     split_environments,
 )
 from skwave.functional._molecules.neighbours import neighbour_pairs
+from skwave.functional._wavelets.fourier import widest_float
 from skwave.molecules._checks import SYMBOLS
 
 # a part's products of fields take about so much: more leaves the cache, less is all overhead
@@ -114,7 +115,7 @@ def refuse_unknown(molecules, elements, remedy=""):
     )
 
 
-def pack_atoms(molecules, elements, positions=None, device="cpu"):
+def pack_atoms(molecules, elements, positions=None, device=None):
     """Atoms of known elements as tensors.
 
     Parameters
@@ -125,16 +126,18 @@ def pack_atoms(molecules, elements, positions=None, device="cpu"):
         Atomic numbers of known elements, increasing; atoms of others are left out.
     positions : Tensor, shape (n_atoms_total, 3), default=None
         Coordinates in place of those of the molecules, which may require a gradient.
-    device : torch.device, default="cpu"
-        Where the tensors are to be, if there are no ``positions``.
+    device : torch.device, default=None
+        Where the tensors are to be; None for where the positions are.
 
     Returns
     -------
     atoms : Atoms
-        Of float64 and int64.
+        Of float64, or float32 on a device that has no float64, and of int64.
     """
     if positions is None:
-        positions = torch.tensor(molecules.positions, device=device)
+        positions = torch.tensor(molecules.positions)
+    device = positions.device if device is None else device
+    positions = positions.to(device, widest_float(device))
     known = np.isin(molecules.numbers, elements)
     n_atoms = np.bincount(molecules.molecule_index[known], minlength=len(molecules))
     kept = torch.tensor(np.flatnonzero(known), device=positions.device)
@@ -144,8 +147,13 @@ def pack_atoms(molecules, elements, positions=None, device="cpu"):
         molecules.cells,
         molecules.periodic,
     )
-    tensors = (None if a is None else torch.tensor(a, device=positions.device) for a in others)
-    return Atoms(positions.double().index_select(0, kept), *tensors, kept, len(known))
+    tensors = (None if a is None else _as_tensor(a, positions) for a in others)
+    return Atoms(positions.index_select(0, kept), *tensors, kept, len(known))
+
+
+def _as_tensor(a, like):
+    # on the device of another tensor, and of its type if it is of floats
+    return torch.tensor(a, dtype=like.dtype if a.dtype.kind == "f" else None, device=like.device)
 
 
 def whole_environments(atoms, basis):
@@ -188,7 +196,8 @@ def environment_parts(atoms, basis):
     """
     environments, pairs = whole_environments(atoms, basis)
     of_atom = 8 * (basis.L + 1) * basis.n_channels**2
-    size = max(1, _PART_BYTES[atoms.positions.device.type] // of_atom)
+    kind = "cpu" if atoms.positions.device.type == "cpu" else "cuda"
+    size = max(1, _PART_BYTES[kind] // of_atom)
     parts, first, start = [], 0, 0
     for part in split_environments(environments, size):
         stop = start + len(part.centre)
@@ -212,7 +221,7 @@ def invariants(atoms, basis, groups, n_groups, dtype=torch.float64):
     n_groups : int
         Number of groups.
     dtype : torch.dtype, default=torch.float64
-        Type of the products. Fields are always computed in float64.
+        Type of the products. Fields are computed in float64, where the device has it.
 
     Returns
     -------

@@ -295,7 +295,7 @@ class SolidHarmonicScattering(TransformerMixin, Estimator):
             some, atoms = molecules[rows], rows_of_atoms(molecules, rows)
             with torch.set_grad_enabled(recorded):  # a thread's own
                 of_some = positions[torch.from_numpy(atoms).to(positions.device)]
-                y = self._features(some, of_some.to(device), dtype)
+                y = self._features(some, of_some, device, dtype)
             return (atoms if self.per_atom else rows), y
 
         n_rows = len(molecules.numbers if self.per_atom else molecules)
@@ -453,16 +453,17 @@ class SolidHarmonicScattering(TransformerMixin, Estimator):
     def _elements(self):
         return [SYMBOLS[z - 1] for z in self.elements_]
 
-    def _features(self, molecules, positions, dtype):
+    def _features(self, molecules, positions, device, dtype):
         features = []
         if self._integrates:
             numbers, _ = pad(molecules)
-            occupied = torch.from_numpy(numbers > 0).to(positions.device)
-            padded = positions.new_zeros(*numbers.shape, 3).index_put((occupied,), positions)
-            padded = align(padded, occupied)
-            features.append(self._integrals(numbers, padded.to(dtype)).flatten(1))
+            occupied = torch.from_numpy(numbers > 0)
+            places = occupied.nonzero(as_tuple=True)
+            padded = positions.new_zeros(*numbers.shape, 3).index_put(places, positions)
+            padded = align(padded, occupied).to(device, dtype)
+            features.append(self._integrals(numbers, padded).flatten(1))
         if self.pooling != "integral":
-            features += self._sums(pack_atoms(molecules, self.elements_, positions), dtype)
+            features += self._sums(pack_atoms(molecules, self.elements_, positions, device), dtype)
         return torch.cat([f.to(dtype) for f in features], 1)
 
     def _sums(self, atoms, dtype):

@@ -372,7 +372,8 @@ def _descend(x, D, alpha, positive, tol, max_iter):
 
     arrays = (a.detach().cpu().numpy() for a in (x, D, alpha[:, 0]))
     found = lasso_gram(*arrays, positive=positive, tol=tol, max_iter=max_iter)
-    z, gap, n_iter = (torch.from_numpy(a).to(x.device) for a in found)
+    z, gap, n_iter = (torch.from_numpy(a) for a in found)
+    z, gap, n_iter = z.to(x.device), gap.to(x), n_iter.to(x.device)  # some devices have no float64
     if torch.is_grad_enabled():
         z = implicit_codes(z, x, D, alpha)
     return Codes(z, gap, n_iter)

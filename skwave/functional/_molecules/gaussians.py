@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from skwave.functional._molecules.solid_harmonics import harmonic_polynomials, wavelet_gain
+from skwave.functional._wavelets.fourier import widest_float
 from skwave.functional._wavelets.nonlinearity import safe_sqrt
 
 # keep the squares of small fields within the range of float32, or else those of large ones
@@ -19,9 +20,12 @@ _SCALES = (2.0**50, 1.0)
 Axes = tuple[Tensor, Tensor, Tensor]
 
 
-def _clean(x: Tensor, peak: float = 1.0) -> Tensor:
+def _clean(x: Tensor, peak: Tensor | float = 1.0) -> Tensor:
     # 0 for what is negligible: products of subnormal numbers take a hundred times longer
-    return nn.functional.threshold(x, peak * torch.finfo(x.dtype).tiny ** 0.25, 0.0)
+    least = peak * torch.finfo(x.dtype).tiny ** 0.25
+    if isinstance(least, Tensor) and x.device.type != "cpu":  # a number would be waited for
+        return torch.where(x > least, x, 0.0)
+    return nn.functional.threshold(x, float(least), 0.0)
 
 
 def _profiles(distance: Tensor, l: int) -> list[Tensor]:
@@ -73,46 +77,70 @@ def align(positions: Tensor, occupied: Tensor) -> Tensor:
     """
     mask = occupied[..., None].to(positions)
     with torch.no_grad():
-        centred = (
-            positions - (positions * mask).sum(1, keepdim=True) / mask.sum(1)[:, None]
-        ) * mask
-        moments = centred.mT @ centred
-        values, axes = torch.linalg.eigh(moments)
-        size = _TIE * values.sum(-1)[:, None, None]
-        tied = (values[:, :, None] - values[:, None, :]).abs() <= size
-        far = torch.where(tied, axes.mT @ _far_axes(centred) @ axes, 0.0)
-        rotation = (axes @ torch.linalg.eigh(values.diag_embed() + size * far)[1]).flip(-1)
-        turned = positions @ rotation
-        inf = torch.where(occupied, 0.0, math.inf)[..., None]
-        middle = ((turned + inf).amin(1, keepdim=True) + (turned - inf).amax(1, keepdim=True)) / 2
+        # on the CPU: many small decompositions, which a GPU computes no faster and waits for
+        rotation, middle = (a.to(positions) for a in _pose(positions.cpu(), occupied.cpu()))
     return (positions @ rotation - middle) * mask
+
+
+def _pose(positions: Tensor, occupied: Tensor) -> tuple[Tensor, Tensor]:
+    # rotations (B, 3, 3) to the principal axes, and the middles (B, 1, 3) of the turned molecules
+    mask = occupied[..., None].to(positions)
+    centred = (positions - (positions * mask).sum(1, keepdim=True) / mask.sum(1)[:, None]) * mask
+    moments = centred.mT @ centred
+    values, axes = torch.linalg.eigh(moments)
+    size = _TIE * values.sum(-1)[:, None, None]
+    tied = (values[:, :, None] - values[:, None, :]).abs() <= size
+    far = torch.where(tied, axes.mT @ _far_axes(centred) @ axes, 0.0)
+    rotation = (axes @ torch.linalg.eigh(values.diag_embed() + size * far)[1]).flip(-1)
+    turned = positions @ rotation
+    inf = torch.where(occupied, 0.0, math.inf)[..., None]
+    middle = ((turned + inf).amin(1, keepdim=True) + (turned - inf).amax(1, keepdim=True)) / 2
+    return rotation, middle
+
+
+def _bump(t: Tensor, f2: Tensor) -> Tensor:
+    rest = 1 - t
+    return 0.125 * f2 * rest * rest * rest * (1 - 11 / 3 * t)
 
 
 def _smooth(squares: Tensor, floor: Tensor) -> Tensor:
     # p = |w|^2 -> p + f^2 g(p / f^2), with g(t) = (1 - t)^3 (1 - 11 t / 3) / 8 for t < 1, else 0:
     # the result is positive, with two continuous derivatives, and its integral over a zero of
     # w = A (u - u_0) is that of p, since the integral of g(r^2) r^2 from 0 to 1 is 0
+    if squares.device.type != "cpu":  # how many are near would be waited for
+        close = squares < floor * floor
+        f2 = torch.where(close, floor, 1.0).square()
+        return torch.where(
+            close, squares + _bump(torch.where(close, squares, 0.0) / f2, f2), squares
+        )
     near = (squares < floor * floor).flatten().nonzero()[:, 0]
     f2 = floor.flatten()[near].square()
-    t = squares.flatten()[near] / f2
-    rest = 1 - t
-    added = 0.125 * f2 * rest * rest * rest * (1 - 11 / 3 * t)
+    added = _bump(squares.flatten()[near] / f2, f2)
     return squares.flatten().index_add(0, near, added).view_as(squares)
 
 
-def _modulus(monomials: Tensor, l: int, gain: float, floor: Tensor | None) -> Tensor:
+def _scales(monomials: Tensor) -> tuple[float | Tensor, ...]:
+    # factors to try until the squares are finite: on the CPU, where it costs little to look at them
+    if monomials.device.type == "cpu" or not monomials.numel():
+        return _SCALES
+    top = monomials.detach().abs().amax().clamp_min(torch.finfo(monomials.dtype).tiny)
+    return (torch.exp2(-torch.log2(top).floor()),)
+
+
+def _modulus(monomials: Tensor, l: int, gain: Tensor | float, floor: Tensor | None) -> Tensor:
     # (B, n_monomials, ...) -> rotation invariant norm over m, with gradient 0 where it is 0
     if l == 0:
         return (gain * monomials[:, 0]).abs()
     coefficients = harmonic_polynomials(l)[1].to(monomials)
-    for scale in _SCALES:
+    scales = _scales(monomials)
+    for scale in scales:
         first, *others = ((scale * coefficients) @ monomials.flatten(2)).unbind(1)
         squares = first * first
         for field in others:  # quicker than a sum over an axis of all squares
             squares = torch.addcmul(squares, field, field)
         if floor is not None:
             squares = _smooth(squares, (scale / gain) * floor.flatten(1))
-        if not squares.numel() or math.isfinite(float(squares.detach().amax())):
+        if len(scales) == 1 or not squares.numel() or bool(squares.detach().amax().isfinite()):
             break
     norm = safe_sqrt(squares) * (gain / scale)
     return norm.view(len(norm), *monomials.shape[2:])
@@ -204,7 +232,7 @@ def map_modulus(
         for at, to in zip(axes, out, strict=True)
     )
     (nx, ny, nz), (*batch, nu, nv, nw) = map(len, out), u.shape
-    u = _clean(u, float(u.detach().amax()))
+    u = _clean(u, u.detach().amax())
     along_z = (u.reshape(-1, nw) @ z.mT).view(l + 1, -1, nv, nz)
     monomials = {}
     for c in range(l + 1):
@@ -217,7 +245,7 @@ def map_modulus(
     return _modulus(stacked, l, wavelet_gain(l) * cell_volume(axes) / scale**3, floor)
 
 
-def cell_volume(axes: Axes) -> float:
+def cell_volume(axes: Axes) -> Tensor:
     """Volume of a cell of a grid.
 
     Parameters
@@ -227,13 +255,14 @@ def cell_volume(axes: Axes) -> float:
 
     Returns
     -------
-    volume : float
-        Product of the steps.
+    volume : Tensor, shape ()
+        Product of the steps, on their device, which nobody waits for.
     """
-    return math.prod(float(axis[1] - axis[0]) for axis in axes)
+    steps = torch.stack([axis[1] - axis[0] for axis in axes])
+    return steps.to(widest_float(steps.device)).prod()
 
 
-def integrals(u: Tensor, powers: tuple[float, ...], volume: float) -> Tensor:
+def integrals(u: Tensor, powers: tuple[float, ...], volume: Tensor | float) -> Tensor:
     r"""Integrals :math:`\int u^q` over space.
 
     Parameters
@@ -242,7 +271,7 @@ def integrals(u: Tensor, powers: tuple[float, ...], volume: float) -> Tensor:
         Non-negative maps.
     powers : tuple of float
         Exponents :math:`q > 0`.
-    volume : float
+    volume : float or Tensor
         Volume of a cell of the grid.
 
     Returns
@@ -252,7 +281,7 @@ def integrals(u: Tensor, powers: tuple[float, ...], volume: float) -> Tensor:
     """
     u = u.flatten(-3)
     # what counts for large powers only
-    large = _clean(u, float(u.detach().amax()))
+    large = _clean(u, u.detach().amax())
     square = large * large
     special = {
         0.5: lambda: safe_sqrt(u),
@@ -265,7 +294,6 @@ def integrals(u: Tensor, powers: tuple[float, ...], volume: float) -> Tensor:
         # u > 0 keeps the derivative of small powers finite
         return (large if q > 1 else u.clamp_min(torch.finfo(u.dtype).tiny)).pow(q)
 
-    sums = [
-        (special[q]() if q in special else other(q)).sum(-1, dtype=torch.float64) for q in powers
-    ]
+    wide = widest_float(u.device)
+    sums = [(special[q]() if q in special else other(q)).sum(-1, dtype=wide) for q in powers]
     return volume * torch.stack(sums, -1)

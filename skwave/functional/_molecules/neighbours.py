@@ -5,6 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from skwave.functional._wavelets.fourier import widest_float
+
 
 class Pairs(NamedTuple):
     """Atoms and their neighbours; of a pair in both orders."""
@@ -63,13 +65,13 @@ def neighbour_pairs(
     >>> pairs.centre.tolist(), pairs.neighbour.tolist()
     ([0, 1], [1, 0])
     """
-    positions = positions.detach().double()
+    positions = positions.detach().to(widest_float(positions.device))
     n = len(offsets) - 1
     molecule = torch.arange(n, device=positions.device).repeat_interleave(offsets.diff())
     images = _images(positions, offsets, cutoff, cells, periodic)
     around, centres = positions[images.atom], positions
     if cells is not None:
-        h = cells.detach().double()[molecule]
+        h = cells.detach().to(positions)[molecule]
         around = around + _translation(images.shift, h[images.atom])
         centres = centres + _translation(images.home, h)
     i, k = _candidates(centres, molecule, around, molecule[images.atom], cutoff)
@@ -178,7 +180,7 @@ def _images_of_cell(
     positions: Tensor, cell: Tensor, periodic: Tensor, cutoff: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     # shifts into the cell, then the shifts and rows of the images within reach
-    dual = torch.linalg.pinv(cell.detach().double()[periodic])  # (3, directions)
+    dual = torch.linalg.pinv(cell.detach().to(positions)[periodic])  # (3, directions)
     fractions = positions @ dual
     home = torch.zeros_like(positions, dtype=torch.int64)
     home[:, periodic] = -fractions.floor().long()

@@ -104,12 +104,12 @@ def solid_paths(
     return paths
 
 
-def _axes(half: Tensor, width: float, quadrature: Quadrature) -> Axes:
-    # symmetric about 0, so that a mirrored molecule has the same samples
+def _axes(half: Tensor, width: float, quadrature: Quadrature, like: Tensor) -> Axes:
+    # symmetric about 0, so that a mirrored molecule has the same samples; half is on the CPU
     step = quadrature.step * width
     reach = half + quadrature.margin * width
     counts = [math.ceil(r / step) for r in reach.tolist()]
-    x, y, z = (step * torch.arange(-n, n + 1).to(half) for n in counts)
+    x, y, z = (step * torch.arange(-n, n + 1, device=like.device).to(like) for n in counts)
     return x, y, z
 
 
@@ -198,7 +198,7 @@ def solid_scattering(
     dtype = positions.dtype
     positions = _centred(positions, occupied).to(quadrature.dtype or dtype)
     weights = weights.to(positions)
-    half = torch.where(occupied, positions.detach().abs(), 0.0).amax((0, 1))
+    half = torch.where(occupied, positions.detach().abs(), 0.0).amax((0, 1)).cpu()
     widths = [math.hypot(sigma, scale) for scale in scales]
     found: dict[SolidPath, Tensor] = {}
 
@@ -206,19 +206,19 @@ def solid_scattering(
         found[path] = integrals(u, powers, cell_volume(axes))
 
     if sigma:
-        axes = _axes(half, sigma, quadrature)
+        axes = _axes(half, sigma, quadrature, positions)
         density = gaussian_modulus(positions, weights, axes, sigma, 0.0, 0)
         keep(SolidPath((), ()), density, axes)
     else:
         found[SolidPath((), ())] = torch.stack([weights.pow(q).sum(-1) for q in powers], -1)
     paths = solid_paths(len(scales), L, max_order=max_order, cross_degrees=cross_degrees)
-    grids = [_axes(half, width, quadrature) for width in widths]
+    grids = [_axes(half, width, quadrature, positions) for width in widths]
     # as wide as the molecule seen at both scales, as smooth as the second wavelet
     reach = {
         (j, k): half + quadrature.margin * (math.hypot(widths[j], scales[k]) - scales[k])
         for j, k in {path.j for path in paths if len(path.j) == 2}
     }
-    targets = {(j, k): _axes(r, scales[k], quadrature) for (j, k), r in reach.items()}
+    targets = {(j, k): _axes(r, scales[k], quadrature, positions) for (j, k), r in reach.items()}
     # what the moduli of degree 0 would be without cancellation: their floors are parts of it
     bounds: dict[tuple[int, ...], Tensor] = {}
     for j, axes in enumerate(grids):

@@ -48,7 +48,8 @@ class _State(NamedTuple):
     signs: Tensor  # (n, K), signs of the codes when they were last looked at
 
     def keep(self, mask: Tensor) -> "_State":
-        return _State(*(a[mask] for a in self))
+        kept = mask.nonzero()[:, 0]  # counted once: a GPU is waited for each time
+        return _State(*(a[kept] for a in self))
 
     def objective(self, q: Tensor) -> Tensor:
         # up to the constant |x|^2 / 2, by which values lose no digits to it

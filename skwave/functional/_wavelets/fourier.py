@@ -142,6 +142,22 @@ def wavenumbers(n: int, *, half: bool = False, device: torch.device | None = Non
     return torch.where(k < (n + 1) // 2, k, k - n)
 
 
+def widest_float(device: torch.device) -> torch.dtype:
+    """Widest floating type of a device: float64, but float32 on Apple's MPS, which has no other.
+
+    Parameters
+    ----------
+    device : torch.device
+        Device.
+
+    Returns
+    -------
+    dtype : torch.dtype
+        Type float64 or float32.
+    """
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
 class Tile(NamedTuple):
     """Tile of a fine grid of frequencies, as large as the coarse grid, with the filters on it.
 
@@ -185,7 +201,7 @@ def cut_filters(psi_hat: Tensor, shape: tuple[int, int], tol: float) -> list[Til
     kept = magnitude > tol * magnitude.amax((-2, -1), keepdim=True)
     # zeros where nothing is kept: subnormal numbers would slow all that follows
     psi_hat = torch.where(kept, psi_hat, 0.0) * (h * w / (height * width))
-    kept = kept.unflatten(-1, (-1, w)).any(-1)
+    kept = kept.unflatten(-1, (-1, w)).any(-1).cpu()  # copied once, or else waited for at each tile
     tiles = []
     for left, top in product(range(0, width, w), range(0, height, h)):
         p, row = kept[:, top : top + h, left // w].nonzero(as_tuple=True)
