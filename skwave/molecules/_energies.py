@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 from sklearn.base import RegressorMixin
-from sklearn.utils.validation import check_is_fitted, check_random_state
+from sklearn.utils.validation import check_random_state
 
 from skwave._core.compat import (
     Estimator,
@@ -71,7 +71,8 @@ class EnergyRegressor(RegressorMixin, Estimator):
         Number of principal components of the quadratic part; None for 256, or 48 with forces.
     n_products : int, default=None
         Most products of components for each element: those that vary most are features. None for
-        16 000, or for fewer without a kernel, so that there are 24 000 features.
+        16 000; without a kernel for those of all elements that vary most, so that there are 24 000
+        features.
     features : object, default=None
         None for the invariants of this package. Else what has ``transform(molecules)`` that gives
         a row for each atom, an array of shape (n_atoms_total, n_features); there are no forces
@@ -172,6 +173,10 @@ class EnergyRegressor(RegressorMixin, Estimator):
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
+    _of_fit = (
+        *("degree", "alpha", "n_components", "n_products", "features", "L", "sigma", "J", "Q"),
+        *("decay_radius", "cutoff", "elements", "extensive", "solver", "forces_weight"),
+    )
 
     def __init__(
         self,
@@ -219,20 +224,22 @@ class EnergyRegressor(RegressorMixin, Estimator):
         return tags
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, *, forces=None, sample_weight=None):
-        """Learn energies, and forces if they are given.
+    def fit(self, X, y=None, *, forces=None, sample_weight=None):
+        """Learn energies, forces, or both.
 
         Parameters
         ----------
         X : Molecules, or whatever `skwave.molecules.as_molecules` takes
             Molecules, coordinates in Å.
         y : array-like, shape (n_molecules,) or (n_molecules, n_targets)
-            Energies or other targets, in any unit.
+            Energies or other targets, in any unit. None to learn from forces alone: energies are
+            then known but for a constant of each element, which is taken as 0, and their errors
+            are not predicted.
         forces : list of array-like, shape (n_atoms, 3), default=None
             Forces on the atoms of each molecule, in the unit of ``y`` per Å: the negative
             derivatives of ``y``.
         sample_weight : array-like, shape (n_molecules,), default=None
-            Weights of the squared errors of the energies.
+            Weights of the squared errors of the energies; those of forces are not weighed.
 
         Returns
         -------
@@ -252,46 +259,51 @@ class EnergyRegressor(RegressorMixin, Estimator):
         """
         refuse_swapped(X, y)
         molecules = as_molecules(X)
-        y, self._flat = check_energies(y, molecules)
+        alone = y is None and forces is not None
+        y, flat = check_energies(np.zeros(len(molecules)) if alone else y, molecules)
         if forces is not None:
             forces = check_forces(forces, molecules, y, self.features, self.extensive)
+        if alone and sample_weight is not None:
+            raise ValueError("sample_weight weighs energies: leave it out with y=None.")
         weight = check_sample_weight(sample_weight, np.empty((len(y), 1)), ensure_non_negative=True)
+        roots = np.zeros(len(y)) if alone else np.sqrt(weight)
         warn_of_duplicates(molecules)
-        if self.extensive and self._flat:
+        if self.extensive and flat and not alone:
             warn_of_units(y, molecules)
         rng = check_random_state(self.random_state)
         generator = torch.Generator().manual_seed(int(rng.randint(2**31 - 1)))
         report = progress_lines(type(self).__name__) if self.verbose else None
         named = self.elements is not None
-        self.elements_ = element_numbers(self.elements) if named else np.unique(molecules.numbers)
-        refuse_unknown(molecules, self.elements_)
+        elements = element_numbers(self.elements) if named else np.unique(molecules.numbers)
+        refuse_unknown(molecules, elements)
         moving = forces is not None
-        self._settings = settle(self, molecules, moving)
-        features = Features.learn(self._source(), molecules, self._settings, rng)
+        settings = settle(self, molecules, moving)
+        source = make_source(elements, self.features, settings)
+        features = Features.learn(source, molecules, settings, rng)
         solver = choose_solver(self.solver, len(molecules), sum(features.widths), moving)
-        if self.n_products is None and solver == "primal" and not moving:
-            features = features.within(_WIDTH)
-            self._settings["n_products"] = features.n_products
         encoded = features.encode(molecules, report)
-        scale = torch.from_numpy(np.sqrt(weight))
-        if not self.extensive:
-            scale = scale / encoded.counts.sum(1)
-            y = y * molecules.n_atoms[:, None]
-        self._unit = np.std(y / molecules.n_atoms[:, None], axis=0)
-        self._unit = np.where(self._unit > 0, self._unit, 1.0)
+        scale = roots if self.extensive else roots / molecules.n_atoms
+        y = y if self.extensive else y * molecules.n_atoms[:, None]
+        known = np.concatenate(forces).reshape(-1, 1) if alone else y / molecules.n_atoms[:, None]
+        unit = np.std(known, axis=0)
+        unit = np.where(unit > 0, unit, 1.0)
         rows = None
-        if forces is not None:
-            forces = [f / self._unit[0] for f in forces]
-            weight = _FORCES if self.forces_weight is None else self.forces_weight
-            rows = ForceRows(molecules, forces, float(weight) ** 0.5)
+        if moving:
+            forces = [f / unit[0] for f in forces]
+            by_weight = _FORCES if self.forces_weight is None else self.forces_weight
+            rows = ForceRows(molecules, forces, float(by_weight) ** 0.5)
         problem = Problem(
-            features, encoded, torch.from_numpy(y / self._unit), scale, generator, rows
+            features, encoded, torch.from_numpy(y / unit), torch.from_numpy(scale), generator, rows
         )
-        scales, chosen = choose_scales(problem, search=forces is None, report=report)
+        scales, chosen = choose_scales(problem, search=not moving, report=report)
         problem.features = features.scaled(scales)
+        if self.n_products is None and solver == "primal" and not moving:
+            problem.features = problem.features.within(_WIDTH, encoded.counts.mean(0))
+            settings["n_products"] = problem.features.n_products
         noise = chosen.pop("noise") if self.alpha is None else float(np.log(self.alpha))
         found, solution = solve_problem(problem, noise, solver, self.alpha is None, report)
-        self._store(problem.features, found, solution)
+        self.elements_, self._settings, self._unit, self._flat = elements, settings, unit, flat
+        self._store(problem.features, found, solution, roots[problem.left_out.numpy()])
         self.best_params_ = {
             "alpha": found.noise,
             "solver": solver,
@@ -315,8 +327,19 @@ class EnergyRegressor(RegressorMixin, Estimator):
             Predictions.
         std : ndarray, shape as ``y``
             Predicted standard deviations of their errors, if ``return_std``.
+
+        Raises
+        ------
+        ValueError
+            If there are elements that were not fitted, or errors are asked for after a fit to
+            forces alone.
         """
         molecules = self._known(X)
+        if return_std and self._spread is None:
+            raise ValueError(
+                "return_std=True after a fit to forces alone: how far energies are off is learnt "
+                "from energies. Fit with y=energies too, or predict without return_std."
+            )
         model, mean = self._model(), torch.from_numpy(self._axes["mean"])
         energies = torch.zeros(len(molecules), model.constant.shape[1], dtype=torch.float64)
         molecule = torch.arange(len(molecules)).repeat_interleave(torch.tensor(molecules.n_atoms))
@@ -421,7 +444,7 @@ class EnergyRegressor(RegressorMixin, Estimator):
         ImportError
             If ASE is not installed.
         """
-        check_is_fitted(self)
+        self._check_fit()
         self._check_differentiable()
         from skwave.molecules._calculator import make_calculator
 
@@ -468,7 +491,7 @@ class EnergyRegressor(RegressorMixin, Estimator):
         return y[:, 0] if self._flat else y
 
     def _known(self, X):
-        check_is_fitted(self)
+        self._check_fit()
         molecules = as_molecules(X)
         refuse_unknown(molecules, self.elements_)
         return molecules
@@ -484,7 +507,7 @@ class EnergyRegressor(RegressorMixin, Estimator):
     def _source(self):
         return make_source(self.elements_, self.features, self._settings)
 
-    def _store(self, features, found, solution):
+    def _store(self, features, found, solution, roots):
         # arrays alone, for persistence
         mean, axes, deviations = features.compression
         model = features.collapse(solution.weights, solution.constant)
@@ -495,15 +518,17 @@ class EnergyRegressor(RegressorMixin, Estimator):
             "scales": features.scales.numpy(),
         }
         self._weights = {k: getattr(model, k).numpy() for k in ("constant", "linear", "quadratic")}
-        errors, spread = found.errors.numpy(), found.spread.numpy()
-        ratio = np.abs(errors) / spread[:, None]
-        self._spread = {
-            "draws": solution.draws.float().numpy(),
-            "constants": solution.constant_draws.numpy(),
-            "noise": found.noise,
-            "factor": np.quantile(ratio, _WITHIN_ONE, axis=0),
-        }
-        error = np.abs(errors).mean(0) * self._unit
+        self._spread, error = None, np.full(len(self._unit), np.nan)
+        known = roots > 0  # a molecule of no weight has no error left out
+        if known.any():
+            errors, spread = found.errors.numpy()[known], found.spread.numpy()[known, None]
+            error = np.abs(errors / roots[known, None]).mean(0) * self._unit
+            self._spread = {
+                "draws": solution.draws.float().numpy(),
+                "constants": solution.constant_draws.numpy(),
+                "noise": found.noise,
+                "factor": np.quantile(np.abs(errors) / spread, _WITHIN_ONE, axis=0),
+            }
         constant = self._weights["constant"] * self._unit
         self.loo_error_ = float(error[0]) if self._flat else error
         self.atomic_energies_ = constant[:, 0] if self._flat else constant

@@ -31,7 +31,9 @@ def check_energies(y, molecules):
         Whether there was no axis of targets.
     """
     if y is None:
-        raise ValueError("y=None: EnergyRegressor needs a target for each molecule, y=energies.")
+        raise ValueError(
+            "y=None: EnergyRegressor needs a target for each molecule, y=energies, or forces=."
+        )
     y = np.asarray(to_numpy(y))
     if y.dtype.kind not in "iufbO":
         raise ValueError(f"y of type {y.dtype} must be real numbers.")

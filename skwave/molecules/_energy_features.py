@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -84,8 +85,8 @@ class Features:
     """Principal axes of each element."""
     n_quadratic: int
     """Components of the quadratic part; 0 for none."""
-    n_products: int
-    """Most products of them for each element."""
+    n_products: tuple[int, ...]
+    """Most products of them, of each element."""
     power: float
     """How equal its components are made."""
     scales: Tensor | None = None
@@ -94,8 +95,10 @@ class Features:
     @classmethod
     def of(cls, source, compression, settings):  # numpydoc ignore=PR01,RT01
         """Features by settings."""
-        numbers = (settings[k] for k in ("n_quadratic", "n_products", "power"))
-        return cls(source, compression, *numbers)
+        n_products = settings["n_products"]
+        if isinstance(n_products, Integral):
+            n_products = (n_products,) * len(source.elements)
+        return cls(source, compression, settings["n_quadratic"], n_products, settings["power"])
 
     @classmethod
     def learn(cls, source, molecules, settings, rng):  # numpydoc ignore=PR01,RT01
@@ -148,10 +151,30 @@ class Features:
         """Same features, each group times a factor."""
         return replace(self, scales=scales)
 
-    def within(self, width):  # numpydoc ignore=PR01,RT01
-        """Same with no more products than make ``width`` features."""
-        left = (width - sum(self.widths[:2])) // self.n_elements
-        return replace(self, n_products=max(left, self.n_quadratic))
+    def within(self, width, counts):
+        """Same with the products that vary most, so that there are no more than some features.
+
+        Parameters
+        ----------
+        width : int
+            Most features.
+        counts : Tensor, shape (E,)
+            Mean numbers of atoms of the elements in a molecule.
+
+        Returns
+        -------
+        features : Features
+            Of each element at least one product.
+        """
+        left = max(width - sum(self.widths[:2]), 1)
+        sizes = [
+            of_element[pairs].prod(0) * scale * count.sqrt()
+            for of_element, pairs, scale, count in zip(
+                self._sizes, self._pairs, self.scales[2:], counts, strict=True
+            )
+        ]
+        least = torch.cat(sizes).sort(descending=True).values[:left][-1]
+        return replace(self, n_products=tuple(max(int((s >= least).sum()), 1) for s in sizes))
 
     def encode(self, molecules, report=None):  # numpydoc ignore=PR01,RT01
         """Compress molecules to what their features are made of."""
@@ -184,8 +207,12 @@ class Features:
         # products of each element
         if not self.n_quadratic:
             return []
-        sizes = self._whitened() * self.compression.deviations[:, : self.n_quadratic]
-        return [leading_products(of_element, self.n_products) for of_element in sizes]
+        return list(map(leading_products, self._sizes, self.n_products))
+
+    @property
+    def _sizes(self):
+        # deviations of the components of the quadratic part
+        return self._whitened() * self.compression.deviations[:, : self.n_quadratic]
 
     def group(self, encoded, g):  # numpydoc ignore=PR01,RT01
         """Features of one group, shape (n, widths[g])."""

@@ -50,7 +50,8 @@ class Attempt:
         error = float(self.errors.abs().mean())
         if self.force_errors is None:
             return error
-        return math.sqrt(error * float(self.force_errors.abs().mean()))
+        force_error = float(self.force_errors.abs().mean())
+        return math.sqrt(error * force_error) if error > 0 else force_error
 
 
 @dataclass
@@ -169,6 +170,8 @@ def choose_scales(problem, search=True, report=None):
     names = problem.features.names
     n = min(len(problem.encoded), _CHOICE)
     some, scale = problem.encoded.take(0, n), problem.scale[:n]
+    if not problem.scale.any():  # forces alone
+        scale = torch.ones_like(scale)
     left, sizes, _ = torch.linalg.svd(some.counts * scale, full_matrices=False)
     basis = left[:, sizes > 1e-9 * sizes.max()]
     kernels, sizes = [], []

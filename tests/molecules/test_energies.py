@@ -123,6 +123,52 @@ def test_forces_teach(moving):
     np.testing.assert_allclose(energies, both.predict(X[test]), atol=1e-9)
 
 
+def test_forces_alone_teach_energies_but_for_a_constant(moving):
+    X, y, forces = moving
+    train, test = slice(0, 20), slice(20, 30)
+    model = EnergyRegressor(L=3, n_components=8).fit(X[train], forces=forces[train])
+    found, truth = np.stack(model.predict_forces(X[test])), np.stack(forces[test])
+    assert np.abs(found - truth).mean() < 0.1 * np.abs(truth).mean()
+    error = model.predict(X[test]) - y[test]
+    assert np.abs(error - error.mean()).max() < 0.1 * y[test].std()
+    assert np.isnan(model.loo_error_)
+    assert model.loo_force_error_ < 0.1 * np.abs(truth).mean()
+    np.testing.assert_array_equal(model.atomic_energies_, 0)
+    with pytest.raises(ValueError, match="forces alone"):
+        model.predict(X[test], return_std=True)
+    with pytest.raises(ValueError, match="sample_weight weighs energies"):
+        model.fit(X[train], forces=forces[train], sample_weight=np.ones(20))
+
+
+def test_a_parameter_of_the_fit_that_is_set_after_it_is_refused(data):
+    X, y = data
+    model = EnergyRegressor(**SMALL).fit(X[:40], y[:40])
+    expected = model.predict(X[:5])
+    for name, value in {"cutoff": 4.0, "extensive": False, "L": 7, "alpha": 1.0}.items():
+        before = getattr(model, name)
+        model.set_params(**{name: value})
+        with pytest.raises(ValueError, match=f"{name}=.* was set after fit"):
+            model.predict(X[:5])
+        model.set_params(**{name: before})
+    np.testing.assert_array_equal(model.predict(X[:5]), expected)
+
+
+def test_an_interrupted_fit_keeps_the_one_before(data, monkeypatch):
+    X, y = data
+    model = EnergyRegressor(**SMALL).fit(X[:40], y[:40])
+    expected = model.predict(X[:5])
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("skwave.molecules._energies.solve_problem", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(X[40:80], 2 * y[40:80])
+    np.testing.assert_array_equal(model.predict(X[:5]), expected)
+    assert not hasattr(EnergyRegressor(), "elements_")
+
+
 def test_dual_and_primal_are_the_same_regression(data):
     X, y = data
     found = [
@@ -199,6 +245,11 @@ def test_weights_of_samples(data):
     weight[:20] = 0
     found = EnergyRegressor(**SMALL, alpha=1e-3).fit(X, wrong, sample_weight=weight)
     assert np.abs(found.predict(X[20:]) - y[20:]).mean() < 8
+    ones, fours = (
+        EnergyRegressor(**SMALL, solver="primal").fit(X, y, sample_weight=np.full(len(y), w))
+        for w in (1.0, 4.0)
+    )
+    np.testing.assert_allclose(fours.loo_error_, ones.loo_error_, rtol=0.1)
 
 
 def test_scikit_learn_takes_it(data):

@@ -82,4 +82,17 @@ def test_few_environments_have_few_components():
     known = (learnt.compression.deviations > 0).sum(1)
     assert (known <= torch.tensor([4, 2])).all()
     assert learnt.compression.axes.shape[2] == 6
-    assert learnt.within(sum(learnt.widths) - 4).n_products == 4
+
+
+def test_fewer_products_are_those_that_vary_most():
+    molecules = Molecules.from_pairs(MOLECULES)
+    source = LocalSource(np.array([1, 8]), (0.3, 0.6), 2, cutoff=5.0, decay_radius=2.0)
+    learnt = Features.learn(source, molecules, SETTINGS, np.random.RandomState(0))
+    learnt = learnt.scaled(torch.tensor([1.0, 1.0, 1.0, 1e-9], dtype=torch.float64))
+    counts = torch.tensor([2.0, 1.0], dtype=torch.float64)
+    width = sum(learnt.widths)
+    fewer = learnt.within(width - 4, counts)
+    assert sum(fewer.widths) == width - 4
+    assert fewer.n_products == (6, 2)  # those of oxygen have the small factor
+    assert learnt.within(1, counts).n_products == (1, 1)
+    assert learnt.within(width, counts).n_products == (6, 6)
