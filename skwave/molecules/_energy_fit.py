@@ -168,8 +168,9 @@ def choose_scales(problem, search=True, report=None):
         Logarithms of the weights of the groups, and of the regulariser as ``"noise"``.
     """
     names = problem.features.names
-    n = min(len(problem.encoded), _CHOICE)
-    some, scale = problem.encoded.take(0, n), problem.scale[:n]
+    rows = torch.randperm(len(problem.encoded), generator=problem.generator)[:_CHOICE]
+    rows = rows.sort().values  # molecules of a file may be sorted
+    n, some, scale = len(rows), problem.encoded.select(rows), problem.scale[rows]
     if not problem.scale.any():  # forces alone
         scale = torch.ones_like(scale)
     left, sizes, _ = torch.linalg.svd(some.counts * scale, full_matrices=False)
@@ -188,7 +189,7 @@ def choose_scales(problem, search=True, report=None):
     start = torch.tensor([*start, _NOISE], dtype=torch.float64)
     if search and n > 2 * basis.shape[1] + 10:
         start, error = choose_weights(
-            torch.stack(kernels) * factors[:, None, None], problem.y[:n], basis, start
+            torch.stack(kernels) * factors[:, None, None], problem.y[rows], basis, start
         )
         if report is not None:
             report(f"weights chosen by {n} molecules, relative error left out {error:.2e}")
