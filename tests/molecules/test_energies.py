@@ -12,6 +12,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from skwave import EnergyRegressor
 from skwave.datasets import load_crystal_sample, load_qm7_sample
+from skwave.interop import SKOPS_TYPES
 from skwave.molecules import Molecules
 from skwave.testing import check_molecular_regressor
 
@@ -279,7 +280,7 @@ def test_persistence(data, model):
 def test_skops_reads_it(data, model):
     skops = pytest.importorskip("skops.io")
     data_ = skops.dumps(model)
-    again = skops.loads(data_, trusted=skops.get_untrusted_types(data=data_))
+    again = skops.loads(data_, trusted=SKOPS_TYPES)
     np.testing.assert_array_equal(again.predict(data[0]), model.predict(data[0]))
 
 
