@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from skwave.functional._scattering.compiled import compiled_cascade, serves
 from skwave.functional._scattering.layout import map_shape, scattering_paths
 from skwave.functional._scattering.plan import (
     Plan,
@@ -283,6 +284,8 @@ def _all(x: Tensor, plan: Plan, kept: Shelf | None = None) -> Tensor:
     # coefficients (B, n) of signals (B, H, W), block after block, each signal at a scale of 1:
     # c S(x / c) = S(x), and so have both one gradient
     c = power_of_two(x, (-2, -1))
+    if kept is None and serves(x, plan):
+        return compiled_cascade(x / c, plan).mul_(c[:, 0])
     blocks = _blocks(x / c, plan, 1 if kept is None else _DIVIDE)
     return torch.cat([_cascade(block, plan, kept) for block in blocks]).mul_(c[:, 0])
 

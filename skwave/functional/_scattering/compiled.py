@@ -1,0 +1,300 @@
+r"""Compiled cascade: the forward scattering of signals on a CPU, as `cascade.cpp` computes it.
+
+What `cascade.py` computes in torch, tensor by tensor, `cascade.cpp` computes in one pass over
+vectors of signals and wavelets side by side: FFTs, modulus and averages stay in the cache, and
+what a wavelet does not see is skipped. The same plans serve both, and the results are equal to
+rounding; those of a signal do not depend on the others of its batch.
+
+The library is built with the package where there is a compiler (``hatch_build.py``), for each
+type and for vectors of AVX-512, of AVX2 and of any processor. The environment variable
+``SKWAVE_VECTORS`` forces ``avx512``, ``avx2`` or ``baseline``; ``none`` leaves all to torch.
+"""
+
+import ctypes
+import math
+import os
+import warnings
+import weakref
+from functools import cache
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from skwave.functional._scattering.layout import map_shape, scattering_paths
+from skwave.functional._scattering.plan import Plan, Stage, is_spectral, stage_shape
+
+_LEVELS = ("baseline", "avx2", "avx512")
+_TYPES = {torch.float32: "float", torch.float64: "double"}
+# complex values of spectra of signals in one call, which cannot be interrupted
+_CALL = 2**22
+# lanes of one wide vector take so much more time than those of one narrow
+_WIDE = 1.6
+# sizes with larger prime factors take longer than in torch
+_LARGEST_PRIME = 61
+
+_P, _I, _L = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64
+_FUNCTIONS = {
+    "cascade_new": (_P, (_I, _I, _I, _I, _P, _P)),
+    "cascade_free": (None, (_P,)),
+    "cascade_grid": (None, (_P, _I, _I, _I, _I, _P, _I, _P)),
+    "cascade_lowpass": (None, (_P, _I, _I, _I, _I, _P)),
+    "cascade_filters": (_P, (_P, _I, _I)),
+    "cascade_tile": (None, (_P, _P, _I, _I, _I, _I, _I, _I, _P)),
+    "cascade_stage": (None, (_P, _P, _I, _L, _L, _L)),
+    "cascade_second": (None, (_P, _P, _I, _L)),
+    "cascade_run": (_I, (_P, _P, _L, _P, _L, _I)),
+}
+
+
+@cache
+def _library(level: str, dtype: torch.dtype) -> Any:
+    # the functions for a type and a width of vectors
+    folder = Path(__file__).parent
+    library = ctypes.CDLL(str(folder / f"_cascade_{level}_{_TYPES[dtype]}.so"))
+    for name, (result, arguments) in _FUNCTIONS.items():
+        function = getattr(library, name)
+        function.restype, function.argtypes = result, arguments
+    return library
+
+
+@cache
+def _levels() -> tuple[str, ...]:
+    # widths of vectors that this processor runs, narrow ones first; none without the library
+    wanted = os.environ.get("SKWAVE_VECTORS", "")
+    if wanted == "none":
+        return ()
+    if wanted and wanted not in _LEVELS:
+        raise ValueError(
+            f"the environment variable SKWAVE_VECTORS={wanted!r} must be one of "
+            f"{[*_LEVELS, 'none']}, or not be set."
+        )
+    try:
+        level = _library("baseline", torch.float32).cascade_level()
+    except OSError:
+        warnings.warn(
+            "skwave was installed without its compiled cascade, for want of a C++ compiler: "
+            "scattering on CPUs runs in torch, several times slower. Install g++ or clang++, then "
+            "skwave again.",
+            stacklevel=2,
+        )
+        return ()
+    runs = _LEVELS[: level + 1]
+    if wanted:
+        return (wanted,) if wanted in runs else ()
+    return runs[-2:]
+
+
+class _Compiled:
+    # a plan as the library holds it: the numbers stay in tensors that are kept here
+
+    def __init__(self, plan: Plan, level: str, dtype: torch.dtype):
+        self.library, self.dtype, self.kept = _library(level, dtype), dtype, []
+        self.lanes = self.library.cascade_lanes()
+        self.n_filters = []  # wavelets of each stage
+        geometry = plan.geometry
+        rows, columns = (self._keep(i, torch.int32) for i in self._index(plan))
+        self.handle = self.library.cascade_new(
+            geometry.ndim, *plan.given, plan.n_phases or 0, rows, columns
+        )
+        weakref.finalize(self, self.library.cascade_free, self.handle)
+        for k in plan.lowpass:
+            self._add_grid(plan, k)
+        self._add_stages(plan)
+
+    def _keep(self, x: Tensor, dtype: torch.dtype | None = None) -> int:
+        x = x.to(dtype or self.dtype).contiguous()
+        self.kept.append(x)
+        return x.data_ptr()
+
+    @staticmethod
+    def _index(plan: Plan) -> list[Tensor]:
+        # samples that extend a signal along both axes; -1 for zero
+        index = [*plan.index, torch.zeros(1, dtype=torch.int64)][:2]
+        return [torch.where(i < n, i, -1) for i, n in zip(index, plan.given, strict=True)]
+
+    def _add_grid(self, plan: Plan, k: int) -> None:
+        height, width = plan.geometry.grid(k)
+        n_rows, n_columns = map_shape(plan, k)
+        if is_spectral(plan):
+            (phi_hat,) = plan.lowpass[k]
+            self.library.cascade_grid(self.handle, k, height, width, n_rows, None, 1, None)
+            n, first = plan.geometry.extended[0] // plan.geometry.step, plan.geometry.first[0]
+            phi = self._keep(phi_hat[:, 0] / height)  # and the inverse transform's factor
+            self.library.cascade_lowpass(self.handle, k, n, first, len(phi_hat), phi)
+            return
+        matrices = [self._keep(m) for m in plan.lowpass[k]] + [None]
+        rows, columns = matrices[:2]
+        self.library.cascade_grid(self.handle, k, height, width, n_rows, rows, n_columns, columns)
+
+    def _add_filters(self, stages: list[Stage], part: range, k: int, plan: Plan) -> int:
+        # of the wavelets of stages of one step, those in `part` side by side; maps of step 2**k
+        height, width = plan.geometry.grid(stages[0].k)
+        filters = self.library.cascade_filters(self.handle, len(part), height)
+        before = 0
+        for stage in stages:
+            for top, left, first, row, values in stage.tiles:
+                n, rows = values.shape[:2]
+                begin = before + first
+                inside = range(max(begin, part.start), min(begin + n, part.stop))
+                if not inside:
+                    continue
+                tile = values.new_zeros(rows, width, len(part))
+                parts = values[inside.start - begin : inside.stop - begin, ..., 0]
+                offset = inside.start - part.start
+                tile[..., offset : offset + len(inside)] = parts.movedim(0, -1)
+                # as many numbers as a vector has are read from each place on
+                tile = torch.cat([tile.flatten(), tile.new_zeros(self.lanes)])
+                self.library.cascade_tile(
+                    self.handle, filters, k, top, left, row, rows, width,
+                    self._keep(tile / (height * width)),
+                )  # fmt: skip
+            before += stage.n_filters
+        return filters
+
+    def _add_stages(self, plan: Plan) -> None:
+        # the order of the coefficients is that of cascade.py
+        n_maps = plan.n_phases or 1
+        groups: list[list[Stage]] = []
+        for stage in plan.stages:  # parts of a stage that blocks have cut belong together
+            last = groups[-1][0] if groups else None
+            if last and last.k == stage.k and last.following is stage.following:
+                groups[-1].append(stage)
+            else:
+                groups.append([stage])
+        offset = math.prod(map_shape(plan, 0))
+        offset_2 = offset + sum(math.prod(stage_shape(stage, plan)) for stage in plan.stages)
+        for group in groups:
+            k, following = group[0].k, group[0].following
+            n, size = sum(s.n_filters for s in group), math.prod(map_shape(plan, k))
+            size_2 = sum(math.prod(stage_shape(s, plan)) for s in following)
+            followers = self._followers(following, k, plan)
+            for start in range(0, n, self.lanes):
+                part = range(start, min(start + self.lanes, n))
+                filters = self._add_filters(group, part, 0, plan)
+                self.library.cascade_stage(self.handle, filters, k, offset, offset_2, size_2)
+                for follower in followers:
+                    self.library.cascade_second(self.handle, *follower)
+                self.n_filters.append(len(part))
+                offset += len(part) * n_maps * size
+                offset_2 += len(part) * n_maps * size_2
+
+    def _followers(
+        self, following: tuple[Stage, ...], k: int, plan: Plan
+    ) -> list[tuple[int, int, int]]:
+        # wavelets of order 2, their step, and the place of their coefficients
+        followers, offset = [], 0
+        for stage in following:
+            size = math.prod(stage_shape(stage, plan)) // stage.n_filters
+            for i in range(stage.n_filters):
+                filters = self._add_filters([stage], range(i, i + 1), k, plan)
+                followers.append((filters, stage.k, offset))
+                offset += size
+        return followers
+
+    def cost(self, n: int) -> int:
+        # vectors of maps of order 1 that n signals fill
+        return sum(-(-n * p // self.lanes) for p in self.n_filters)
+
+    def run(self, x: Tensor, out: Tensor, threads: int) -> None:
+        if self.library.cascade_run(
+            self.handle, x.data_ptr(), len(x), out.data_ptr(), out.shape[1], threads
+        ):
+            raise MemoryError("no memory for the maps of a scattering transform: use smaller J.")
+
+
+_plans: dict[tuple[int, str], _Compiled] = {}
+_lock = Lock()
+
+
+def _compiled(plan: Plan, level: str) -> _Compiled:
+    # made once, and forgotten with the plan
+    key = id(plan), level
+    with _lock:
+        if key not in _plans:
+            (values,) = {m.dtype for low in plan.lowpass.values() for m in low}
+            _plans[key] = _Compiled(plan, level, values)
+            weakref.finalize(plan, _plans.pop, key, None)
+        return _plans[key]
+
+
+@cache
+def _largest_prime(n: int) -> int:
+    p = 2
+    while p * p <= n:
+        if n % p:
+            p += 1
+        else:
+            n //= p
+    return n
+
+
+def serves(x: Tensor, plan: Plan) -> bool:
+    """Whether the compiled cascade can compute the coefficients of signals.
+
+    Parameters
+    ----------
+    x : Tensor, shape (B, H, W)
+        Signals.
+    plan : Plan
+        Made by `scattering_plan`.
+
+    Returns
+    -------
+    serves : bool
+        True on a CPU where the library is installed, for averages of maps on grids that divide
+        the extended signal, of sizes without large prime factors; not in a graph of derivatives
+        or under a transformation of functions.
+    """
+    geometry = plan.geometry
+    return (
+        x.device.type == "cpu"
+        and x.dtype in _TYPES
+        and plan.averaging is not None
+        and not geometry.resampled
+        and max(map(_largest_prime, geometry.extended)) <= _LARGEST_PRIME
+        and bool(_levels())
+        and _is_plain(x)
+    )
+
+
+def _is_plain(x: Tensor) -> bool:
+    # whether x holds numbers and nothing else: no tangents, no batch of vmap, no trace
+    if x.requires_grad and torch.is_grad_enabled():
+        return False
+    if torch.compiler.is_compiling() or torch.autograd.forward_ad.unpack_dual(x).tangent is not None:
+        return False
+    try:
+        x.data_ptr()
+    except RuntimeError:
+        return False
+    return True
+
+
+def compiled_cascade(x: Tensor, plan: Plan) -> Tensor:
+    """Scattering coefficients of signals of any scale up to 1, by the compiled cascade.
+
+    Parameters
+    ----------
+    x : Tensor, shape (B, H, W)
+        Signals that `serves` accepts.
+    plan : Plan
+        Made by `scattering_plan`.
+
+    Returns
+    -------
+    s : Tensor, shape (B, n)
+        Coefficients, path after path.
+    """
+    n_out = sum(math.prod(path.grid) for path in scattering_paths(plan))
+    x, out = x.contiguous(), x.new_empty(len(x), n_out)
+    at_once = max(1, _CALL // math.prod(plan.geometry.extended))
+    for start in range(0, len(x), at_once):
+        block = slice(start, start + at_once)
+        kernels = [_compiled(plan, level) for level in _levels()]
+        n, narrow, wide = len(x[block]), kernels[0], kernels[-1]
+        quicker = narrow if narrow.cost(n) < _WIDE * wide.cost(n) else wide
+        quicker.run(x[block], out[block], torch.get_num_threads())
+    return out
