@@ -11,6 +11,7 @@ import sys
 import sysconfig
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from zlib import crc32
 
 FOLDER = Path("skwave/functional/_scattering")
 SOURCE = "cascade.cpp"
@@ -40,7 +41,7 @@ def compile_cascade(root):
         Relative to ``root``; empty without a compiler that builds all of them.
     """
     compiler = next(filter(None, map(shutil.which, compilers())), None)
-    if compiler is None:
+    if compiler is None or os.name == "nt":
         print("skwave: no C++ compiler, so scattering on CPUs runs in torch", file=sys.stderr)
         return []
 
@@ -50,6 +51,7 @@ def compile_cascade(root):
         library = FOLDER / f"_cascade_{target}_{real}.so"
         draft = library.with_suffix(f".{os.getpid()}.tmp")
         command = [compiler, *FLAGS, *flags, f"-DREAL={real}", f"-DBYTES={width}"]
+        command += [f"-DSOURCE={crc32((root / FOLDER / SOURCE).read_bytes())}u"]
         command += [str(FOLDER / SOURCE), "-o", str(draft)]
         subprocess.run(command, check=True, cwd=root, capture_output=True, text=True)
         os.replace(root / draft, root / library)  # a process may have the old one in use
@@ -59,8 +61,9 @@ def compile_cascade(root):
     try:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             return list(pool.map(build, jobs))
-    except subprocess.CalledProcessError as error:
-        print(f"skwave: {compiler} can't build the cascade:\n{error.stderr}", file=sys.stderr)
+    except (OSError, subprocess.CalledProcessError) as error:
+        reason = getattr(error, "stderr", None) or error
+        print(f"skwave: {compiler} can't build the cascade:\n{reason}", file=sys.stderr)
         return []
 
 

@@ -42,6 +42,9 @@
 #ifndef BYTES
 #define BYTES 16
 #endif
+#ifndef SOURCE
+#define SOURCE 0
+#endif
 
 namespace {
 
@@ -507,25 +510,30 @@ struct Work {
 
   // sizes of all arrays, and the arrays where there is a block
   static size_t layout(const Plan& plan, Arena* arena, Work* work) {
-    size_t longest = 1, matrix = 1, grid = 1, plane = 1, low = 1, average = 1;
+    size_t side = 1, room = 1, matrix = 1, grid = 1, plane = 1, low = 1, average = 1, line = 1;
     for (const auto& item : plan.grids) {
       const Grid& g = item.second;
-      longest = std::max<size_t>(longest, std::max({g.h, g.w, g.n}));
+      side = std::max<size_t>(side, g.h);
       grid = std::max<size_t>(grid, g.h * g.stride);
       plane = std::max<size_t>(plane, g.half() * g.stride);
       low = std::max<size_t>(low, (size_t)g.n_out * g.w);
-      average = std::max<size_t>(average, (size_t)std::max(g.n_out * g.n_columns, g.n + 2));
+      average = std::max<size_t>(average, (size_t)g.n_out * g.n_columns);
+      line = std::max<size_t>(line, g.phi ? 2 * g.n + 2 : 1);
+      line = std::max<size_t>(line, plan.ndim == 1 && g.fft_half ? 1 : g.h);
     }
-    if (longest > LONGEST) matrix = longest;
+    for (const auto& item : plan.ffts) {
+      size_t& longest = item.second->columns ? matrix : room;
+      longest = std::max<size_t>(longest, item.first);
+    }
     const size_t maps = plan.n_maps();
     Arena measure, *a = arena ? arena : &measure;
     Work w;
-    w.room = {a->take<C>(longest), a->take<C>(longest), a->take<C>(matrix)};
+    w.room = {a->take<C>(room), a->take<C>(room), a->take<C>(matrix)};
     w.y = a->take<C>(grid);
-    w.line = a->take<C>(longest + 1);
-    w.maps = a->take<C>(maps * (longest + 1));
+    w.line = a->take<C>(line);
+    w.maps = a->take<C>(plan.ndim == 1 ? side / 2 + 1 : maps * side);
     w.spectrum = a->take<C>(maps * plane);
-    w.scratch = a->take<C>(plane);
+    w.scratch = a->take<C>(plan.ndim == 1 ? plane : 1);
     w.low = a->take<V>(maps * low);
     w.average = a->take<V>(average);
     w.plane = plane;
@@ -546,7 +554,7 @@ inline void separate(const C* f, int h, C* a, C* b, long stride) {
   }
 }
 
-// spectrum of a real signal, its samples being packed by two
+// spectrum of a real signal: rows 0 .. h/2. Two samples are packed as one complex number.
 void forward_signal(const Grid& g, const V* u, C* spectrum, Work& work) {
   if (!g.fft_half) {
     for (int r = 0; r < g.h; r++) work.line[r] = {u[r], V{}};
@@ -555,27 +563,26 @@ void forward_signal(const Grid& g, const V* u, C* spectrum, Work& work) {
     return;
   }
   const int n = g.h / 2;
-  C* f = work.line;
-  fft<false>(*g.fft_half, reinterpret_cast<const C*>(u), 1, f, 1, work.room);
-  f[n] = f[0];
+  fft<false>(*g.fft_half, reinterpret_cast<const C*>(u), 1, spectrum, 1, work.room);
+  spectrum[n] = spectrum[0];
   const Real half = Real(0.5);
-  for (int k = 0; k <= n; k++) {
-    const C &p = f[k], &q = f[n - k];
-    const C even = {(p.r + q.r) * half, (p.i - q.i) * half};
-    const C odd = {(p.i + q.i) * half, (q.r - p.r) * half};
-    spectrum[k] = even + rotate<false>(odd, g.unit[2 * k], g.unit[2 * k + 1]);
+  for (int k = 0; k <= n - k; k++) {
+    const C p = spectrum[k] * half, q = spectrum[n - k] * half;
+    const C even = {p.r + q.r, p.i - q.i}, odd = {p.i + q.i, q.r - p.r};
+    const C turned = rotate<false>(odd, g.unit[2 * k], g.unit[2 * k + 1]);
+    spectrum[k] = even + turned;
+    spectrum[n - k] = {even.r - turned.r, turned.i - even.i};
   }
 }
 
 // averages of a signal: its spectrum times the low-pass, cut to the n values of a period
 void average_spectrum(const Grid& g, const C* spectrum, V* average, Work& work) {
   const int n = g.n, half = n / 2;
-  C* s = work.line;
+  C *s = work.line, *z = s + n + 1;
   for (int k = 0; k < g.n_phi; k++) s[k] = spectrum[k] * g.phi[k];
   s[0].i = V{};
   if (n % 2 == 0) {
     s[half].i = V{};
-    C* z = work.y;
     for (int k = 0; k < half; k++) {
       const C &p = s[k], &q = s[half - k];
       const C even = {p.r + q.r, p.i - q.i}, odd = {p.r - q.r, p.i + q.i};
@@ -620,15 +627,17 @@ void finish_map(const Grid& g, bool further, C* spectrum, const V* low, Work& wo
     fft<false>(*g.fft_w, spectrum + r * g.stride, 1, spectrum + r * g.stride, 1, work.room);
 }
 
-// rho(z) of a column: one real column for each phase, every `step`-th number from u on
-void rho(const Plan& plan, const C* z, int h, V* u, long step, long next) {
-  if (!plan.n_phases)
+// rho(z) of a column at a phase, every `step`-th number from u on
+void rho(const Plan& plan, const C* z, int h, int phase, V* u, long step) {
+  if (!plan.n_phases) {
     for (int r = 0; r < h; r++) u[r * step] = root(z[r].r * z[r].r + z[r].i * z[r].i);
-  for (int a = 0; a < plan.n_phases; a++, u += next)
-    for (int r = 0; r < h; r++) {
-      const V v = z[r].r * plan.cosines[a] - z[r].i * plan.sines[a];
-      u[r * step] = v < 0 ? V{} : v;
-    }
+    return;
+  }
+  const Real c = plan.cosines[phase], s = plan.sines[phase];
+  for (int r = 0; r < h; r++) {
+    const V v = z[r].r * c - z[r].i * s;
+    u[r * step] = v < 0 ? V{} : v;
+  }
 }
 
 // Spectra (y) of the coarse grid -> averages and spectra of the real maps, one for each phase;
@@ -641,10 +650,10 @@ void propagate(const Plan& plan, const Grid& g, const Filters& f, bool further, 
     C* z = work.y;
     fft<true>(*g.fft_h, z, 1, z, 1, work.room);
     V* u = reinterpret_cast<V*>(work.maps);
-    rho(plan, z, g.h, u, 1, g.h + 1);
     for (int a = 0; a < maps; a++) {
       C* spectrum = further ? work.spectrum + a * work.plane : work.scratch;
-      take_signal(g, u + a * (g.h + 1), further, spectrum, work);
+      rho(plan, z, g.h, a, u, 1);
+      take_signal(g, u, further, spectrum, work);
       emit(a);
     }
     return;
@@ -656,7 +665,8 @@ void propagate(const Plan& plan, const Grid& g, const Filters& f, bool further, 
   for (int c = 0; c < g.w; c += 2) {
     for (int e = 0; e < 2 && c + e < g.w; e++) {
       fft<true>(*g.fft_h, work.y + c + e, g.stride, work.line, 1, work.room);
-      rho(plan, work.line, g.h, reinterpret_cast<V*>(work.maps) + e, 2, 2 * column);
+      for (int a = 0; a < maps; a++)
+        rho(plan, work.line, g.h, a, reinterpret_cast<V*>(work.maps + a * column) + e, 2);
     }
     if (c + 1 == g.w)  // the last column has no neighbour
       for (long r = 0; r < maps * column; r++) work.maps[r].i = V{};
@@ -861,8 +871,10 @@ int cascade_level() {
   return 0;
 }
 
+// checksum of the source that it was built from
+unsigned cascade_source() { return SOURCE; }
+
 int cascade_lanes() { return LANES; }
-int cascade_largest_prime() { return LARGEST_PRIME; }
 
 void* cascade_new(int ndim, int height, int width, int n_phases, const int* row_index,
                   const int* column_index) {

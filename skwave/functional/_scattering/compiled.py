@@ -19,6 +19,7 @@ from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
+from zlib import crc32
 
 import torch
 from torch import Tensor
@@ -26,6 +27,7 @@ from torch import Tensor
 from skwave.functional._scattering.layout import map_shape, scattering_paths
 from skwave.functional._scattering.plan import Plan, Stage, is_spectral, stage_shape
 
+_SOURCE = Path(__file__).with_name("cascade.cpp")
 _LEVELS = ("baseline", "avx2", "avx512")
 _TYPES = {torch.float32: "float", torch.float64: "double"}
 # complex values of spectra of signals in one call, which cannot be interrupted
@@ -37,6 +39,9 @@ _LARGEST_PRIME = 61
 
 _P, _I, _L = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64
 _FUNCTIONS = {
+    "cascade_source": (ctypes.c_uint, ()),
+    "cascade_level": (_I, ()),
+    "cascade_lanes": (_I, ()),
     "cascade_new": (_P, (_I, _I, _I, _I, _P, _P)),
     "cascade_free": (None, (_P,)),
     "cascade_grid": (None, (_P, _I, _I, _I, _I, _P, _I, _P)),
@@ -49,42 +54,60 @@ _FUNCTIONS = {
 }
 
 
+def _path(level: str, dtype: torch.dtype) -> Path:
+    return _SOURCE.with_name(f"_cascade_{level}_{_TYPES[dtype]}.so")
+
+
 @cache
 def _library(level: str, dtype: torch.dtype) -> Any:
     # the functions for a type and a width of vectors
-    folder = Path(__file__).parent
-    library = ctypes.CDLL(str(folder / f"_cascade_{level}_{_TYPES[dtype]}.so"))
+    library = ctypes.CDLL(str(_path(level, dtype)))
     for name, (result, arguments) in _FUNCTIONS.items():
         function = getattr(library, name)
         function.restype, function.argtypes = result, arguments
     return library
 
 
+def _unavailable() -> str | None:
+    # why there is no library that can be used
+    if not _path("baseline", torch.float32).is_file():
+        return "was installed without a C++ compiler"
+    try:
+        built_from = _library("baseline", torch.float32).cascade_source()
+    except (AttributeError, OSError) as error:
+        return f"can't be loaded ({error})"
+    return None if built_from == crc32(_SOURCE.read_bytes()) else "was changed since its build"
+
+
 @cache
 def _levels() -> tuple[str, ...]:
-    # widths of vectors that this processor runs, narrow ones first; none without the library
-    wanted = os.environ.get("SKWAVE_VECTORS", "")
+    # widths of vectors that this processor runs, the two widest; none without the library
+    wanted = os.environ.get("SKWAVE_VECTORS") or None
     if wanted == "none":
         return ()
-    if wanted and wanted not in _LEVELS:
+    if wanted not in (None, *_LEVELS):
         raise ValueError(
             f"the environment variable SKWAVE_VECTORS={wanted!r} must be one of "
             f"{[*_LEVELS, 'none']}, or not be set."
         )
-    try:
-        level = _library("baseline", torch.float32).cascade_level()
-    except OSError:
+    reason = _unavailable()
+    if reason is not None:
         warnings.warn(
-            "skwave was installed without its compiled cascade, for want of a C++ compiler: "
-            "scattering on CPUs runs in torch, several times slower. Install g++ or clang++, then "
-            "skwave again.",
+            f"skwave has no compiled cascade, since it {reason}: scattering on CPUs runs in "
+            "torch, several times slower. Install g++ or clang++, then skwave once more (in a "
+            "checkout, python hatch_build.py).",
             stacklevel=2,
         )
         return ()
-    runs = _LEVELS[: level + 1]
-    if wanted:
-        return (wanted,) if wanted in runs else ()
-    return runs[-2:]
+    runs = _LEVELS[: _library("baseline", torch.float32).cascade_level() + 1]
+    if wanted is None:
+        return runs[-2:]
+    if wanted not in runs:
+        raise ValueError(
+            f"the environment variable SKWAVE_VECTORS={wanted!r} asks for what this processor "
+            f"does not have: {list(runs)}."
+        )
+    return (wanted,)
 
 
 class _Compiled:
