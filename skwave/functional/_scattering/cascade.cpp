@@ -874,8 +874,6 @@ int cascade_level() {
 // checksum of the source that it was built from
 unsigned cascade_source() { return SOURCE; }
 
-int cascade_lanes() { return LANES; }
-
 void* cascade_new(int ndim, int height, int width, int n_phases, const int* row_index,
                   const int* column_index) {
   return new Plan(ndim, height, width, n_phases, row_index, column_index);

@@ -17,7 +17,6 @@ import warnings
 import weakref
 from functools import cache
 from pathlib import Path
-from threading import Lock
 from typing import Any
 from zlib import crc32
 
@@ -28,7 +27,8 @@ from skwave.functional._scattering.layout import map_shape, scattering_paths
 from skwave.functional._scattering.plan import Plan, Stage, is_spectral, stage_shape
 
 _SOURCE = Path(__file__).with_name("cascade.cpp")
-_LEVELS = ("baseline", "avx2", "avx512")
+_BYTES = {"baseline": 16, "avx2": 32, "avx512": 64}  # of a vector
+_LEVELS = tuple(_BYTES)
 _TYPES = {torch.float32: "float", torch.float64: "double"}
 # complex values of spectra of signals in one call, which cannot be interrupted
 _CALL = 2**22
@@ -41,7 +41,6 @@ _P, _I, _L = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64
 _FUNCTIONS = {
     "cascade_source": (ctypes.c_uint, ()),
     "cascade_level": (_I, ()),
-    "cascade_lanes": (_I, ()),
     "cascade_new": (_P, (_I, _I, _I, _I, _P, _P)),
     "cascade_free": (None, (_P,)),
     "cascade_grid": (None, (_P, _I, _I, _I, _I, _P, _I, _P)),
@@ -110,13 +109,41 @@ def _levels() -> tuple[str, ...]:
     return (wanted,)
 
 
+def _lanes(level: str, dtype: torch.dtype) -> int:
+    return _BYTES[level] // dtype.itemsize
+
+
+def _groups(plan: Plan) -> list[list[Stage]]:
+    # stages of the first order; parts of one that blocks have cut belong together
+    groups: list[list[Stage]] = []
+    for stage in plan.stages:
+        last = groups[-1][0] if groups else None
+        if last and last.k == stage.k and last.following is stage.following:
+            groups[-1].append(stage)
+        else:
+            groups.append([stage])
+    return groups
+
+
+def _parts(group: list[Stage], lanes: int) -> list[range]:
+    # the wavelets of a group, as many side by side as a vector has lanes
+    n = sum(stage.n_filters for stage in group)
+    return [range(i, min(i + lanes, n)) for i in range(0, n, lanes)]
+
+
+def _n_vectors(plan: Plan, n: int, lanes: int) -> int:
+    # of maps of the first order, of n signals
+    parts = [part for group in _groups(plan) for part in _parts(group, lanes)]
+    return sum(math.ceil(n * len(part) / lanes) for part in parts)
+
+
 class _Compiled:
     # a plan as the library holds it: the numbers stay in tensors that are kept here
 
     def __init__(self, plan: Plan, level: str, dtype: torch.dtype):
-        self.library, self.dtype, self.kept = _library(level, dtype), dtype, []
-        self.lanes = self.library.cascade_lanes()
-        self.n_filters = []  # wavelets of each stage
+        self.library, self.dtype = _library(level, dtype), dtype
+        self.lanes = _lanes(level, dtype)
+        self.kept: list[Tensor] = []
         geometry = plan.geometry
         rows, columns = (self._keep(i, torch.int32) for i in self._index(plan))
         self.handle = self.library.cascade_new(
@@ -180,27 +207,18 @@ class _Compiled:
     def _add_stages(self, plan: Plan) -> None:
         # the order of the coefficients is that of cascade.py
         n_maps = plan.n_phases or 1
-        groups: list[list[Stage]] = []
-        for stage in plan.stages:  # parts of a stage that blocks have cut belong together
-            last = groups[-1][0] if groups else None
-            if last and last.k == stage.k and last.following is stage.following:
-                groups[-1].append(stage)
-            else:
-                groups.append([stage])
         offset = math.prod(map_shape(plan, 0))
         offset_2 = offset + sum(math.prod(stage_shape(stage, plan)) for stage in plan.stages)
-        for group in groups:
+        for group in _groups(plan):
             k, following = group[0].k, group[0].following
-            n, size = sum(s.n_filters for s in group), math.prod(map_shape(plan, k))
+            size = math.prod(map_shape(plan, k))
             size_2 = sum(math.prod(stage_shape(s, plan)) for s in following)
             followers = self._followers(following, k, plan)
-            for start in range(0, n, self.lanes):
-                part = range(start, min(start + self.lanes, n))
+            for part in _parts(group, self.lanes):
                 filters = self._add_filters(group, part, 0, plan)
                 self.library.cascade_stage(self.handle, filters, k, offset, offset_2, size_2)
                 for follower in followers:
                     self.library.cascade_second(self.handle, *follower)
-                self.n_filters.append(len(part))
                 offset += len(part) * n_maps * size
                 offset_2 += len(part) * n_maps * size_2
 
@@ -217,11 +235,9 @@ class _Compiled:
                 offset += size
         return followers
 
-    def cost(self, n: int) -> int:
-        # vectors of maps of order 1 that n signals fill
-        return sum(-(-n * p // self.lanes) for p in self.n_filters)
-
-    def run(self, x: Tensor, out: Tensor, threads: int) -> None:
+    def run(self, x: Tensor, out: Tensor) -> None:
+        # coefficients of contiguous signals
+        threads = torch.get_num_threads()
         if self.library.cascade_run(
             self.handle, x.data_ptr(), len(x), out.data_ptr(), out.shape[1], threads
         ):
@@ -229,18 +245,15 @@ class _Compiled:
 
 
 _plans: dict[tuple[int, str], _Compiled] = {}
-_lock = Lock()
 
 
 def _compiled(plan: Plan, level: str) -> _Compiled:
     # made once, and forgotten with the plan
     key = id(plan), level
-    with _lock:
-        if key not in _plans:
-            (values,) = {m.dtype for low in plan.lowpass.values() for m in low}
-            _plans[key] = _Compiled(plan, level, values)
-            weakref.finalize(plan, _plans.pop, key, None)
-        return _plans[key]
+    if key not in _plans:
+        weakref.finalize(plan, _plans.pop, key, None)
+        _plans[key] = _Compiled(plan, level, plan.lowpass[0][0].dtype)
+    return _plans[key]
 
 
 @cache
@@ -276,6 +289,7 @@ def serves(x: Tensor, plan: Plan) -> bool:
         x.device.type == "cpu"
         and x.dtype in _TYPES
         and plan.averaging is not None
+        and x.dtype == plan.lowpass[0][0].dtype
         and not geometry.resampled
         and max(map(_largest_prime, geometry.extended)) <= _LARGEST_PRIME
         and bool(_levels())
@@ -287,13 +301,21 @@ def _is_plain(x: Tensor) -> bool:
     # whether x holds numbers and nothing else: no tangents, no batch of vmap, no trace
     if x.requires_grad and torch.is_grad_enabled():
         return False
-    if torch.compiler.is_compiling() or torch.autograd.forward_ad.unpack_dual(x).tangent is not None:
+    tangent = torch.autograd.forward_ad.unpack_dual(x).tangent
+    if torch.compiler.is_compiling() or tangent is not None:
         return False
     try:
         x.data_ptr()
     except RuntimeError:
         return False
     return True
+
+
+def _level(plan: Plan, n: int, dtype: torch.dtype) -> str:
+    # the vectors that are quicker for n signals; both give the same bits
+    narrow, wide = _levels()[0], _levels()[-1]
+    vectors, wide_ones = (_n_vectors(plan, n, _lanes(level, dtype)) for level in (narrow, wide))
+    return narrow if vectors < _WIDE * wide_ones else wide
 
 
 def compiled_cascade(x: Tensor, plan: Plan) -> Tensor:
@@ -316,8 +338,5 @@ def compiled_cascade(x: Tensor, plan: Plan) -> Tensor:
     at_once = max(1, _CALL // math.prod(plan.geometry.extended))
     for start in range(0, len(x), at_once):
         block = slice(start, start + at_once)
-        kernels = [_compiled(plan, level) for level in _levels()]
-        n, narrow, wide = len(x[block]), kernels[0], kernels[-1]
-        quicker = narrow if narrow.cost(n) < _WIDE * wide.cost(n) else wide
-        quicker.run(x[block], out[block], torch.get_num_threads())
+        _compiled(plan, _level(plan, len(x[block]), x.dtype)).run(x[block], out[block])
     return out
