@@ -17,8 +17,8 @@ FOLDER = Path("skwave/functional/_scattering")
 SOURCE = "cascade.cpp"
 # errors of floating-point operations and signs of zeros aside, numbers keep their meaning:
 # products are fused with sums, but nothing is reordered
-FLAGS = ["-std=c++17", "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
-FLAGS += ["-fvisibility=hidden", "-shared", "-fPIC", "-pthread"]
+FLAGS = ["-std=c++17", "-O3", "-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros"]
+FLAGS += ["-ffp-contract=fast", "-fvisibility=hidden", "-shared", "-fPIC", "-pthread"]
 TYPES = ("float", "double")
 # bytes of a vector, and what the compiler may use
 TARGETS = {"baseline": (16, [])}

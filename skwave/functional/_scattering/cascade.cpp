@@ -377,19 +377,42 @@ struct Grid {
   int half() const { return h / 2 + 1; }
 };
 
-// Part of a row of a spectrum where a filter is not zero, which is added to `n` numbers of the
-// coarse grid. A row beyond the half-plane is the mirror image of row `source`.
+// Part of a row of a spectrum where a filter is not zero: n numbers from `source` on, which are
+// added to those of a row of the coarse grid from `target` on. What lies beyond the half-plane is
+// read backwards in it, and conjugate.
 struct Strip {
-  int source, left, row, col, n;
+  long source;
+  int target, n;
   bool mirrored;
   const Real* values;  // (n, p)
 };
 
-// One wavelet, or the wavelets of a stage side by side
+// One wavelet, or the p wavelets of a stage side by side: what each row of the coarse grid is the
+// sum of. All of a signal counts as one row.
 struct Filters {
-  std::vector<Strip> strips;
-  std::vector<char> used;  // rows of the coarse grid
+  std::vector<std::vector<Strip>> rows;
   int p = 1;
+
+  // one row of a spectrum of height x width, cut where it crosses the half-plane or column 0
+  void add(const Grid& from, bool signal, int top, int left, int row, int n, const Real* values) {
+    auto zero = [&](int c) {
+      return std::all_of(values + (long)c * p, values + (long)(c + 1) * p,
+                         [](Real v) { return v == 0; });
+    };
+    int begin = 0, end = n;
+    while (begin < end && zero(begin)) begin++;
+    while (begin < end && zero(end - 1)) end--;
+    for (int next; begin < end; begin = next) {
+      const int r = signal ? top + row + begin : top + row, c = signal ? 0 : left + begin;
+      const bool mirrored = r > from.h / 2;
+      next = signal && !mirrored ? std::min(end, begin + from.half() - r) : end;
+      if (!signal && mirrored && c == 0) next = begin + 1;
+      const long source = (mirrored ? from.h - r : r) * from.stride +
+                          (mirrored && c ? from.w - c : c);
+      rows[signal ? 0 : row].push_back({source, signal ? row + begin : begin, next - begin,
+                                        mirrored, values + (long)begin * p});
+    }
+  }
 };
 
 struct Second {
@@ -519,7 +542,7 @@ struct Work {
       low = std::max<size_t>(low, (size_t)g.n_out * g.w);
       average = std::max<size_t>(average, (size_t)g.n_out * g.n_columns);
       line = std::max<size_t>(line, g.phi ? 2 * g.n + 2 : 1);
-      line = std::max<size_t>(line, plan.ndim == 1 && g.fft_half ? 1 : g.h);
+      line = std::max<size_t>(line, plan.ndim == 1 && g.fft_half ? 1 : std::max(g.h, g.w));
     }
     for (const auto& item : plan.ffts) {
       size_t& longest = item.second->columns ? matrix : room;
@@ -640,63 +663,23 @@ void rho(const Plan& plan, const C* z, int h, int phase, V* u, long step) {
   }
 }
 
-// Spectra (y) of the coarse grid -> averages and spectra of the real maps, one for each phase;
-// `emit(a)` is called when those of phase a are in work.average
-template <class Emit>
-void propagate(const Plan& plan, const Grid& g, const Filters& f, bool further, Work& work,
-               Emit emit) {
-  const int maps = plan.n_maps();
-  if (plan.ndim == 1) {
-    C* z = work.y;
-    fft<true>(*g.fft_h, z, 1, z, 1, work.room);
-    V* u = reinterpret_cast<V*>(work.maps);
-    for (int a = 0; a < maps; a++) {
-      C* spectrum = further ? work.spectrum + a * work.plane : work.scratch;
-      rho(plan, z, g.h, a, u, 1);
-      take_signal(g, u, further, spectrum, work);
-      emit(a);
-    }
-    return;
-  }
-  const long column = g.h, n_low = (long)g.n_out * g.w;
-  for (int r = 0; r < g.h; r++)
-    if (f.used[r])
-      fft<true>(*g.fft_w, work.y + r * g.stride, 1, work.y + r * g.stride, 1, work.room);
-  for (int c = 0; c < g.w; c += 2) {
-    for (int e = 0; e < 2 && c + e < g.w; e++) {
-      fft<true>(*g.fft_h, work.y + c + e, g.stride, work.line, 1, work.room);
-      for (int a = 0; a < maps; a++)
-        rho(plan, work.line, g.h, a, reinterpret_cast<V*>(work.maps + a * column) + e, 2);
-    }
-    if (c + 1 == g.w)  // the last column has no neighbour
-      for (long r = 0; r < maps * column; r++) work.maps[r].i = V{};
-    for (int a = 0; a < maps; a++)
-      take_columns(g, work.maps + a * column, c, further, work.spectrum + a * work.plane,
-                   work.low + a * n_low, work);
-  }
-  for (int a = 0; a < maps; a++) {
-    finish_map(g, further, work.spectrum + a * work.plane, work.low + a * n_low, work);
-    emit(a);
-  }
-}
-
-void clear(const Grid& g, C* y) {
-  for (int r = 0; r < g.h; r++) std::fill(y + r * g.stride, y + r * g.stride + g.w, C{V{}, V{}});
-}
-
-// Spectra of maps times one wavelet, folded
-void fold_maps(const Filters& f, const Grid& from, const C* spectrum, const Grid& g, C* y) {
-  clear(g, y);
-  for (const Strip& t : f.strips) {
-    const Real* psi = t.values;
-    const C* x = spectrum + t.source * from.stride;
-    C* to = y + t.row * g.stride + t.col;
-    for (int j = 0; j < t.n; j++) {
-      const int c = t.left + j;
-      const C& v = x[!t.mirrored ? c : c ? from.w - c : 0];
-      to[j].r += v.r * psi[j];
-      to[j].i += v.i * (t.mirrored ? -psi[j] : psi[j]);
-    }
+// A row of spectra of maps times one wavelet, folded
+void fold(const std::vector<Strip>& strips, const C* spectrum, C* y, int width) {
+  std::fill(y, y + width, C{V{}, V{}});
+  for (const Strip& strip : strips) {
+    const C* x = spectrum + strip.source;
+    const Real* psi = strip.values;
+    C* to = y + strip.target;
+    if (!strip.mirrored)
+      for (int j = 0; j < strip.n; j++) {
+        to[j].r += x[j].r * psi[j];
+        to[j].i += x[j].i * psi[j];
+      }
+    else
+      for (int j = 0; j < strip.n; j++) {
+        to[j].r += x[-j].r * psi[j];
+        to[j].i -= x[-j].i * psi[j];
+      }
   }
 }
 
@@ -721,27 +704,74 @@ struct Pairs {
   }
 };
 
-// Spectra of signals, (n_signals, plane, 2), times the wavelets of a stage, folded
-void fold_signals(const Filters& f, const Pairs& pairs, const Grid& from, const Real* spectra,
-                  const Grid& g, C* y) {
-  const long plane = 2L * from.half() * from.w;
-  const Real* x[LANES];
-  for (int s = 0; s < pairs.n_signals; s++) x[s] = spectra + pairs.signal[s] * plane;
-  clear(g, y);
-  for (const Strip& t : f.strips) {
-    C* to = y + t.row * g.stride + t.col;
-    for (int j = 0; j < t.n; j++) {
-      const int c = t.left + j;
-      const long at = 2 * ((long)t.source * from.w + (!t.mirrored ? c : c ? from.w - c : 0));
-      C v = {V{} + x[0][at], V{} + x[0][at + 1]};
-      for (int s = 1; s < pairs.n_signals; s++) {
-        v.r = pairs.mask[s] ? V{} + x[s][at] : v.r;
-        v.i = pairs.mask[s] ? V{} + x[s][at + 1] : v.i;
+// A row of spectra of N signals (any number for 0) times the wavelets of a stage, folded; of a
+// signal, the real and the imaginary part of each number follow one another
+template <int N>
+void fold_signals(const Filters& f, const std::vector<Strip>& strips, const Pairs& pairs,
+                  const Real* const* spectra, C* y, int width) {
+  const int n_signals = N ? N : pairs.n_signals;
+  std::fill(y, y + width, C{V{}, V{}});
+  for (const Strip& strip : strips) {
+    const long step = strip.mirrored ? -2 : 2;
+    long at = 2 * strip.source;
+    C* to = y + strip.target;
+    for (int j = 0; j < strip.n; j++, at += step) {
+      C v = {V{} + spectra[0][at], V{} + spectra[0][at + 1]};
+      for (int s = 1; s < n_signals; s++) {
+        v.r = pairs.mask[s] ? V{} + spectra[s][at] : v.r;
+        v.i = pairs.mask[s] ? V{} + spectra[s][at + 1] : v.i;
       }
-      const V psi = choose(load(t.values + (long)j * f.p), pairs.wavelet);
+      const V psi = choose(load(strip.values + (long)j * f.p), pairs.wavelet);
       to[j].r += v.r * psi;
-      to[j].i += v.i * (t.mirrored ? -psi : psi);
+      to[j].i += v.i * (strip.mirrored ? -psi : psi);
     }
+  }
+}
+
+// Spectra of filtered maps, of which fold(strips, y, width) makes a row -> averages and spectra of
+// the real maps, one for each phase; emit(a) is called when those of phase a are in work.average
+template <class Fold, class Emit>
+void propagate(const Plan& plan, const Grid& g, const Filters& f, bool further, Work& work,
+               Fold fold, Emit emit) {
+  const int maps = plan.n_maps();
+  if (plan.ndim == 1) {
+    C* z = work.y;
+    fold(f.rows[0], z, g.h);
+    fft<true>(*g.fft_h, z, 1, z, 1, work.room);
+    V* u = reinterpret_cast<V*>(work.maps);
+    for (int a = 0; a < maps; a++) {
+      C* spectrum = further ? work.spectrum + a * work.plane : work.scratch;
+      rho(plan, z, g.h, a, u, 1);
+      take_signal(g, u, further, spectrum, work);
+      emit(a);
+    }
+    return;
+  }
+  const long column = g.h, n_low = (long)g.n_out * g.w;
+  for (int r = 0; r < g.h; r++) {
+    C* row = work.y + r * g.stride;
+    if (f.rows[r].empty()) {
+      std::fill(row, row + g.w, C{V{}, V{}});
+      continue;
+    }
+    fold(f.rows[r], work.line, g.w);
+    fft<true>(*g.fft_w, work.line, 1, row, 1, work.room);
+  }
+  for (int c = 0; c < g.w; c += 2) {
+    for (int e = 0; e < 2 && c + e < g.w; e++) {
+      fft<true>(*g.fft_h, work.y + c + e, g.stride, work.line, 1, work.room);
+      for (int a = 0; a < maps; a++)
+        rho(plan, work.line, g.h, a, reinterpret_cast<V*>(work.maps + a * column) + e, 2);
+    }
+    if (c + 1 == g.w)  // the last column has no neighbour
+      for (long r = 0; r < maps * column; r++) work.maps[r].i = V{};
+    for (int a = 0; a < maps; a++)
+      take_columns(g, work.maps + a * column, c, further, work.spectrum + a * work.plane,
+                   work.low + a * n_low, work);
+  }
+  for (int a = 0; a < maps; a++) {
+    finish_map(g, further, work.spectrum + a * work.plane, work.low + a * n_low, work);
+    emit(a);
   }
 }
 
@@ -752,7 +782,7 @@ struct Batch {
   const Real* x;   // (n, height, width)
   long n, n_out;
   Real* out;       // (n, n_out)
-  Real* spectra;   // (n, h/2 + 1, w, 2)
+  Real* spectra;   // (n, h/2 + 1, stride, 2)
 };
 
 // averages of lanes to their places in the results, which are not negative beyond order 0
@@ -790,15 +820,14 @@ void signals(const Batch& batch, long first, Work& work) {
     }
     finish_map(g, further, work.spectrum, work.low, work);
   }
-  const long plane = 2L * g.half() * g.w;
+  const long plane = further ? g.half() * g.stride : 0;
   for (long l = 0; l < n; l++) {
     store(work.average, (int)l, g.n_out * g.n_columns, batch.out + (first + l) * batch.n_out, false);
-    Real* to = batch.spectra + (first + l) * plane;
-    for (int r = 0; further && r < g.half(); r++)
-      for (int c = 0; c < g.w; c++) {
-        *to++ = work.spectrum[r * g.stride + c].r[l];
-        *to++ = work.spectrum[r * g.stride + c].i[l];
-      }
+    Real* to = batch.spectra + 2 * (first + l) * plane;
+    for (long i = 0; i < plane; i++) {
+      to[2 * i] = work.spectrum[i].r[l];
+      to[2 * i + 1] = work.spectrum[i].i[l];
+    }
   }
 }
 
@@ -810,8 +839,17 @@ void stage(const Batch& batch, const Stage& stage, long first, Work& work) {
   const Pairs pairs(first, batch.n * p, p);
   const bool further = !stage.following.empty();
   const int size = g.n_out * g.n_columns;
-  fold_signals(*stage.filters, pairs, plan.grids.at(0), batch.spectra, g, work.y);
-  propagate(plan, g, *stage.filters, further, work, [&](int a) {
+  const Grid& finest = plan.grids.at(0);
+  const Real* spectra[LANES];
+  for (int s = 0; s < pairs.n_signals; s++)
+    spectra[s] = batch.spectra + 2 * pairs.signal[s] * finest.half() * finest.stride;
+  auto fold_first = [&](const std::vector<Strip>& strips, C* y, int width) {
+    auto f = pairs.n_signals == 1   ? fold_signals<1>
+             : pairs.n_signals == 2 ? fold_signals<2>
+                                    : fold_signals<0>;
+    f(*stage.filters, strips, pairs, spectra, y, width);
+  };
+  propagate(plan, g, *stage.filters, further, work, fold_first, [&](int a) {
     for (int l = 0; l < pairs.n; l++)
       store(work.average, l, size,
             batch.out + pairs.signals[l] * batch.n_out + stage.offset +
@@ -823,8 +861,10 @@ void stage(const Batch& batch, const Stage& stage, long first, Work& work) {
     for (const Second& second : stage.following) {
       const Grid& g2 = plan.grids.at(second.k);
       const int size_2 = g2.n_out * g2.n_columns;
-      fold_maps(*second.filters, g, work.spectrum + a1 * work.plane, g2, work.y);
-      propagate(plan, g2, *second.filters, false, work, [&](int a) {
+      auto fold_second = [&](const std::vector<Strip>& strips, C* y, int width) {
+        fold(strips, work.spectrum + a1 * work.plane, y, width);
+      };
+      propagate(plan, g2, *second.filters, false, work, fold_second, [&](int a) {
         for (int l = 0; l < pairs.n; l++)
           store(work.average, l, size_2,
                 batch.out + pairs.signals[l] * batch.n_out + stage.offset_2 +
@@ -916,12 +956,12 @@ void cascade_lowpass(void* to, int k, int n, int first, int n_phi, const Real* p
   for (int r = 0; r <= n / 2; r++) unit(g.unit_n, (double)r / n);
 }
 
-// p filters on a coarse grid of h rows
-void* cascade_filters(void* to, int p, int h) {
+// p filters on a coarse grid of n rows
+void* cascade_filters(void* to, int p, int n) {
   Filters* f = new Filters;
   static_cast<Plan*>(to)->filters.push_back(f);
   f->p = p;
-  f->used.assign(h, 0);
+  f->rows.resize(n);
   return f;
 }
 
@@ -929,23 +969,12 @@ void* cascade_filters(void* to, int p, int h) {
 // row `top` and column `left`, and goes to the rows of the coarse grid from `row` on
 void cascade_tile(const void* of, void* filters, int k, int top, int left, int row, int rows,
                   int width, const Real* values) {
+  const Plan& plan = *static_cast<const Plan*>(of);
   Filters& f = *static_cast<Filters*>(filters);
-  const int height = static_cast<const Plan*>(of)->grids.at(k).h;
-  for (int i = 0; i < rows; i++, values += (long)width * f.p) {
-    auto zero = [&](int c) {
-      return std::all_of(values + (long)c * f.p, values + (long)(c + 1) * f.p,
-                         [](Real v) { return v == 0; });
-    };
-    int begin = 0, end = width;
-    while (begin < end && zero(begin)) begin++;
-    while (begin < end && zero(end - 1)) end--;
-    if (begin == end) continue;
-    const int source = top + row + i;
-    const bool mirrored = source > height / 2;
-    f.used[row + i] = 1;
-    f.strips.push_back({mirrored ? height - source : source, left + begin, row + i, begin,
-                        end - begin, mirrored, values + (long)begin * f.p});
-  }
+  const Grid& from = plan.grids.at(k);
+  if (plan.ndim == 1) return f.add(from, true, top, 0, row, rows, values);
+  for (int i = 0; i < rows; i++)
+    f.add(from, false, top, left, row + i, width, values + (long)i * width * f.p);
 }
 
 void cascade_stage(void* to, const void* filters, int k, int64_t offset, int64_t offset_2,
@@ -964,7 +993,7 @@ void cascade_second(void* to, const void* filters, int k, int64_t offset) {
 int cascade_run(const void* of, const Real* x, int64_t n, Real* out, int64_t n_out, int threads) {
   const Plan& plan = *static_cast<const Plan*>(of);
   const Grid& g = plan.grids.at(0);
-  const size_t plane = 2 * (size_t)g.half() * g.w;
+  const size_t plane = 2 * (size_t)g.half() * g.stride;
   const size_t need = Work::layout(plan, nullptr, nullptr);
   std::vector<Arena*> mine;
   std::vector<Work> works(std::max(1, threads));

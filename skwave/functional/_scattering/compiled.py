@@ -144,6 +144,7 @@ class _Compiled:
         self.library, self.dtype = _library(level, dtype), dtype
         self.lanes = _lanes(level, dtype)
         self.kept: list[Tensor] = []
+        self.n_out = sum(math.prod(path.grid) for path in scattering_paths(plan))
         geometry = plan.geometry
         rows, columns = (self._keep(i, torch.int32) for i in self._index(plan))
         self.handle = self.library.cascade_new(
@@ -182,7 +183,8 @@ class _Compiled:
     def _add_filters(self, stages: list[Stage], part: range, k: int, plan: Plan) -> int:
         # of the wavelets of stages of one step, those in `part` side by side; maps of step 2**k
         height, width = plan.geometry.grid(stages[0].k)
-        filters = self.library.cascade_filters(self.handle, len(part), height)
+        n_rows = height if plan.geometry.ndim == 2 else 1
+        filters = self.library.cascade_filters(self.handle, len(part), n_rows)
         before = 0
         for stage in stages:
             for top, left, first, row, values in stage.tiles:
@@ -235,13 +237,14 @@ class _Compiled:
                 offset += size
         return followers
 
-    def run(self, x: Tensor, out: Tensor) -> None:
+    def run(self, x: Tensor) -> Tensor:
         # coefficients of contiguous signals
-        threads = torch.get_num_threads()
+        out, threads = x.new_empty(len(x), self.n_out), torch.get_num_threads()
         if self.library.cascade_run(
             self.handle, x.data_ptr(), len(x), out.data_ptr(), out.shape[1], threads
         ):
             raise MemoryError("no memory for the maps of a scattering transform: use smaller J.")
+        return out
 
 
 _plans: dict[tuple[int, str], _Compiled] = {}
@@ -333,10 +336,8 @@ def compiled_cascade(x: Tensor, plan: Plan) -> Tensor:
     s : Tensor, shape (B, n)
         Coefficients, path after path.
     """
-    n_out = sum(math.prod(path.grid) for path in scattering_paths(plan))
-    x, out = x.contiguous(), x.new_empty(len(x), n_out)
     at_once = max(1, _CALL // math.prod(plan.geometry.extended))
-    for start in range(0, len(x), at_once):
-        block = slice(start, start + at_once)
-        _compiled(plan, _level(plan, len(x[block]), x.dtype)).run(x[block], out[block])
-    return out
+    return torch.cat([
+        _compiled(plan, _level(plan, len(block), x.dtype)).run(block)
+        for block in x.contiguous().split(at_once)
+    ])  # fmt: skip
