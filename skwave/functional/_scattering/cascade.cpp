@@ -25,6 +25,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <map>
 #include <mutex>
 #include <new>
@@ -81,6 +82,15 @@ inline V root(V a) {
 inline V load(const Real* p) {
   V v;
   std::memcpy(&v, p, sizeof v);
+  return v;
+}
+// v as it is rounded: not fused with a sum, which might depend on the place of a lane
+inline V rounded(V v) {
+#if defined(__x86_64__)
+  __asm__("" : "+x"(v));
+#elif defined(__aarch64__)
+  __asm__("" : "+w"(v));
+#endif
   return v;
 }
 inline V choose(V v, Index lane) {
@@ -356,6 +366,20 @@ struct Banded {
       y[interval.row * ys] += (s[0] + s[1]) + (s[2] + s[3]);
     }
   }
+  // products of the transposed matrix, added
+  void add_adjoint(const V* y, long ys, V* x, long xs) const {
+    for (const Interval& interval : intervals) {
+      const V v = y[interval.row * ys];
+      for (int c = interval.begin; c < interval.end; c++) x[c * xs] += v * interval.values[c];
+    }
+  }
+};
+
+// FFTs of n real numbers: n / 2 complex ones where n is even
+struct RealFft {
+  int n = 0;
+  const Fft* fft = nullptr;
+  std::vector<Real> unit;
 };
 
 // Maps of one step: their FFTs, and how they are averaged
@@ -365,14 +389,11 @@ struct Grid {
   const Fft *fft_h = nullptr, *fft_w = nullptr;
   int n_out = 0, n_columns = 1;  // coefficients of a map, and how many of them lie in a row
   Banded rows, columns;
-  // 1-D: the FFT of a real signal is one of half its length
-  const Fft* fft_half = nullptr;
-  std::vector<Real> unit;
+  RealFft real;  // of a signal
   // 1-D, a low-pass in the Fourier domain: n values in a period, of which n_out from `first` on
-  int n = 0, first = 0, n_phi = 0;
+  int first = 0, n_phi = 0;
   const Real* phi = nullptr;
-  const Fft* fft_n = nullptr;
-  std::vector<Real> unit_n;
+  RealFft low;
 
   int half() const { return h / 2 + 1; }
 };
@@ -476,6 +497,11 @@ struct Plan {
     }
     return f;
   }
+  void real_transform(int n, RealFft& f) {
+    f.n = n;
+    f.fft = transform(n % 2 ? n : n / 2);
+    for (int r = 0; r <= n / 2; r++) unit(f.unit, (double)r / n);
+  }
   ~Plan() {
     for (auto* f : filters) delete f;
     for (auto& f : ffts) delete f.second;
@@ -488,6 +514,7 @@ struct Plan {
 struct Arena {
   char* block = nullptr;
   size_t size = 0, used = 0;
+  ~Arena() { std::free(block); }
   bool reserve(size_t n) {
     used = 0;
     if (n <= size) return true;
@@ -528,12 +555,16 @@ struct Work {
   Buffers room;
   C *y, *line, *maps;             // coarse spectra; a column; columns of real maps
   C *spectrum, *scratch;          // spectra of real maps; of one that is not kept
+  C* low_hat;                     // low frequencies of a signal
   V *low, *average;               // averages along columns; coefficients
+  // of gradients: spectra of order 1, their gradients, a column; spectra of signals, their gradients
+  C *first, *gradient, *sum;
+  Real *signals, *signals_gradient;
   long plane;                     // of the spectrum of one map
 
-  // sizes of all arrays, and the arrays where there is a block
-  static size_t layout(const Plan& plan, Arena* arena, Work* work) {
-    size_t side = 1, room = 1, matrix = 1, grid = 1, plane = 1, low = 1, average = 1, line = 1;
+  // sizes of all arrays, and the arrays where there is a block; of gradients of some signals
+  static size_t layout(const Plan& plan, long adjoint, Arena* arena, Work* work) {
+    size_t side = 1, room = 1, matrix = 1, grid = 1, plane = 1, low = 1, average = 1, n = 1, odd = 1;
     for (const auto& item : plan.grids) {
       const Grid& g = item.second;
       side = std::max<size_t>(side, g.h);
@@ -541,8 +572,10 @@ struct Work {
       plane = std::max<size_t>(plane, g.half() * g.stride);
       low = std::max<size_t>(low, (size_t)g.n_out * g.w);
       average = std::max<size_t>(average, (size_t)g.n_out * g.n_columns);
-      line = std::max<size_t>(line, g.phi ? 2 * g.n + 2 : 1);
-      line = std::max<size_t>(line, plan.ndim == 1 && g.fft_half ? 1 : std::max(g.h, g.w));
+      side = std::max<size_t>(side, g.w);
+      n = std::max<size_t>(n, g.low.n);
+      for (int length : {g.real.n, g.low.n})
+        if (length % 2) odd = std::max<size_t>(odd, length);
     }
     for (const auto& item : plan.ffts) {
       size_t& longest = item.second->columns ? matrix : room;
@@ -553,15 +586,45 @@ struct Work {
     Work w;
     w.room = {a->take<C>(room), a->take<C>(room), a->take<C>(matrix)};
     w.y = a->take<C>(grid);
-    w.line = a->take<C>(line);
+    w.line = a->take<C>(plan.ndim == 1 ? odd : side);
+    w.low_hat = a->take<C>(2 * n + 2);
     w.maps = a->take<C>(plan.ndim == 1 ? side / 2 + 1 : maps * side);
     w.spectrum = a->take<C>(maps * plane);
     w.scratch = a->take<C>(plan.ndim == 1 ? plane : 1);
     w.low = a->take<V>(maps * low);
     w.average = a->take<V>(average);
+    w.first = a->take<C>(adjoint ? grid : 1);
+    w.gradient = a->take<C>(adjoint ? maps * plane : 1);
+    w.sum = a->take<C>(adjoint ? side : 1);
+    w.signals = a->take<Real>(2 * plane * adjoint);
+    w.signals_gradient = a->take<Real>(4 * plane * adjoint);
     w.plane = plane;
     if (work) *work = w;
     return a->used;
+  }
+};
+
+// Arrays of each thread, of gradients of some signals, and n numbers that they share: given back
+// at the end
+struct Memory {
+  Real* shared;
+  std::vector<Arena*> mine;
+  std::vector<Work> works;
+  bool enough;
+
+  Memory(const Plan& plan, int threads, long adjoint, size_t n) : works(std::max(1, threads)) {
+    const size_t need = Work::layout(plan, adjoint, nullptr, nullptr);
+    mine.push_back(borrow());
+    enough = mine[0]->reserve(n * sizeof(Real));
+    shared = mine[0]->take<Real>(n);
+    for (Work& work : works) {
+      mine.push_back(borrow());
+      enough = enough && mine.back()->reserve(need);
+      if (enough) Work::layout(plan, adjoint, mine.back(), &work);
+    }
+  }
+  ~Memory() {
+    for (Arena* arena : mine) give_back(arena);
   }
 };
 
@@ -577,53 +640,62 @@ inline void separate(const C* f, int h, C* a, C* b, long stride) {
   }
 }
 
-// spectrum of a real signal: rows 0 .. h/2. Two samples are packed as one complex number.
-void forward_signal(const Grid& g, const V* u, C* spectrum, Work& work) {
-  if (!g.fft_half) {
-    for (int r = 0; r < g.h; r++) work.line[r] = {u[r], V{}};
-    fft<false>(*g.fft_h, work.line, 1, work.line, 1, work.room);
-    std::copy(work.line, work.line + g.half(), spectrum);
+// spectrum of n real numbers, rows 0 .. n/2
+void forward_real(const RealFft& f, const V* u, C* s, Work& work) {
+  if (f.n % 2) {
+    for (int r = 0; r < f.n; r++) work.line[r] = {u[r], V{}};
+    fft<false>(*f.fft, work.line, 1, work.line, 1, work.room);
+    std::copy(work.line, work.line + f.n / 2 + 1, s);
     return;
   }
-  const int n = g.h / 2;
-  fft<false>(*g.fft_half, reinterpret_cast<const C*>(u), 1, spectrum, 1, work.room);
-  spectrum[n] = spectrum[0];
+  const int n = f.n / 2;  // two numbers are packed as one
+  fft<false>(*f.fft, reinterpret_cast<const C*>(u), 1, s, 1, work.room);
+  s[n] = s[0];
   const Real half = Real(0.5);
   for (int k = 0; k <= n - k; k++) {
-    const C p = spectrum[k] * half, q = spectrum[n - k] * half;
-    const C even = {p.r + q.r, p.i - q.i}, odd = {p.i + q.i, q.r - p.r};
-    const C turned = rotate<false>(odd, g.unit[2 * k], g.unit[2 * k + 1]);
-    spectrum[k] = even + turned;
-    spectrum[n - k] = {even.r - turned.r, turned.i - even.i};
+    const C p = s[k] * half, q = s[n - k] * half;
+    const C even = {p.r + q.r, p.i - q.i};
+    const C odd = rotate<false>({p.i + q.i, q.r - p.r}, f.unit[2 * k], f.unit[2 * k + 1]);
+    s[k] = even + odd;
+    s[n - k] = {even.r - odd.r, odd.i - even.i};
   }
+}
+
+// the n real numbers of a spectrum, whose place they take; no factor 1 / n
+const V* inverse_real(const RealFft& f, C* s, Work& work) {
+  V* u = reinterpret_cast<V*>(s);
+  const int n = f.n / 2;
+  s[0].i = V{};
+  if (f.n % 2) {
+    for (int k = 0; k <= n; k++) work.line[k] = s[k];
+    for (int k = 1; k <= n; k++) work.line[f.n - k] = {s[k].r, -s[k].i};
+    fft<true>(*f.fft, work.line, 1, work.line, 1, work.room);
+    for (int r = 0; r < f.n; r++) u[r] = work.line[r].r;
+    return u;
+  }
+  s[n].i = V{};
+  for (int k = 0; k <= n - k; k++) {
+    const C p = s[k], q = s[n - k];
+    const C even = {p.r + q.r, p.i - q.i};
+    const C odd = rotate<true>({p.r - q.r, p.i + q.i}, f.unit[2 * k], f.unit[2 * k + 1]);
+    s[k] = {even.r - odd.i, even.i + odd.r};
+    s[n - k] = {even.r + odd.i, odd.r - even.i};
+  }
+  fft<true>(*f.fft, s, 1, s, 1, work.room);
+  return u;
 }
 
 // averages of a signal: its spectrum times the low-pass, cut to the n values of a period
 void average_spectrum(const Grid& g, const C* spectrum, V* average, Work& work) {
-  const int n = g.n, half = n / 2;
-  C *s = work.line, *z = s + n + 1;
+  C* s = work.low_hat;
   for (int k = 0; k < g.n_phi; k++) s[k] = spectrum[k] * g.phi[k];
-  s[0].i = V{};
-  if (n % 2 == 0) {
-    s[half].i = V{};
-    for (int k = 0; k < half; k++) {
-      const C &p = s[k], &q = s[half - k];
-      const C even = {p.r + q.r, p.i - q.i}, odd = {p.r - q.r, p.i + q.i};
-      z[k] = even + turn<true>(rotate<true>(odd, g.unit_n[2 * k], g.unit_n[2 * k + 1]));
-    }
-    fft<true>(*g.fft_n, z, 1, s, 1, work.room);
-    const V* values = reinterpret_cast<const V*>(s);
-    std::copy(values + g.first, values + g.first + g.n_out, average);
-    return;
-  }
-  for (int k = 1; k <= half; k++) s[n - k] = {s[k].r, -s[k].i};
-  fft<true>(*g.fft_n, s, 1, s, 1, work.room);
-  for (int a = 0; a < g.n_out; a++) average[a] = s[g.first + a].r;
+  const V* values = inverse_real(g.low, s, work);
+  std::copy(values + g.first, values + g.first + g.n_out, average);
 }
 
 // one real map of a signal: its average, and its spectrum if that is needed
 void take_signal(const Grid& g, const V* u, bool further, C* spectrum, Work& work) {
-  if (further || g.phi) forward_signal(g, u, spectrum, work);
+  if (further || g.phi) forward_real(g.real, u, spectrum, work);
   if (g.phi)
     average_spectrum(g, spectrum, work.average, work);
   else
@@ -728,28 +800,17 @@ void fold_signals(const Filters& f, const std::vector<Strip>& strips, const Pair
   }
 }
 
-// Spectra of filtered maps, of which fold(strips, y, width) makes a row -> averages and spectra of
-// the real maps, one for each phase; emit(a) is called when those of phase a are in work.average
-template <class Fold, class Emit>
-void propagate(const Plan& plan, const Grid& g, const Filters& f, bool further, Work& work,
-               Fold fold, Emit emit) {
-  const int maps = plan.n_maps();
+// Maps filtered by wavelets, fold(strips, y, width) being a row of their spectra: 1-D the maps
+// themselves, 2-D with columns that are still spectra
+template <class Fold>
+void filter_maps(const Plan& plan, const Grid& g, const Filters& f, C* y, Work& work, Fold fold) {
   if (plan.ndim == 1) {
-    C* z = work.y;
-    fold(f.rows[0], z, g.h);
-    fft<true>(*g.fft_h, z, 1, z, 1, work.room);
-    V* u = reinterpret_cast<V*>(work.maps);
-    for (int a = 0; a < maps; a++) {
-      C* spectrum = further ? work.spectrum + a * work.plane : work.scratch;
-      rho(plan, z, g.h, a, u, 1);
-      take_signal(g, u, further, spectrum, work);
-      emit(a);
-    }
+    fold(f.rows[0], y, g.h);
+    fft<true>(*g.fft_h, y, 1, y, 1, work.room);
     return;
   }
-  const long column = g.h, n_low = (long)g.n_out * g.w;
   for (int r = 0; r < g.h; r++) {
-    C* row = work.y + r * g.stride;
+    C* row = y + r * g.stride;
     if (f.rows[r].empty()) {
       std::fill(row, row + g.w, C{V{}, V{}});
       continue;
@@ -757,9 +818,27 @@ void propagate(const Plan& plan, const Grid& g, const Filters& f, bool further, 
     fold(f.rows[r], work.line, g.w);
     fft<true>(*g.fft_w, work.line, 1, row, 1, work.room);
   }
+}
+
+// What filter_maps has made -> averages and spectra of the real maps, one for each phase; emit(a)
+// is called when the averages of phase a are in work.average
+template <class Emit>
+void take_maps(const Plan& plan, const Grid& g, const C* y, bool further, Work& work, Emit emit) {
+  const int maps = plan.n_maps();
+  if (plan.ndim == 1) {
+    V* u = reinterpret_cast<V*>(work.maps);
+    for (int a = 0; a < maps; a++) {
+      C* spectrum = further ? work.spectrum + a * work.plane : work.scratch;
+      rho(plan, y, g.h, a, u, 1);
+      take_signal(g, u, further, spectrum, work);
+      emit(a);
+    }
+    return;
+  }
+  const long column = g.h, n_low = (long)g.n_out * g.w;
   for (int c = 0; c < g.w; c += 2) {
     for (int e = 0; e < 2 && c + e < g.w; e++) {
-      fft<true>(*g.fft_h, work.y + c + e, g.stride, work.line, 1, work.room);
+      fft<true>(*g.fft_h, y + c + e, g.stride, work.line, 1, work.room);
       for (int a = 0; a < maps; a++)
         rho(plan, work.line, g.h, a, reinterpret_cast<V*>(work.maps + a * column) + e, 2);
     }
@@ -775,15 +854,180 @@ void propagate(const Plan& plan, const Grid& g, const Filters& f, bool further, 
   }
 }
 
-// ---- The cascade -----------------------------------------------------------------------------
+// ---- Adjoints of the passes, from the last to the first ----------------------------------------
+// The gradient by a complex number z is that by its real part, plus i that by its imaginary part.
+// Gradients by spectra of real maps are kept on the half-plane: that of a frequency beyond it is
+// added, conjugate, to that of the opposite one.
 
-struct Batch {
-  const Plan& plan;
-  const Real* x;   // (n, height, width)
-  long n, n_out;
-  Real* out;       // (n, n_out)
-  Real* spectra;   // (n, h/2 + 1, stride, 2)
-};
+// half-planes of the spectra of two real maps -> spectrum of one complex map, whose real and
+// imaginary part they are: columns of length h
+inline void unite(const C* a, const C* b, long stride, int h, C* f) {
+  const Real half = Real(0.5);
+  for (int r = 0; r <= h / 2; r++) {
+    C p = a[r * stride], q = b ? b[r * stride] : C{V{}, V{}};
+    if (r == 0 || 2 * r == h) {
+      f[r] = {p.r, q.r};
+      continue;
+    }
+    p = p * half;
+    q = q * half;
+    f[r] = {p.r - q.i, p.i + q.r};
+    f[h - r] = {p.r + q.i, q.r - p.i};
+  }
+}
+
+// gradient by a signal, from those by its averages and by its spectrum (null for none)
+const V* take_signal_adjoint(const Grid& g, const V* s, C* spectrum, Work& work) {
+  C* u_hat = spectrum ? spectrum : work.scratch;
+  if (!spectrum) std::fill(u_hat, u_hat + g.half(), C{V{}, V{}});
+  if (g.phi) {
+    V* padded = reinterpret_cast<V*>(work.low_hat);
+    C* s_hat = work.low_hat + g.low.n / 2 + 1;
+    std::fill(padded, padded + g.low.n, V{});
+    std::copy(s, s + g.n_out, padded + g.first);
+    forward_real(g.low, padded, s_hat, work);
+    for (int k = 0; k < g.n_phi; k++) {
+      const bool once = k == 0 || 2 * k == g.low.n;  // else it stands for both its signs
+      const C v = s_hat[k] * (once ? g.phi[k] : 2 * g.phi[k]);
+      u_hat[k].r += v.r;
+      if (!once) u_hat[k].i += v.i;
+    }
+  }
+  V* u = reinterpret_cast<V*>(u_hat);
+  if (spectrum || g.phi) {
+    for (int k = 1; 2 * k < g.h; k++) u_hat[k] = u_hat[k] * Real(0.5);
+    inverse_real(g.real, u_hat, work);
+  }
+  if (!g.phi) g.rows.add_adjoint(s, 1, u, 1);
+  return u;
+}
+
+// gradient by a real map whose averages have the gradient in work.average, first part
+void finish_map_adjoint(const Grid& g, C* spectrum, V* low, Work& work) {
+  std::fill(low, low + (long)g.n_out * g.w, V{});
+  for (int a = 0; a < g.n_out; a++)
+    g.columns.add_adjoint(work.average + (long)a * g.n_columns, 1, low + (long)a * g.w, 1);
+  for (int r = 0; spectrum && r < g.half(); r++)
+    fft<true>(*g.fft_w, spectrum + r * g.stride, 1, spectrum + r * g.stride, 1, work.room);
+}
+
+// the same, columns c and c + 1, packed as one of complex numbers
+void take_columns_adjoint(const Grid& g, C* pair, int c, const C* spectrum, const V* low,
+                          Work& work) {
+  const bool two = c + 1 < g.w;
+  if (spectrum) {
+    unite(spectrum + c, two ? spectrum + c + 1 : nullptr, g.stride, g.h, pair);
+    fft<true>(*g.fft_h, pair, 1, pair, 1, work.room);
+  } else {
+    std::fill(pair, pair + g.h, C{V{}, V{}});
+  }
+  V* u = reinterpret_cast<V*>(pair);
+  g.rows.add_adjoint(low + c, g.w, u, 2);
+  if (two) g.rows.add_adjoint(low + c + 1, g.w, u + 1, 2);
+}
+
+// gradient by z, from that by rho(z) at a phase, every step-th number from u on; phases add up
+void rho_adjoint(const Plan& plan, const C* z, int h, int phase, const V* u, long step, C* sum) {
+  if (!plan.n_phases) {
+    const Real least = std::sqrt(std::numeric_limits<Real>::min());
+    for (int r = 0; r < h; r++) {
+      V modulus = root(z[r].r * z[r].r + z[r].i * z[r].i);
+      modulus = modulus < least ? V{} + least : modulus;
+      const V scale = u[r * step] / modulus;
+      sum[r] = {z[r].r * scale, z[r].i * scale};
+    }
+    return;
+  }
+  if (phase == 0) std::fill(sum, sum + h, C{V{}, V{}});
+  const Real c = plan.cosines[phase], s = plan.sines[phase];
+  for (int r = 0; r < h; r++) {
+    const V v = z[r].r * c - z[r].i * s > 0 ? u[r * step] : V{};
+    sum[r].r += v * c;
+    sum[r].i -= v * s;
+  }
+}
+
+// What filter_maps has made of y -> in its place, the gradient by the spectra that it was made of.
+// fetch(a) brings the gradient by the averages of phase a; `spectra` are those by the spectra of
+// the real maps, null for none.
+template <class Fetch>
+void take_maps_adjoint(const Plan& plan, const Grid& g, const Filters& f, C* y, C* spectra,
+                       Work& work, Fetch fetch) {
+  const int maps = plan.n_maps();
+  if (plan.ndim == 1) {
+    for (int a = 0; a < maps; a++) {
+      fetch(a);
+      C* spectrum = spectra ? spectra + a * work.plane : nullptr;
+      const V* u = take_signal_adjoint(g, work.average, spectrum, work);
+      rho_adjoint(plan, y, g.h, a, u, 1, work.sum);
+    }
+    fft<false>(*g.fft_h, work.sum, 1, y, 1, work.room);
+    return;
+  }
+  const long column = g.h, n_low = (long)g.n_out * g.w;
+  for (int a = 0; a < maps; a++) {
+    fetch(a);
+    finish_map_adjoint(g, spectra ? spectra + a * work.plane : nullptr, work.low + a * n_low,
+                       work);
+  }
+  for (int c = 0; c < g.w; c += 2) {
+    for (int a = 0; a < maps; a++)
+      take_columns_adjoint(g, work.maps + a * column, c,
+                           spectra ? spectra + a * work.plane : nullptr, work.low + a * n_low,
+                           work);
+    for (int e = 0; e < 2 && c + e < g.w; e++) {
+      fft<true>(*g.fft_h, y + c + e, g.stride, work.line, 1, work.room);
+      for (int a = 0; a < maps; a++)
+        rho_adjoint(plan, work.line, g.h, a, reinterpret_cast<V*>(work.maps + a * column) + e, 2,
+                    work.sum);
+      fft<false>(*g.fft_h, work.sum, 1, y + c + e, g.stride, work.room);
+    }
+  }
+  for (int r = 0; r < g.h; r++)
+    if (!f.rows[r].empty())
+      fft<false>(*g.fft_w, y + r * g.stride, 1, y + r * g.stride, 1, work.room);
+}
+
+// adjoint of fold, added
+void unfold(const std::vector<Strip>& strips, const C* y, C* spectrum) {
+  for (const Strip& strip : strips) {
+    C* x = spectrum + strip.source;
+    const Real* psi = strip.values;
+    const C* from = y + strip.target;
+    if (!strip.mirrored)
+      for (int j = 0; j < strip.n; j++) {
+        x[j].r += from[j].r * psi[j];
+        x[j].i += from[j].i * psi[j];
+      }
+    else
+      for (int j = 0; j < strip.n; j++) {
+        x[-j].r += from[j].r * psi[j];
+        x[-j].i -= from[j].i * psi[j];
+      }
+  }
+}
+
+// adjoint of fold_signals, added: wavelet after wavelet, whatever vectors they are in, since what
+// is mirrored has a plane of its own
+void unfold_signals(const Filters& f, const std::vector<Strip>& strips, const Pairs& pairs,
+                    const C* y, Real* const* spectra, long plane) {
+  for (const Strip& strip : strips) {
+    const long step = strip.mirrored ? -2 : 2;
+    long at = 2 * strip.source + (strip.mirrored ? 2 * plane : 0);
+    for (int j = 0; j < strip.n; j++, at += step) {
+      const V psi = choose(load(strip.values + (long)j * f.p), pairs.wavelet);
+      const C& v = y[strip.target + j];
+      const V real = rounded(v.r * psi);
+      const V imaginary = rounded(v.i * (strip.mirrored ? -psi : psi));
+      for (int l = 0; l < pairs.n; l++) {
+        spectra[l][at] += real[l];
+        spectra[l][at + 1] += imaginary[l];
+      }
+    }
+  }
+}
+
+// ---- The cascade -----------------------------------------------------------------------------
 
 // averages of lanes to their places in the results, which are not negative beyond order 0
 inline void store(const V* average, int lane, int n, Real* to, bool signless) {
@@ -793,18 +1037,27 @@ inline void store(const V* average, int lane, int n, Real* to, bool signless) {
   }
 }
 
-// Order 0 and the spectra of LANES signals from number `first` on
-void signals(const Batch& batch, long first, Work& work) {
-  const Plan& plan = batch.plan;
+// Gradients by averages, from their places
+inline void bring(const Real* from, int lane, int n, V* average) {
+  for (int a = 0; a < n; a++) average[a][lane] = from[a];
+}
+
+// lane l of a map of n signals -> their samples that row r and column c of the extension repeat
+inline long sample(const Plan& plan, int r, int c) {
+  const int row = plan.row_index[r], column = plan.column_index[c];
+  return row < 0 || column < 0 ? -1 : (long)row * plan.width + column;
+}
+
+// Averages and spectra of n <= LANES signals, (n, height, width); emit() takes the averages
+template <class Emit>
+void take_inputs(const Plan& plan, const Real* x, long n, Real* spectra, Work& work, Emit emit) {
   const Grid& g = plan.grids.at(0);
-  const long n = std::min<long>(LANES, batch.n - first), size = (long)plan.height * plan.width;
-  const Real* x = batch.x + first * size;
+  const long size = (long)plan.height * plan.width;
   const bool further = !plan.stages.empty();
   auto read = [&](int r, int c, V* to) {
-    const int row = plan.row_index[r], column = plan.column_index[c];
+    const long i = sample(plan, r, c);
     *to = V{};
-    if (row >= 0 && column >= 0)
-      for (long l = 0; l < n; l++) (*to)[l] = x[l * size + (long)row * plan.width + column];
+    for (long l = 0; i >= 0 && l < n; l++) (*to)[l] = x[l * size + i];
   };
   V* u = reinterpret_cast<V*>(work.maps);
   if (plan.ndim == 1) {
@@ -820,59 +1073,157 @@ void signals(const Batch& batch, long first, Work& work) {
     }
     finish_map(g, further, work.spectrum, work.low, work);
   }
+  emit();
   const long plane = further ? g.half() * g.stride : 0;
-  for (long l = 0; l < n; l++) {
-    store(work.average, (int)l, g.n_out * g.n_columns, batch.out + (first + l) * batch.n_out, false);
-    Real* to = batch.spectra + 2 * (first + l) * plane;
+  for (long l = 0; l < n; l++, spectra += 2 * plane)
     for (long i = 0; i < plane; i++) {
-      to[2 * i] = work.spectrum[i].r[l];
-      to[2 * i + 1] = work.spectrum[i].i[l];
+      spectra[2 * i] = work.spectrum[i].r[l];
+      spectra[2 * i + 1] = work.spectrum[i].i[l];
     }
+}
+
+// Gradients by n <= LANES signals, from those by their averages (work.average) and spectra
+void take_inputs_adjoint(const Plan& plan, const Real* spectra, long n, Real* x, Work& work) {
+  const Grid& g = plan.grids.at(0);
+  const long size = (long)plan.height * plan.width, plane = g.half() * g.stride;
+  C* spectrum = plan.stages.empty() ? nullptr : work.spectrum;
+  for (long l = 0; spectrum && l < n; l++, spectra += 4 * plane)
+    for (long i = 0; i < plane; i++) {
+      spectrum[i].r[l] = spectra[2 * i] + spectra[2 * (plane + i)];
+      spectrum[i].i[l] = spectra[2 * i + 1] + spectra[2 * (plane + i) + 1];
+    }
+  std::fill(x, x + n * size, Real(0));
+  auto add = [&](int r, int c, const V& v) {
+    const long i = sample(plan, r, c);
+    for (long l = 0; i >= 0 && l < n; l++) x[l * size + i] += v[l];
+  };
+  if (plan.ndim == 1) {
+    const V* u = take_signal_adjoint(g, work.average, spectrum, work);
+    for (int r = 0; r < g.h; r++) add(r, 0, u[r]);
+    return;
+  }
+  finish_map_adjoint(g, spectrum, work.low, work);
+  for (int c = 0; c < g.w; c += 2) {
+    take_columns_adjoint(g, work.maps, c, spectrum, work.low, work);
+    for (int e = 0; e < 2 && c + e < g.w; e++)
+      for (int r = 0; r < g.h; r++) add(r, c + e, e ? work.maps[r].i : work.maps[r].r);
   }
 }
 
 // Orders 1 and 2 of LANES pairs of signals and wavelets of a stage
-void stage(const Batch& batch, const Stage& stage, long first, Work& work) {
-  const Plan& plan = batch.plan;
-  const Grid& g = plan.grids.at(stage.k);
-  const int p = stage.filters->p, maps = plan.n_maps();
-  const Pairs pairs(first, batch.n * p, p);
-  const bool further = !stage.following.empty();
-  const int size = g.n_out * g.n_columns;
-  const Grid& finest = plan.grids.at(0);
+struct StagePass {
+  const Plan& plan;
+  const Stage& stage;
+  const Grid& g;
+  Pairs pairs;
+  int maps, size;
   const Real* spectra[LANES];
-  for (int s = 0; s < pairs.n_signals; s++)
-    spectra[s] = batch.spectra + 2 * pairs.signal[s] * finest.half() * finest.stride;
-  auto fold_first = [&](const std::vector<Strip>& strips, C* y, int width) {
-    auto f = pairs.n_signals == 1   ? fold_signals<1>
-             : pairs.n_signals == 2 ? fold_signals<2>
-                                    : fold_signals<0>;
-    f(*stage.filters, strips, pairs, spectra, y, width);
-  };
-  propagate(plan, g, *stage.filters, further, work, fold_first, [&](int a) {
-    for (int l = 0; l < pairs.n; l++)
-      store(work.average, l, size,
-            batch.out + pairs.signals[l] * batch.n_out + stage.offset +
-                ((long)pairs.wavelets[l] * maps + a) * size,
-            true);
-  });
-  if (!further) return;
-  for (int a1 = 0; a1 < maps; a1++)
-    for (const Second& second : stage.following) {
-      const Grid& g2 = plan.grids.at(second.k);
-      const int size_2 = g2.n_out * g2.n_columns;
-      auto fold_second = [&](const std::vector<Strip>& strips, C* y, int width) {
-        fold(strips, work.spectrum + a1 * work.plane, y, width);
-      };
-      propagate(plan, g2, *second.filters, false, work, fold_second, [&](int a) {
-        for (int l = 0; l < pairs.n; l++)
-          store(work.average, l, size_2,
-                batch.out + pairs.signals[l] * batch.n_out + stage.offset_2 +
-                    ((long)pairs.wavelets[l] * maps + a1) * stage.size_2 + second.offset +
-                    (long)a * size_2,
-                true);
-      });
+
+  StagePass(const Plan& plan, const Stage& stage, long n, long first, const Real* signals)
+      : plan(plan), stage(stage), g(plan.grids.at(stage.k)),
+        pairs(first, n * stage.filters->p, stage.filters->p), maps(plan.n_maps()),
+        size(g.n_out * g.n_columns) {
+    const Grid& finest = plan.grids.at(0);
+    for (int s = 0; s < pairs.n_signals; s++)
+      spectra[s] = signals + 2 * pairs.signal[s] * finest.half() * finest.stride;
+  }
+  // place of the coefficients of a lane, of phase a, in those of all signals
+  long first_place(int l, int a, long n_out) const {
+    return pairs.signals[l] * n_out + stage.offset + ((long)pairs.wavelets[l] * maps + a) * size;
+  }
+  long second_place(int l, int a1, const Second& second, int a, long n_out) const {
+    const Grid& g2 = plan.grids.at(second.k);
+    return pairs.signals[l] * n_out + stage.offset_2 +
+           ((long)pairs.wavelets[l] * maps + a1) * stage.size_2 + second.offset +
+           (long)a * g2.n_out * g2.n_columns;
+  }
+  void filter_first(C* y, Work& work) const {
+    filter_maps(plan, g, *stage.filters, y, work,
+                [&](const std::vector<Strip>& strips, C* row, int width) {
+                  auto f = pairs.n_signals == 1   ? fold_signals<1>
+                           : pairs.n_signals == 2 ? fold_signals<2>
+                                                  : fold_signals<0>;
+                  f(*stage.filters, strips, pairs, spectra, row, width);
+                });
+  }
+  void filter_second(const Second& second, int a1, Work& work) const {
+    filter_maps(plan, plan.grids.at(second.k), *second.filters, work.y, work,
+                [&](const std::vector<Strip>& strips, C* row, int width) {
+                  fold(strips, work.spectrum + a1 * work.plane, row, width);
+                });
+  }
+
+  void run(Real* out, long n_out, Work& work) const {
+    const bool further = !stage.following.empty();
+    filter_first(work.y, work);
+    take_maps(plan, g, work.y, further, work, [&](int a) {
+      for (int l = 0; l < pairs.n; l++)
+        store(work.average, l, size, out + first_place(l, a, n_out), true);
+    });
+    for (int a1 = 0; a1 < maps; a1++)
+      for (const Second& second : stage.following) {
+        const Grid& g2 = plan.grids.at(second.k);
+        filter_second(second, a1, work);
+        take_maps(plan, g2, work.y, false, work, [&](int a) {
+          for (int l = 0; l < pairs.n; l++)
+            store(work.average, l, g2.n_out * g2.n_columns,
+                  out + second_place(l, a1, second, a, n_out), true);
+        });
+      }
+  }
+
+  // gradients by the spectra of the signals, added, from those by the coefficients
+  void run_adjoint(const Real* s, long n_out, Real* gradient, Work& work) const {
+    const bool further = !stage.following.empty();
+    filter_first(work.first, work);
+    if (further) {
+      take_maps(plan, g, work.first, true, work, [](int) {});
+      std::fill(work.gradient, work.gradient + maps * work.plane, C{V{}, V{}});
     }
+    for (int a1 = 0; a1 < maps; a1++)
+      for (const Second& second : stage.following) {
+        const Grid& g2 = plan.grids.at(second.k);
+        const int size_2 = g2.n_out * g2.n_columns;
+        filter_second(second, a1, work);
+        take_maps_adjoint(plan, g2, *second.filters, work.y, nullptr, work, [&](int a) {
+          std::fill(work.average, work.average + size_2, V{});
+          for (int l = 0; l < pairs.n; l++)
+            bring(s + second_place(l, a1, second, a, n_out), l, size_2, work.average);
+        });
+        for (size_t r = 0; r < second.filters->rows.size(); r++)
+          unfold(second.filters->rows[r], work.y + r * g2.stride,
+                 work.gradient + a1 * work.plane);
+      }
+    take_maps_adjoint(plan, g, *stage.filters, work.first, further ? work.gradient : nullptr,
+                      work, [&](int a) {
+                        std::fill(work.average, work.average + size, V{});
+                        for (int l = 0; l < pairs.n; l++)
+                          bring(s + first_place(l, a, n_out), l, size, work.average);
+                      });
+    const Grid& finest = plan.grids.at(0);
+    const long plane = finest.half() * finest.stride;
+    Real* to[LANES];
+    for (int l = 0; l < pairs.n; l++) to[l] = gradient + 4 * pairs.signals[l] * plane;
+    for (size_t r = 0; r < stage.filters->rows.size(); r++)
+      unfold_signals(*stage.filters, stage.filters->rows[r], pairs, work.first + r * g.stride, to,
+                     plane);
+  }
+};
+
+// Orders 0, 1 and 2 of n <= LANES signals, and back: gradients by them
+void block_adjoint(const Plan& plan, const Real* x, long n, const Real* s, long n_out, Real* out,
+                   Work& work) {
+  const Grid& g = plan.grids.at(0);
+  take_inputs(plan, x, n, work.signals, work, [] {});
+  std::fill(work.signals_gradient, work.signals_gradient + 4 * n * g.half() * g.stride, Real(0));
+  for (const Stage& stage : plan.stages)
+    for (long first = 0; first < n * stage.filters->p; first += LANES)
+      StagePass(plan, stage, n, first, work.signals)
+          .run_adjoint(s, n_out, work.signals_gradient, work);
+  const int size = g.n_out * g.n_columns;
+  std::fill(work.average, work.average + size, V{});
+  for (long l = 0; l < n; l++) bring(s + l * n_out, (int)l, size, work.average);
+  take_inputs_adjoint(plan, work.signals_gradient, n, out, work);
 }
 
 // work(i, thread's memory) for i < n, on some threads
@@ -938,22 +1289,17 @@ void cascade_grid(void* to, int k, int h, int w, int n_rows, const Real* rows, i
     g.columns.cut(columns, n_columns, w, tolerance);
     g.n_columns = n_columns;
   }
-  if (plan.ndim == 1 && h % 2 == 0) {
-    g.fft_half = plan.transform(h / 2);
-    for (int r = 0; r <= h / 2; r++) unit(g.unit, (double)r / h);
-  }
+  if (plan.ndim == 1) plan.real_transform(h, g.real);
 }
 
 // the averages of long signals: a low-pass in the Fourier domain, n values in a period
 void cascade_lowpass(void* to, int k, int n, int first, int n_phi, const Real* phi) {
   Plan& plan = *static_cast<Plan*>(to);
   Grid& g = plan.grids[k];
-  g.n = n;
   g.first = first;
   g.n_phi = n_phi;
   g.phi = phi;
-  g.fft_n = plan.transform(n % 2 ? n : n / 2);
-  for (int r = 0; r <= n / 2; r++) unit(g.unit_n, (double)r / n);
+  plan.real_transform(n, g.low);
 }
 
 // p filters on a coarse grid of n rows
@@ -993,30 +1339,39 @@ void cascade_second(void* to, const void* filters, int k, int64_t offset) {
 int cascade_run(const void* of, const Real* x, int64_t n, Real* out, int64_t n_out, int threads) {
   const Plan& plan = *static_cast<const Plan*>(of);
   const Grid& g = plan.grids.at(0);
-  const size_t plane = 2 * (size_t)g.half() * g.stride;
-  const size_t need = Work::layout(plan, nullptr, nullptr);
-  std::vector<Arena*> mine;
-  std::vector<Work> works(std::max(1, threads));
-  Arena* shared = borrow();
-  bool enough = shared->reserve(n * plane * sizeof(Real));
-  for (Work& work : works) {
-    mine.push_back(borrow());
-    enough = enough && mine.back()->reserve(need);
-    if (enough) Work::layout(plan, mine.back(), &work);
-  }
-  if (enough) {
-    const Batch batch{plan, x, (long)n, (long)n_out, out, shared->take<Real>(n * plane)};
-    in_threads((n + LANES - 1) / LANES, works,
-               [&](long i, Work& work) { signals(batch, i * LANES, work); });
-    std::vector<std::pair<const Stage*, long>> parts;
-    for (const Stage& s : plan.stages)
-      for (long pair = 0; pair < n * s.filters->p; pair += LANES) parts.push_back({&s, pair});
-    in_threads((long)parts.size(), works, [&](long i, Work& work) {
-      stage(batch, *parts[i].first, parts[i].second, work);
+  const long plane = 2L * g.half() * g.stride, size = (long)plan.height * plan.width;
+  Memory memory(plan, threads, 0, n * plane);
+  if (!memory.enough) return 1;
+  Real* const spectra = memory.shared;
+  in_threads((n + LANES - 1) / LANES, memory.works, [&](long i, Work& work) {
+    const long first = i * LANES, m = std::min<long>(LANES, n - first);
+    take_inputs(plan, x + first * size, m, spectra + first * plane, work, [&] {
+      for (long l = 0; l < m; l++)
+        store(work.average, (int)l, g.n_out * g.n_columns, out + (first + l) * n_out, false);
     });
-  }
-  for (Arena* arena : mine) give_back(arena);
-  give_back(shared);
-  return !enough;
+  });
+  std::vector<std::pair<const Stage*, long>> parts;
+  for (const Stage& s : plan.stages)
+    for (long pair = 0; pair < n * s.filters->p; pair += LANES) parts.push_back({&s, pair});
+  in_threads((long)parts.size(), memory.works, [&](long i, Work& work) {
+    StagePass(plan, *parts[i].first, n, parts[i].second, spectra).run(out, n_out, work);
+  });
+  return 0;
+}
+
+// gradients (n, height, width) by signals, from those by their coefficients, s (n, n_out)
+int cascade_run_adjoint(const void* of, const Real* x, int64_t n, const Real* s, int64_t n_out,
+                        Real* out, int threads) {
+  const Plan& plan = *static_cast<const Plan*>(of);
+  const long size = (long)plan.height * plan.width;
+  const long block = std::min<long>(LANES, (n + threads - 1) / threads);
+  Memory memory(plan, threads, block, 0);
+  if (!memory.enough) return 1;
+  in_threads((n + block - 1) / block, memory.works, [&](long i, Work& work) {
+    const long first = i * block;
+    block_adjoint(plan, x + first * size, std::min(block, (long)n - first), s + first * n_out,
+                  n_out, out + first * size, work);
+  });
+  return 0;
 }
 }

@@ -37,6 +37,8 @@ _WIDE = 1.6
 # sizes with larger prime factors take longer than in torch
 _LARGEST_PRIME = 61
 
+_NO_MEMORY = "no memory for the maps of a scattering transform: use fewer threads."
+
 _P, _I, _L = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64
 _FUNCTIONS = {
     "cascade_source": (ctypes.c_uint, ()),
@@ -50,6 +52,7 @@ _FUNCTIONS = {
     "cascade_stage": (None, (_P, _P, _I, _L, _L, _L)),
     "cascade_second": (None, (_P, _P, _I, _L)),
     "cascade_run": (_I, (_P, _P, _L, _P, _L, _I)),
+    "cascade_run_adjoint": (_I, (_P, _P, _L, _P, _L, _P, _I)),
 }
 
 
@@ -243,7 +246,16 @@ class _Compiled:
         if self.library.cascade_run(
             self.handle, x.data_ptr(), len(x), out.data_ptr(), out.shape[1], threads
         ):
-            raise MemoryError("no memory for the maps of a scattering transform: use smaller J.")
+            raise MemoryError(_NO_MEMORY)
+        return out
+
+    def run_adjoint(self, x: Tensor, s: Tensor) -> Tensor:
+        # gradient by contiguous signals, from that by their coefficients
+        out, threads = torch.empty_like(x), torch.get_num_threads()
+        if self.library.cascade_run_adjoint(
+            self.handle, x.data_ptr(), len(x), s.data_ptr(), self.n_out, out.data_ptr(), threads
+        ):
+            raise MemoryError(_NO_MEMORY)
         return out
 
 
@@ -284,8 +296,8 @@ def serves(x: Tensor, plan: Plan) -> bool:
     -------
     serves : bool
         True on a CPU where the library is installed, for averages of maps on grids that divide
-        the extended signal, of sizes without large prime factors; not in a graph of derivatives
-        or under a transformation of functions.
+        the extended signal, of sizes without large prime factors; not under a transformation of
+        functions.
     """
     geometry = plan.geometry
     return (
@@ -302,8 +314,6 @@ def serves(x: Tensor, plan: Plan) -> bool:
 
 def _is_plain(x: Tensor) -> bool:
     # whether x holds numbers and nothing else: no tangents, no batch of vmap, no trace
-    if x.requires_grad and torch.is_grad_enabled():
-        return False
     tangent = torch.autograd.forward_ad.unpack_dual(x).tangent
     if torch.compiler.is_compiling() or tangent is not None:
         return False
@@ -321,13 +331,18 @@ def _level(plan: Plan, n: int, dtype: torch.dtype) -> str:
     return narrow if vectors < _WIDE * wide_ones else wide
 
 
+def _blocks(x: Tensor, plan: Plan) -> tuple[Tensor, ...]:
+    # signals, or their coefficients, that one call computes
+    return x.contiguous().split(max(1, _CALL // math.prod(plan.geometry.extended)))
+
+
 def compiled_cascade(x: Tensor, plan: Plan) -> Tensor:
-    """Scattering coefficients of signals of any scale up to 1, by the compiled cascade.
+    """Scattering coefficients of signals, by the compiled cascade.
 
     Parameters
     ----------
     x : Tensor, shape (B, H, W)
-        Signals that `serves` accepts.
+        Signals that `serves` accepts, whose squares are neither too large nor too small.
     plan : Plan
         Made by `scattering_plan`.
 
@@ -336,8 +351,33 @@ def compiled_cascade(x: Tensor, plan: Plan) -> Tensor:
     s : Tensor, shape (B, n)
         Coefficients, path after path.
     """
-    at_once = max(1, _CALL // math.prod(plan.geometry.extended))
     return torch.cat([
-        _compiled(plan, _level(plan, len(block), x.dtype)).run(block)
-        for block in x.contiguous().split(at_once)
+        _compiled(plan, _level(plan, len(block), x.dtype)).run(block) for block in _blocks(x, plan)
+    ])  # fmt: skip
+
+
+def compiled_adjoint(x: Tensor, s: Tensor, plan: Plan) -> Tensor:
+    r"""Gradient of a function of coefficients by the signals, by the compiled cascade.
+
+    .. math:: \nabla_x f(S x) = (\partial S x)^{\mathsf T}\, \nabla f(S x)
+
+    The maps are computed anew: nothing is kept of the forward pass but the signals.
+
+    Parameters
+    ----------
+    x : Tensor, shape (B, H, W)
+        Signals that `serves` accepts, as for `compiled_cascade`.
+    s : Tensor, shape (B, n)
+        Gradient by the coefficients.
+    plan : Plan
+        Made by `scattering_plan`.
+
+    Returns
+    -------
+    gradient : Tensor, shape (B, H, W)
+        Gradient by the signals.
+    """
+    return torch.cat([
+        _compiled(plan, _level(plan, len(block), x.dtype)).run_adjoint(block, s_block)
+        for block, s_block in zip(_blocks(x, plan), _blocks(s, plan), strict=True)
     ])  # fmt: skip

@@ -9,8 +9,10 @@ import torch
 
 from skwave.functional import scattering, scattering_paths, scattering_plan
 from skwave.functional._scattering import compiled
-from skwave.functional._scattering.cascade import _all, _cascade
-from skwave.functional._scattering.compiled import compiled_cascade, serves
+from skwave.functional._scattering.cascade import Shelf, _all, _cascade, cascade_adjoint
+from skwave.functional._scattering.compiled import compiled_adjoint, compiled_cascade, serves
+from skwave.functional._scattering.plan import n_kept
+from skwave.functional._wavelets.nonlinearity import power_of_two
 
 GEOMETRIES = {
     "32": ((32, 32), 2, {}),
@@ -162,17 +164,69 @@ def test_many_signals_are_computed_in_several_calls(monkeypatch):
     assert torch.equal(compiled_cascade(x, plan), s)
 
 
-def test_derivatives_are_those_of_torch():
-    plan, x = problem("oblong", torch.float64)
-    v = torch.ones_like(x)
-    step = (scattering(x + 1e-6 * v, plan) - scattering(x - 1e-6 * v, plan)).sum() / 2e-6
-    x.requires_grad_()
-    assert not serves(x, plan)
-    (gradient,) = torch.autograd.grad(scattering(x, plan).sum(), x)
-    torch.testing.assert_close(gradient.sum(), step)
+def gradient_by_torch(x, s, plan):
+    """Gradient of the sum of coefficients times s, by the torch path, signal after signal."""
+    x = x / power_of_two(x, (-2, -1))
+    gradients = []
+    for one, g in zip(x.split(1), s.split(1), strict=True):
+        kept = x.new_empty(n_kept(plan), dtype=x.dtype.to_complex())
+        _cascade(one, plan, Shelf(kept))
+        gradients.append(cascade_adjoint(one, g, Shelf(kept), plan))
+    return torch.cat(gradients)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("name", GEOMETRIES)
+def test_every_gradient_agrees_with_torch(name, dtype):
+    plan, x = problem(name, dtype)
+    x -= 0.5
+    s = torch.randn_like(compiled_cascade(x, plan))
+    gradient, reference = compiled_adjoint(x, s, plan), gradient_by_torch(x, s, plan)
+    assert float((gradient - reference).norm() / reference.norm()) < TOLERANCE[dtype]
+
+
+@pytest.mark.parametrize("name", ["odd", "rectifier", "signal-odd", "signal-global"])
+@pytest.mark.parametrize("level", ["avx512", "avx2", "baseline"])
+def test_gradients_on_every_processor(name, level, processor):
+    plan, x = problem(name, torch.float64)
+    processor(level)
+    s = torch.randn_like(compiled_cascade(x, plan))
+    torch.testing.assert_close(compiled_adjoint(x, s, plan), gradient_by_torch(x, s, plan))
+
+
+@pytest.mark.parametrize("name", ["32", "odd", "signal", "signal-rectifier"])
+def test_the_gradient_of_a_row_does_not_know_its_batch_nor_the_threads(name):
+    plan, x = problem(name, n=21)
+    s = torch.randn_like(compiled_cascade(x, plan))
+    gradient = compiled_adjoint(x, s, plan)
+    for rows in (slice(3, 4), slice(2, 10)):
+        assert torch.equal(compiled_adjoint(x[rows], s[rows], plan), gradient[rows])
+    torch.set_num_threads(3)
+    try:
+        assert torch.equal(compiled_adjoint(x, s, plan), gradient)
+    finally:
+        torch.set_num_threads(1)
+
+
+def test_autograd_takes_the_compiled_gradient_and_that_of_torch_in_a_graph():
+    shape, J, parameters = (12, 8), 1, {"L": 2, "boundary": "periodic"}
+    plan = scattering_plan(shape, J, dtype=torch.float64, **parameters)
+    x = torch.randn(2, *shape, dtype=torch.float64, requires_grad=True)
+    assert serves(x, plan)
+    assert torch.autograd.gradcheck(lambda x: scattering(x, plan), x)
+    assert torch.autograd.gradgradcheck(lambda x: scattering(x, plan), x)
     with torch.no_grad():
-        assert serves(x, plan)
-        torch.testing.assert_close(scattering(x, plan), scattering(x.detach(), plan))
+        constant = scattering(x, plan)
+    assert torch.equal(scattering(x, plan), constant)
+
+
+def test_the_gradient_at_zero_is_that_of_order_0():
+    plan, x = problem("32")
+    x = torch.zeros_like(x).requires_grad_()
+    (gradient,) = torch.autograd.grad(scattering(x, plan).sum(), x)
+    assert gradient.isfinite().all()
+    order_0 = scattering(x.detach() + 1e-20, plan)[:, 0]
+    assert float(gradient.sum() * 1e-20) == pytest.approx(float(order_0.sum()), rel=1e-3)
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
