@@ -230,7 +230,9 @@ def main():
     for name in chosen:
         rows.append(measure(name))
         print(
-            name, {k: round(v["ratio"], 2) for k, v in rows[-1].items() if "ratio" in v}, flush=True
+            name,
+            {k: round(v["ratio"], 2) for k, v in rows[-1].items() if isinstance(v, dict)},
+            flush=True,
         )
     print("\nRatio kymatio / skwave (kymatio / skwave), medians of interleaved pairs")
     save("scattering", rows, cpu_table(rows))

@@ -15,6 +15,7 @@ import math
 import os
 import warnings
 import weakref
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,32 @@ def _parts(group: list[Stage], lanes: int) -> list[range]:
     return [range(i, min(i + lanes, n)) for i in range(0, n, lanes)]
 
 
+def _shifts(n: int, padded: int, start: int, size: int) -> list[tuple[slice, int]]:
+    # the parts of start, ..., start + size - 1 on a padded axis that hold the n numbers of a
+    # spectrum, and the place that the first of `size` would have among these
+    if n == padded:
+        return [(slice(0, size), start)]
+    parts = []
+    for begin, end, shift in ((0, n - n // 2, 0), (padded - n // 2, padded, n - padded)):
+        part = slice(max(begin - start, 0), min(end - start, size))
+        if part.start < part.stop:
+            parts.append((part, start + shift))
+    return parts
+
+
+def _sources(
+    tile: Tensor, top: int, left: int, k: int, stage: Stage, plan: Plan
+) -> Iterator[tuple[slice, slice, int, int]]:
+    # the parts of a tile (rows, width, p) that spectra of maps of step 2**k have, and where they
+    # are in them: all, unless the tile is on a finer grid, which the spectra would be padded to,
+    # with zeros between the frequencies of either sign
+    own = plan.geometry.grid(k)
+    given = plan.geometry.extended if stage.k > k == 0 else own
+    for rows, y in _shifts(own[0], given[0], top, tile.shape[0]):
+        for columns, x in _shifts(own[1], given[1], left, tile.shape[1]):
+            yield rows, columns, y, x
+
+
 def _n_vectors(plan: Plan, n: int, lanes: int) -> int:
     # of maps of the first order, of n signals
     parts = [part for group in _groups(plan) for part in _parts(group, lanes)]
@@ -186,8 +213,8 @@ class _Compiled:
     def _add_filters(self, stages: list[Stage], part: range, k: int, plan: Plan) -> int:
         # of the wavelets of stages of one step, those in `part` side by side; maps of step 2**k
         height, width = plan.geometry.grid(stages[0].k)
-        n_rows = height if plan.geometry.ndim == 2 else 1
-        filters = self.library.cascade_filters(self.handle, len(part), n_rows)
+        n_lines = height if plan.geometry.ndim == 2 else 1
+        filters = int(self.library.cascade_filters(self.handle, len(part), n_lines))
         before = 0
         for stage in stages:
             for top, left, first, row, values in stage.tiles:
@@ -200,12 +227,16 @@ class _Compiled:
                 parts = values[inside.start - begin : inside.stop - begin, ..., 0]
                 offset = inside.start - part.start
                 tile[..., offset : offset + len(inside)] = parts.movedim(0, -1)
-                # as many numbers as a vector has are read from each place on
-                tile = torch.cat([tile.flatten(), tile.new_zeros(self.lanes)])
-                self.library.cascade_tile(
-                    self.handle, filters, k, top, left, row, rows, width,
-                    self._keep(tile / (height * width)),
-                )  # fmt: skip
+                tile /= height * width
+                for rows_in, columns_in, y, x in _sources(tile, top + row, left, k, stage, plan):
+                    cut = torch.zeros_like(tile[rows_in])
+                    cut[:, columns_in] = tile[rows_in, columns_in]
+                    # as many numbers as a vector has are read from each place on
+                    numbers = self._keep(torch.cat([cut.flatten(), cut.new_zeros(self.lanes)]))
+                    first, n_rows = row + rows_in.start, rows_in.stop - rows_in.start
+                    self.library.cascade_tile(
+                        self.handle, filters, k, y - row, x, first, n_rows, width, numbers
+                    )
             before += stage.n_filters
         return filters
 
@@ -295,9 +326,8 @@ def serves(x: Tensor, plan: Plan) -> bool:
     Returns
     -------
     serves : bool
-        True on a CPU where the library is installed, for averages of maps on grids that divide
-        the extended signal, of sizes without large prime factors; not under a transformation of
-        functions.
+        True on a CPU where the library is installed, for averages of maps on grids of sizes
+        without large prime factors; not under a transformation of functions.
     """
     geometry = plan.geometry
     return (
@@ -305,8 +335,7 @@ def serves(x: Tensor, plan: Plan) -> bool:
         and x.dtype in _TYPES
         and plan.averaging is not None
         and x.dtype == plan.lowpass[0][0].dtype
-        and not geometry.resampled
-        and max(map(_largest_prime, geometry.extended)) <= _LARGEST_PRIME
+        and max(map(_largest_prime, (*geometry.extended, *geometry.span))) <= _LARGEST_PRIME
         and bool(_levels())
         and _is_plain(x)
     )

@@ -44,6 +44,17 @@ GEOMETRIES = {
     "signal-given": ((4096,), 5, {"Q": (8, 1), "boundary": "given"}),
     "signal-order-1": ((5000,), 6, {"Q": (4, 1), "max_order": 1}),
     "signal-order-0": ((5000,), 6, {"max_order": 0}),
+    # periods that no step divides
+    "resampled": ((33, 40), 2, {"boundary": "periodic"}),
+    "resampled-both": ((35, 44), 2, {"boundary": "periodic", "L": 4}),
+    "resampled-global": ((21, 40), 3, {"boundary": "periodic", "averaging": "global"}),
+    "resampled-rectifier": ((21, 40), 3, {"boundary": "periodic", "n_phases": 2, "L": 2}),
+    "signal-short": ((64,), 3, {}),
+    "signal-short-odd": ((63,), 2, {"Q": (4, 1)}),
+    "signal-short-J": ((64,), 6, {}),
+    "signal-short-periodic": ((48,), 3, {"boundary": "periodic"}),
+    "signal-short-rectifier": ((50,), 2, {"n_phases": 3}),
+    "signal-short-oversampled": ((130,), 4, {"oversampling": 1}),
 }
 TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-14}
 
@@ -182,7 +193,11 @@ def test_every_gradient_agrees_with_torch(name, dtype):
     x -= 0.5
     s = torch.randn_like(compiled_cascade(x, plan))
     gradient, reference = compiled_adjoint(x, s, plan), gradient_by_torch(x, s, plan)
-    assert float((gradient - reference).norm() / reference.norm()) < TOLERANCE[dtype]
+    error = float((gradient - reference).norm() / reference.norm())
+    if plan.n_phases and dtype == torch.float32:  # rounding may carry a number across the kink
+        assert error < 1e-3
+    else:
+        assert error < TOLERANCE[dtype]
 
 
 @pytest.mark.parametrize("name", ["odd", "rectifier", "signal-odd", "signal-global"])
@@ -245,8 +260,7 @@ def test_tangents_and_batches_of_vmap_do_not_get_lost():
 @pytest.mark.parametrize(
     ("shape", "J", "parameters"),
     [
-        ((33, 40), 2, {"boundary": "periodic"}),  # a period that no step divides
-        ((64,), 3, {}),
+        ((200,), 5, {}),  # a period of 398 = 2 * 199
         ((32, 32), 2, {"averaging": None}),
         ((264, 16), 2, {"L": 2}),  # extended to 272 = 16 * 17, which is served
         ((420, 16), 2, {"L": 2}),  # extended to 428 = 4 * 107, which is not
