@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from skwave.functional._scattering.layout import map_shape, scattering_paths
-from skwave.functional._scattering.plan import Plan, Stage, is_spectral, stage_shape
+from skwave.functional._scattering.plan import Plan, Stage, is_spectral, n_kept, stage_shape
 
 _SOURCE = Path(__file__).with_name("cascade.cpp")
 _BYTES = {"baseline": 16, "avx2": 32, "avx512": 64}  # of a vector
@@ -33,6 +33,8 @@ _LEVELS = tuple(_BYTES)
 _TYPES = {torch.float32: "float", torch.float64: "double"}
 # complex values of spectra of signals in one call, which cannot be interrupted
 _CALL = 2**22
+# samples of maps that are worth a thread, about a millisecond
+_THREAD = 2**20
 # lanes of one wide vector take so much more time than those of one narrow
 _WIDE = 1.6
 # sizes with larger prime factors take longer than in torch
@@ -174,8 +176,10 @@ class _Compiled:
         self.library, self.dtype = _library(level, dtype), dtype
         self.lanes = _lanes(level, dtype)
         self.kept: list[Tensor] = []
-        self.n_out = sum(math.prod(path.grid) for path in scattering_paths(plan))
         geometry = plan.geometry
+        first = sum(stage.n_filters * math.prod(geometry.grid(stage.k)) for stage in plan.stages)
+        self.n_samples = math.prod(geometry.grid(0)) + first + n_kept(plan)
+        self.n_out = sum(math.prod(path.grid) for path in scattering_paths(plan))
         rows, columns = (self._keep(i, torch.int32) for i in self._index(plan))
         self.handle = self.library.cascade_new(
             geometry.ndim, *plan.given, plan.n_phases or 0, rows, columns
@@ -271,9 +275,13 @@ class _Compiled:
                 offset += size
         return followers
 
+    def _threads(self, n: int) -> int:
+        # torch's, but no more than n signals are worth
+        return max(1, min(torch.get_num_threads(), n * self.n_samples // _THREAD))
+
     def run(self, x: Tensor) -> Tensor:
         # coefficients of contiguous signals
-        out, threads = x.new_empty(len(x), self.n_out), torch.get_num_threads()
+        out, threads = x.new_empty(len(x), self.n_out), self._threads(len(x))
         if self.library.cascade_run(
             self.handle, x.data_ptr(), len(x), out.data_ptr(), out.shape[1], threads
         ):
@@ -282,7 +290,7 @@ class _Compiled:
 
     def run_adjoint(self, x: Tensor, s: Tensor) -> Tensor:
         # gradient by contiguous signals, from that by their coefficients
-        out, threads = torch.empty_like(x), torch.get_num_threads()
+        out, threads = torch.empty_like(x), self._threads(len(x))
         if self.library.cascade_run_adjoint(
             self.handle, x.data_ptr(), len(x), s.data_ptr(), self.n_out, out.data_ptr(), threads
         ):

@@ -122,7 +122,8 @@ def test_every_processor(name, level, dtype, processor):
 
 
 @pytest.mark.parametrize("name", ["32", "odd", "rectifier-global", "signal", "signal-rectifier"])
-def test_a_row_does_not_know_its_batch_nor_the_threads(name):
+def test_a_row_does_not_know_its_batch_nor_the_threads(name, monkeypatch):
+    monkeypatch.setattr(compiled, "_THREAD", 1)  # small work takes threads, too
     # wide and narrow vectors, of which the number of signals decides, give the same bits
     plan, x = problem(name, n=21)
     s = compiled_cascade(x, plan)
@@ -133,6 +134,17 @@ def test_a_row_does_not_know_its_batch_nor_the_threads(name):
         assert torch.equal(compiled_cascade(x, plan), s)
     finally:
         torch.set_num_threads(1)
+
+
+def test_threads_are_those_of_torch_but_no_more_than_the_work_is_worth():
+    plan, x = problem("64", n=2)
+    held = compiled._compiled(plan, compiled._level(plan, 2, x.dtype))
+    torch.set_num_threads(3)
+    try:
+        assert [held._threads(n) for n in (1, 10**6)] == [1, 3]
+    finally:
+        torch.set_num_threads(1)
+    assert held._threads(10**6) == 1
 
 
 def test_narrow_and_wide_vectors_give_the_same_bits(processor):
@@ -210,7 +222,8 @@ def test_gradients_on_every_processor(name, level, processor):
 
 
 @pytest.mark.parametrize("name", ["32", "odd", "signal", "signal-rectifier"])
-def test_the_gradient_of_a_row_does_not_know_its_batch_nor_the_threads(name):
+def test_the_gradient_of_a_row_does_not_know_its_batch_nor_the_threads(name, monkeypatch):
+    monkeypatch.setattr(compiled, "_THREAD", 1)
     plan, x = problem(name, n=21)
     s = torch.randn_like(compiled_cascade(x, plan))
     gradient = compiled_adjoint(x, s, plan)
