@@ -37,6 +37,8 @@ _CALL = 2**22
 _THREAD = 2**20
 # lanes of one wide vector take so much more time than those of one narrow
 _WIDE = 1.6
+# longer signals leave the cache in wide vectors
+_LONG = 2**15
 # sizes with larger prime factors take longer than in torch
 _LARGEST_PRIME = 61
 
@@ -364,6 +366,8 @@ def _is_plain(x: Tensor) -> bool:
 def _level(plan: Plan, n: int, dtype: torch.dtype) -> str:
     # the vectors that are quicker for n signals; both give the same bits
     narrow, wide = _levels()[0], _levels()[-1]
+    if plan.geometry.ndim == 1 and plan.geometry.extended[0] > _LONG:
+        return narrow
     vectors, wide_ones = (_n_vectors(plan, n, _lanes(level, dtype)) for level in (narrow, wide))
     return narrow if vectors < _WIDE * wide_ones else wide
 
