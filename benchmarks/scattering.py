@@ -10,7 +10,6 @@ to the rate of the FFTs alone is spent on products, moduli, averages and memory.
 """
 
 import argparse
-import json
 import math
 import os
 import subprocess
@@ -93,12 +92,11 @@ def signals(name):
 
 
 def forward(name):
-    """Forward pass of a case, on one thread."""
-    _, shape, J, Q, repeat = CASES[name]
-    x = signals(name)
+    """Median seconds of our forward pass, on one thread."""
+    _, _, J, Q, repeat = CASES[name]
     torch.set_num_threads(1)
-    peer = kymatio_transform(shape, J, Q)
-    return ratio(lambda: peer(x), our_transform(x, J, Q), max(3, repeat // 3))
+    ours = our_transform(signals(name), J, Q)
+    return ratio(lambda: None, ours, repeat)["ours_s"]
 
 
 def with_vectors(name, vectors):
@@ -106,7 +104,7 @@ def with_vectors(name, vectors):
     command = [sys.executable, __file__, "--forward", name]
     environment = os.environ | {"SKWAVE_VECTORS": vectors}
     run = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
-    return json.loads(run.stdout.splitlines()[-1])
+    return float(run.stdout.split()[-1])
 
 
 def fft_operations(name):
@@ -126,18 +124,20 @@ def fft_operations(name):
     return batch * total
 
 
-def measure(name):
-    """All the figures of one case on the CPU."""
+def measure(name, short):
+    """All the figures of one case on the CPU, or those of one thread alone."""
     _, shape, J, Q, repeat = CASES[name]
     x = signals(name)
     row = {"case": name, "fft_operations": fft_operations(name)}
     torch.set_num_threads(1)
-    row["construction"] = construction(shape, J, Q)
     peer = kymatio_transform(shape, J, Q)
     row["forward"] = ratio(lambda: peer(x), our_transform(x, J, Q), repeat)
     for vectors in ("avx2", "baseline", "none"):
         row[vectors] = with_vectors(name, vectors)
     row["forward_backward"] = backward(x, peer, J, Q, max(3, repeat // 3))
+    if short:
+        return row
+    row["construction"] = construction(shape, J, Q)
     torch.set_num_threads(2)
     for key, n_jobs in (("two_threads", None), ("two_jobs", 2)):
         ours = our_transform(x, J, Q, n_jobs=n_jobs)
@@ -185,19 +185,22 @@ def cell(result, unit=1e3):
 
 def cpu_table(rows):
     """Markdown table of the figures on the CPU."""
-    lines = [
-        "| case | forward, 1 thread, CPU ms | FFT GFLOP/s | AVX2 | baseline | in torch "
-        "| forward + backward | 2 threads, wall ms "
-        "| 2 threads, `n_jobs=2` | construction, CPU ms | peak memory, MiB |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    keys = ("forward_backward", "two_threads", "two_jobs", "construction")
+    heads = ["case", "forward, 1 thread, CPU ms", "FFT GFLOP/s", "AVX2", "baseline", "in torch"]
+    heads += ["forward + backward"]
+    keys = ["forward_backward"]
+    if "memory_mib" in rows[0]:
+        heads += ["2 threads, wall ms", "2 threads, `n_jobs=2`", "construction, CPU ms"]
+        heads += ["peak memory, MiB"]
+        keys += ["two_threads", "two_jobs", "construction"]
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for row in rows:
         rate = row["fft_operations"] / row["forward"]["ours_s"] / 1e9
         cells = [row["case"], cell(row["forward"]), f"{rate:.0f}"]
-        cells += [f"{row[vectors]['ratio']:.1f}" for vectors in ("avx2", "baseline", "none")]
+        peer = row["forward"]["peer_s"]
+        cells += [f"{peer / row[vectors]:.1f}" for vectors in ("avx2", "baseline", "none")]
         cells += [cell(row[key]) for key in keys]
-        cells.append("{:.0f} / {:.0f}".format(*row["memory_mib"]))
+        if "memory_mib" in row:
+            cells.append("{:.0f} / {:.0f}".format(*row["memory_mib"]))
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -215,6 +218,7 @@ def main():
     """Measure the cases named, all of them by default."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cases", nargs="*", help=f"any of {list(CASES)}, or a part of a name")
+    parser.add_argument("--short", action="store_true", help="one thread, time alone")
     parser.add_argument("--memory", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--forward", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -223,12 +227,12 @@ def main():
         print(memory(*arguments.memory))
         return
     if arguments.forward:
-        print(json.dumps(forward(arguments.forward)))
+        print(forward(arguments.forward))
         return
     chosen = [c for c in CASES if not arguments.cases or any(a in c for a in arguments.cases)]
     rows = []
     for name in chosen:
-        rows.append(measure(name))
+        rows.append(measure(name, arguments.short))
         print(
             name,
             {k: round(v["ratio"], 2) for k, v in rows[-1].items() if isinstance(v, dict)},
