@@ -1,21 +1,28 @@
 // The scattering cascade on a CPU: what cascade.py computes in torch, in loops over vectors.
 //
 // Layout. A vector V holds one number of each of LANES maps, which are computed side by side: all
-// arithmetic is that of one map, and a map does not know its neighbours. Of real maps or spectra,
+// arithmetic is that of one map, and a map does not know its neighbours. Of real maps and spectra,
 // element (row, column) is a V, or a C: a vector of real and one of imaginary parts.
 //   signals    a lane is a signal of the batch
 //   order 1    a lane is a pair (signal, wavelet): the pairs of a stage follow one another
 //   order 2    the lanes of order 1, to each of which the same second wavelet is applied
 // A real map has a spectrum that is Hermitian, of which rows 0 .. h/2 are kept (a half-plane); the
-// others are read there, mirrored and conjugate. A 1-D signal is a map one column wide.
+// others are read there, backwards and conjugate. A 1-D signal is a map one column wide.
 //
 // Passes. What follows reads like the cascade:
-//   fold          spectra times a wavelet, folded onto the coarse grid
-//   inverse       inverse FFT of rows, then, column after column while it is in the cache:
-//   rho           modulus or rectifier,
-//   average       low-pass along the column,
-//   forward       FFT of the column, two real ones as one complex
-// and finish_map averages along the rows, and transforms them.
+//   fold, fold_signals   spectra times a wavelet, where it is not zero, folded onto the coarse grid
+//   filter_maps          that, and inverse FFTs along the rows
+//   take_maps            inverse FFT of a column, then, while it is in the cache,
+//     rho                modulus or rectifier,
+//     take_columns       low-pass along the column, and its FFT, two real ones as one complex
+//     finish_map         the same along the rows
+//   take_signal          what take_columns and finish_map do, in 1-D
+// and StagePass::run puts them together: order 1, then each wavelet of order 2. The gradient takes
+// the adjoints of the passes in the opposite order (StagePass::run_adjoint); nothing of a forward
+// pass is kept for it.
+//
+// Numbers are rounded in the same way in all lanes, and with AVX2 as with AVX-512: results are the
+// same to the last bit in any batch, and with any number of threads.
 //
 // Compiled once for each type (REAL) and width of a vector (BYTES); plain C functions at the end.
 
@@ -177,7 +184,7 @@ struct Dft<8, INVERSE> {
   }
 };
 
-constexpr int LARGEST_PRIME = 61;  // larger ones take longer than in torch
+constexpr int LARGEST_PRIME = 61;  // sizes with larger ones are left to torch
 constexpr int LONGEST = 1024;      // longer transforms are columns, then rows of a matrix
 
 // One pass of a transform by Stockham's scheme: s transforms of length m * radix, interleaved,
@@ -510,7 +517,7 @@ struct Plan {
 
 // ---- Memory of a thread ----------------------------------------------------------------------
 
-// One block of memory, cut into arrays; kept for the next call
+// One block of memory, cut into arrays; one that is not large is kept for the next call
 struct Arena {
   char* block = nullptr;
   size_t size = 0, used = 0;
@@ -536,6 +543,8 @@ struct Arena {
   }
 };
 
+constexpr size_t MOST_KEPT = size_t(1) << 26;  // bytes of a block that outlives a call
+
 std::mutex arenas_lock;
 std::vector<Arena*> arenas;
 
@@ -547,6 +556,10 @@ Arena* borrow() {
   return arena;
 }
 void give_back(Arena* arena) {
+  if (arena->size > MOST_KEPT) {
+    delete arena;
+    return;
+  }
   std::lock_guard<std::mutex> guard(arenas_lock);
   arenas.push_back(arena);
 }

@@ -1,9 +1,9 @@
-r"""Compiled cascade: the forward scattering of signals on a CPU, as `cascade.cpp` computes it.
+r"""Compiled cascade: scattering on a CPU and its gradient, as `cascade.cpp` computes them.
 
 What `cascade.py` computes in torch, tensor by tensor, `cascade.cpp` computes in one pass over
 vectors of signals and wavelets side by side: FFTs, modulus and averages stay in the cache, and
 what a wavelet does not see is skipped. The same plans serve both, and the results are equal to
-rounding; those of a signal do not depend on the others of its batch.
+rounding; those of a signal do not depend on the others of its batch, to the last bit.
 
 The library is built with the package where there is a compiler (``hatch_build.py``), for each
 type and for vectors of AVX-512, of AVX2 and of any processor. The environment variable
@@ -39,7 +39,7 @@ _THREAD = 2**20
 _WIDE = 1.6
 # longer signals leave the cache in wide vectors
 _LONG = 2**15
-# sizes with larger prime factors take longer than in torch
+# sizes with larger prime factors are left to torch
 _LARGEST_PRIME = 61
 
 _NO_MEMORY = "no memory for the maps of a scattering transform: use fewer threads."
@@ -88,7 +88,7 @@ def _unavailable() -> str | None:
 
 @cache
 def _levels() -> tuple[str, ...]:
-    # widths of vectors that this processor runs, the two widest; none without the library
+    # widths of vectors to choose from on this processor; none without the library
     wanted = os.environ.get("SKWAVE_VECTORS") or None
     if wanted == "none":
         return ()
@@ -108,7 +108,7 @@ def _levels() -> tuple[str, ...]:
         return ()
     runs = _LEVELS[: _library("baseline", torch.float32).cascade_level() + 1]
     if wanted is None:
-        return runs[-2:]
+        return runs[1:] or runs  # those of AVX2 and AVX-512 give the same bits
     if wanted not in runs:
         raise ValueError(
             f"the environment variable SKWAVE_VECTORS={wanted!r} asks for what this processor "

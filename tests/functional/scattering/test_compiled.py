@@ -3,6 +3,7 @@
 import gc
 import math
 import warnings
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -324,6 +325,17 @@ def test_vectors_are_chosen_by_the_environment(processor):
     processor("sse9")
     with pytest.raises(ValueError, match="SKWAVE_VECTORS='sse9' must be one of"):
         serves(x, plan)
+
+
+@pytest.mark.parametrize(
+    ("level", "expected"), [(2, ("avx2", "avx512")), (1, ("avx2",)), (0, ("baseline",))]
+)
+def test_a_processor_computes_with_vectors_of_the_same_bits(level, expected, monkeypatch):
+    source = compiled._library("baseline", torch.float32).cascade_source()
+    library = SimpleNamespace(cascade_level=lambda: level, cascade_source=lambda: source)
+    monkeypatch.setattr(compiled, "_library", lambda *_: library)
+    compiled._levels.cache_clear()
+    assert compiled._levels() == expected
 
 
 def test_a_plan_and_what_is_compiled_of_it_end_together():
