@@ -3,6 +3,7 @@
 import gc
 import math
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -135,6 +136,24 @@ def test_a_row_does_not_know_its_batch_nor_the_threads(name, monkeypatch):
         assert torch.equal(compiled_cascade(x, plan), s)
     finally:
         torch.set_num_threads(1)
+
+
+def test_calls_of_several_threads_share_a_plan():
+    plan, x = problem("64", n=16)
+    x.requires_grad_()
+    expected = scattering(x, plan)
+    (gradient,) = torch.autograd.grad(expected.sum(), x)
+    fresh, _ = problem("64")
+
+    def call(i):
+        rows = x[i : i + 2].detach().requires_grad_()
+        s = scattering(rows, fresh)
+        return s.detach(), torch.autograd.grad(s.sum(), rows)[0]
+
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(call, range(0, 16, 2)))
+    for found, whole in zip(zip(*results, strict=True), (expected, gradient), strict=True):
+        assert torch.equal(torch.cat(found), whole)
 
 
 def test_threads_are_those_of_torch_but_no_more_than_the_work_is_worth():
