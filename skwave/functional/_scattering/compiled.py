@@ -23,6 +23,7 @@ from zlib import crc32
 
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 
 from skwave.functional._scattering.layout import map_shape, scattering_paths
 from skwave.functional._scattering.plan import Plan, Stage, is_spectral, n_kept, stage_shape
@@ -352,9 +353,12 @@ def serves(x: Tensor, plan: Plan) -> bool:
 
 
 def _is_plain(x: Tensor) -> bool:
-    # whether x holds numbers and nothing else: no tangents, no batch of vmap, no trace
+    # whether x holds numbers and nothing else: no tangents, no batch of vmap, no trace, no shape
+    # without numbers
+    if type(x) not in (Tensor, Parameter):
+        return False
     tangent = torch.autograd.forward_ad.unpack_dual(x).tangent
-    if torch.compiler.is_compiling() or tangent is not None:
+    if torch.compiler.is_compiling() or torch.jit.is_tracing() or tangent is not None:
         return False
     try:
         x.data_ptr()

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from skwave.functional import scattering, scattering_paths, scattering_plan
 from skwave.functional._scattering import compiled
@@ -288,6 +289,15 @@ def test_tangents_and_batches_of_vmap_do_not_get_lost():
         return x
 
     torch.func.vmap(inside)(x)
+
+
+@pytest.mark.filterwarnings("ignore")  # traces warn, of shapes and of their age
+def test_traces_and_shapes_without_numbers_are_left_to_torch():
+    plan, x = problem("oblong")
+    with FakeTensorMode() as mode:
+        assert not serves(mode.from_tensor(x), plan)
+    traced = torch.jit.trace(lambda x: scattering(x, plan), x, check_trace=False)
+    torch.testing.assert_close(traced(x + 1), scattering(x + 1, plan))
 
 
 @pytest.mark.parametrize(
