@@ -1042,17 +1042,34 @@ void unfold_signals(const Filters& f, const std::vector<Strip>& strips, const Pa
 
 // ---- The cascade -----------------------------------------------------------------------------
 
+// Power of two next to the largest magnitude of a signal, by which it is divided, and its
+// coefficients are multiplied: squares then neither overflow nor vanish
+inline Real scale_of(const Real* x, long n) {
+  Real largest = 0;
+  for (long i = 0; i < n; i++) {
+    const Real magnitude = std::abs(x[i]);
+    if (!(magnitude <= largest)) largest = magnitude;
+    if (magnitude != magnitude) return 1;
+  }
+  if (largest == 0) return 1;
+  if (std::isinf(largest)) return std::numeric_limits<Real>::quiet_NaN();
+  int exponent;
+  std::frexp(largest, &exponent);
+  const Real tiny = std::numeric_limits<Real>::min();
+  return std::min(std::max(std::ldexp(Real(1), exponent - 1), tiny), 1 / tiny);
+}
+
 // averages of lanes to their places in the results, which are not negative beyond order 0
-inline void store(const V* average, int lane, int n, Real* to, bool signless) {
+inline void store(const V* average, int lane, int n, Real* to, bool signless, Real scale) {
   for (int a = 0; a < n; a++) {
     const Real s = average[a][lane];
-    to[a] = signless && s < 0 ? 0 : s;
+    to[a] = scale * (signless && s < 0 ? 0 : s);
   }
 }
 
-// Gradients by averages, from their places
-inline void bring(const Real* from, int lane, int n, V* average) {
-  for (int a = 0; a < n; a++) average[a][lane] = from[a];
+// Gradients by averages from their places, 0 where the coefficient s has been made 0 (null: nowhere)
+inline void bring(const Real* from, const Real* s, int lane, int n, V* average) {
+  for (int a = 0; a < n; a++) average[a][lane] = !s || s[a] > 0 ? from[a] : 0;
 }
 
 // lane l of a map of n signals -> their samples that row r and column c of the extension repeat
@@ -1061,16 +1078,24 @@ inline long sample(const Plan& plan, int r, int c) {
   return row < 0 || column < 0 ? -1 : (long)row * plan.width + column;
 }
 
-// Averages and spectra of n <= LANES signals, (n, height, width); emit() takes the averages
+// Averages and spectra of n <= LANES signals, (n, height, width), divided by their scales; emit()
+// takes the averages
 template <class Emit>
-void take_inputs(const Plan& plan, const Real* x, long n, Real* spectra, Work& work, Emit emit) {
+void take_inputs(const Plan& plan, const Real* x, long n, Real* spectra, Real* scales, Work& work,
+                 Emit emit) {
   const Grid& g = plan.grids.at(0);
   const long size = (long)plan.height * plan.width;
   const bool further = !plan.stages.empty();
+  V inverse = {};
+  for (long l = 0; l < n; l++) {
+    scales[l] = scale_of(x + l * size, size);
+    inverse[l] = 1 / scales[l];
+  }
   auto read = [&](int r, int c, V* to) {
     const long i = sample(plan, r, c);
-    *to = V{};
-    for (long l = 0; i >= 0 && l < n; l++) (*to)[l] = x[l * size + i];
+    V v = {};
+    for (long l = 0; i >= 0 && l < n; l++) v[l] = x[l * size + i];
+    *to = v * inverse;
   };
   V* u = reinterpret_cast<V*>(work.maps);
   if (plan.ndim == 1) {
@@ -1166,12 +1191,13 @@ struct StagePass {
                 });
   }
 
-  void run(Real* out, long n_out, Work& work) const {
+  void run(const Real* scales, Real* out, long n_out, Work& work) const {
     const bool further = !stage.following.empty();
     filter_first(work.y, work);
     take_maps(plan, g, work.y, further, work, [&](int a) {
       for (int l = 0; l < pairs.n; l++)
-        store(work.average, l, size, out + first_place(l, a, n_out), true);
+        store(work.average, l, size, out + first_place(l, a, n_out), true,
+              scales[pairs.signals[l]]);
     });
     for (int a1 = 0; a1 < maps; a1++)
       for (const Second& second : stage.following) {
@@ -1180,13 +1206,13 @@ struct StagePass {
         take_maps(plan, g2, work.y, false, work, [&](int a) {
           for (int l = 0; l < pairs.n; l++)
             store(work.average, l, g2.n_out * g2.n_columns,
-                  out + second_place(l, a1, second, a, n_out), true);
+                  out + second_place(l, a1, second, a, n_out), true, scales[pairs.signals[l]]);
         });
       }
   }
 
-  // gradients by the spectra of the signals, added, from those by the coefficients
-  void run_adjoint(const Real* s, long n_out, Real* gradient, Work& work) const {
+  // gradients by the spectra of the signals, added, from those, u, by the coefficients s
+  void run_adjoint(const Real* s, const Real* u, long n_out, Real* gradient, Work& work) const {
     const bool further = !stage.following.empty();
     filter_first(work.first, work);
     if (further) {
@@ -1200,8 +1226,10 @@ struct StagePass {
         filter_second(second, a1, work);
         take_maps_adjoint(plan, g2, *second.filters, work.y, nullptr, work, [&](int a) {
           std::fill(work.average, work.average + size_2, V{});
-          for (int l = 0; l < pairs.n; l++)
-            bring(s + second_place(l, a1, second, a, n_out), l, size_2, work.average);
+          for (int l = 0; l < pairs.n; l++) {
+            const long place = second_place(l, a1, second, a, n_out);
+            bring(u + place, s + place, l, size_2, work.average);
+          }
         });
         for (size_t r = 0; r < second.filters->rows.size(); r++)
           unfold(second.filters->rows[r], work.y + r * g2.stride,
@@ -1210,8 +1238,10 @@ struct StagePass {
     take_maps_adjoint(plan, g, *stage.filters, work.first, further ? work.gradient : nullptr,
                       work, [&](int a) {
                         std::fill(work.average, work.average + size, V{});
-                        for (int l = 0; l < pairs.n; l++)
-                          bring(s + first_place(l, a, n_out), l, size, work.average);
+                        for (int l = 0; l < pairs.n; l++) {
+                          const long place = first_place(l, a, n_out);
+                          bring(u + place, s + place, l, size, work.average);
+                        }
                       });
     const Grid& finest = plan.grids.at(0);
     const long plane = finest.half() * finest.stride;
@@ -1224,18 +1254,19 @@ struct StagePass {
 };
 
 // Orders 0, 1 and 2 of n <= LANES signals, and back: gradients by them
-void block_adjoint(const Plan& plan, const Real* x, long n, const Real* s, long n_out, Real* out,
-                   Work& work) {
+void block_adjoint(const Plan& plan, const Real* x, long n, const Real* s, const Real* u,
+                   long n_out, Real* out, Work& work) {
   const Grid& g = plan.grids.at(0);
-  take_inputs(plan, x, n, work.signals, work, [] {});
+  Real scales[LANES];
+  take_inputs(plan, x, n, work.signals, scales, work, [] {});
   std::fill(work.signals_gradient, work.signals_gradient + 4 * n * g.half() * g.stride, Real(0));
   for (const Stage& stage : plan.stages)
     for (long first = 0; first < n * stage.filters->p; first += LANES)
       StagePass(plan, stage, n, first, work.signals)
-          .run_adjoint(s, n_out, work.signals_gradient, work);
+          .run_adjoint(s, u, n_out, work.signals_gradient, work);
   const int size = g.n_out * g.n_columns;
   std::fill(work.average, work.average + size, V{});
-  for (long l = 0; l < n; l++) bring(s + l * n_out, (int)l, size, work.average);
+  for (long l = 0; l < n; l++) bring(u + l * n_out, nullptr, (int)l, size, work.average);
   take_inputs_adjoint(plan, work.signals_gradient, n, out, work);
 }
 
@@ -1353,28 +1384,29 @@ int cascade_run(const void* of, const Real* x, int64_t n, Real* out, int64_t n_o
   const Plan& plan = *static_cast<const Plan*>(of);
   const Grid& g = plan.grids.at(0);
   const long plane = 2L * g.half() * g.stride, size = (long)plan.height * plan.width;
-  Memory memory(plan, threads, 0, n * plane);
+  Memory memory(plan, threads, 0, n * plane + n);
   if (!memory.enough) return 1;
-  Real* const spectra = memory.shared;
+  Real *const spectra = memory.shared, *const scales = spectra + n * plane;
   in_threads((n + LANES - 1) / LANES, memory.works, [&](long i, Work& work) {
     const long first = i * LANES, m = std::min<long>(LANES, n - first);
-    take_inputs(plan, x + first * size, m, spectra + first * plane, work, [&] {
+    take_inputs(plan, x + first * size, m, spectra + first * plane, scales + first, work, [&] {
       for (long l = 0; l < m; l++)
-        store(work.average, (int)l, g.n_out * g.n_columns, out + (first + l) * n_out, false);
+        store(work.average, (int)l, g.n_out * g.n_columns, out + (first + l) * n_out, false,
+              scales[first + l]);
     });
   });
   std::vector<std::pair<const Stage*, long>> parts;
   for (const Stage& s : plan.stages)
     for (long pair = 0; pair < n * s.filters->p; pair += LANES) parts.push_back({&s, pair});
   in_threads((long)parts.size(), memory.works, [&](long i, Work& work) {
-    StagePass(plan, *parts[i].first, n, parts[i].second, spectra).run(out, n_out, work);
+    StagePass(plan, *parts[i].first, n, parts[i].second, spectra).run(scales, out, n_out, work);
   });
   return 0;
 }
 
-// gradients (n, height, width) by signals, from those by their coefficients, s (n, n_out)
-int cascade_run_adjoint(const void* of, const Real* x, int64_t n, const Real* s, int64_t n_out,
-                        Real* out, int threads) {
+// gradients (n, height, width) by signals, from those, u, by their coefficients s, (n, n_out)
+int cascade_run_adjoint(const void* of, const Real* x, int64_t n, const Real* s, const Real* u,
+                        int64_t n_out, Real* out, int threads) {
   const Plan& plan = *static_cast<const Plan*>(of);
   const long size = (long)plan.height * plan.width;
   const long block = std::min<long>(LANES, (n + threads - 1) / threads);
@@ -1383,7 +1415,7 @@ int cascade_run_adjoint(const void* of, const Real* x, int64_t n, const Real* s,
   in_threads((n + block - 1) / block, memory.works, [&](long i, Work& work) {
     const long first = i * block;
     block_adjoint(plan, x + first * size, std::min(block, (long)n - first), s + first * n_out,
-                  n_out, out + first * size, work);
+                  u + first * n_out, n_out, out + first * size, work);
   });
   return 0;
 }

@@ -289,10 +289,10 @@ def cascade_adjoint(x: Tensor, s: Tensor, kept: Shelf, plan: Plan) -> Tensor:
 def _all(x: Tensor, plan: Plan, kept: Shelf | None = None) -> Tensor:
     # coefficients (B, n) of signals (B, H, W), block after block, each signal at a scale of 1:
     # c S(x / c) = S(x), and so have both one gradient
-    c = power_of_two(x, (-2, -1))
     graph = x.requires_grad and torch.is_grad_enabled()
     if kept is None and not graph and serves(x, plan):
-        return compiled_cascade(x / c, plan).mul_(c[:, 0])
+        return compiled_cascade(x, plan)
+    c = power_of_two(x, (-2, -1))
     blocks = _blocks(x / c, plan, 1 if kept is None else _DIVIDE)
     return torch.cat([_cascade(block, plan, kept) for block in blocks]).mul_(c[:, 0])
 
@@ -329,10 +329,10 @@ class _Scattering(torch.autograd.Function):
             if torch.is_grad_enabled():
                 # a derivative of the gradient is asked for: through the graph of all steps
                 return torch.autograd.grad(_all(x, ctx.plan), x, grad, create_graph=True)[0], None
+            if ctx.compiled:
+                return compiled_adjoint(x, s, grad, ctx.plan), None
             grad = _clamp_adjoint(grad, s, ctx.plan)
             x = x / power_of_two(x, (-2, -1))
-            if ctx.compiled:
-                return compiled_adjoint(x, grad, ctx.plan), None
             parts, shelf = [_blocks(t, ctx.plan, _DIVIDE) for t in (x, grad)], Shelf(kept)
             gradients = [
                 cascade_adjoint(b, g, shelf, ctx.plan) for b, g in zip(*parts, strict=True)

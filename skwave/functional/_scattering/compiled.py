@@ -58,7 +58,7 @@ _FUNCTIONS = {
     "cascade_stage": (None, (_P, _P, _I, _L, _L, _L)),
     "cascade_second": (None, (_P, _P, _I, _L)),
     "cascade_run": (_I, (_P, _P, _L, _P, _L, _I)),
-    "cascade_run_adjoint": (_I, (_P, _P, _L, _P, _L, _P, _I)),
+    "cascade_run_adjoint": (_I, (_P, _P, _L, _P, _P, _L, _P, _I)),
 }
 
 
@@ -291,12 +291,13 @@ class _Compiled:
             raise MemoryError(_NO_MEMORY)
         return out
 
-    def run_adjoint(self, x: Tensor, s: Tensor) -> Tensor:
-        # gradient by contiguous signals, from that by their coefficients
+    def run_adjoint(self, x: Tensor, s: Tensor, grad: Tensor) -> Tensor:
+        # gradient by contiguous signals, from that by their coefficients s
         out, threads = torch.empty_like(x), self._threads(len(x))
         if self.library.cascade_run_adjoint(
-            self.handle, x.data_ptr(), len(x), s.data_ptr(), self.n_out, out.data_ptr(), threads
-        ):
+            self.handle, x.data_ptr(), len(x), s.data_ptr(), grad.data_ptr(), self.n_out,
+            out.data_ptr(), threads,
+        ):  # fmt: skip
             raise MemoryError(_NO_MEMORY)
         return out
 
@@ -381,13 +382,19 @@ def _blocks(x: Tensor, plan: Plan) -> tuple[Tensor, ...]:
     return x.contiguous().split(max(1, _CALL // math.prod(plan.geometry.extended)))
 
 
+def _joined(parts: list[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
 def compiled_cascade(x: Tensor, plan: Plan) -> Tensor:
     """Scattering coefficients of signals, by the compiled cascade.
+
+    Nothing else is done in torch, whose threads would go on spinning beside the library's.
 
     Parameters
     ----------
     x : Tensor, shape (B, H, W)
-        Signals that `serves` accepts, whose squares are neither too large nor too small.
+        Signals that `serves` accepts, of any scale.
     plan : Plan
         Made by `scattering_plan`.
 
@@ -396,23 +403,25 @@ def compiled_cascade(x: Tensor, plan: Plan) -> Tensor:
     s : Tensor, shape (B, n)
         Coefficients, path after path.
     """
-    return torch.cat([
+    return _joined([
         _compiled(plan, _level(plan, len(block), x.dtype)).run(block) for block in _blocks(x, plan)
     ])  # fmt: skip
 
 
-def compiled_adjoint(x: Tensor, s: Tensor, plan: Plan) -> Tensor:
+def compiled_adjoint(x: Tensor, s: Tensor, grad: Tensor, plan: Plan) -> Tensor:
     r"""Gradient of a function of coefficients by the signals, by the compiled cascade.
 
     .. math:: \nabla_x f(S x) = (\partial S x)^{\mathsf T}\, \nabla f(S x)
 
-    The maps are computed anew: nothing is kept of the forward pass but the signals.
+    The maps are computed anew: nothing is kept of the forward pass but signals and coefficients.
 
     Parameters
     ----------
     x : Tensor, shape (B, H, W)
-        Signals that `serves` accepts, as for `compiled_cascade`.
+        Signals that `serves` accepts, of any scale.
     s : Tensor, shape (B, n)
+        Their coefficients. Beyond order 0 those that are not positive have no gradient.
+    grad : Tensor, shape (B, n)
         Gradient by the coefficients.
     plan : Plan
         Made by `scattering_plan`.
@@ -422,7 +431,7 @@ def compiled_adjoint(x: Tensor, s: Tensor, plan: Plan) -> Tensor:
     gradient : Tensor, shape (B, H, W)
         Gradient by the signals.
     """
-    return torch.cat([
-        _compiled(plan, _level(plan, len(block), x.dtype)).run_adjoint(block, s_block)
-        for block, s_block in zip(_blocks(x, plan), _blocks(s, plan), strict=True)
+    return _joined([
+        _compiled(plan, _level(plan, len(parts[0]), x.dtype)).run_adjoint(*parts)
+        for parts in zip(*(_blocks(t, plan) for t in (x, s, grad)), strict=True)
     ])  # fmt: skip
