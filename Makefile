@@ -1,6 +1,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 NAME ?= scattering
+CASCADE = skwave/functional/_scattering/cascade.cpp
 RUN = $(VENV)/bin/python
 INSTALL = $(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
@@ -54,7 +55,7 @@ clean:
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.%: pyproject.toml constraints.txt | $(VENV)/bin/python
+$(VENV)/.%: pyproject.toml constraints.txt hatch_build.py $(CASCADE) | $(VENV)/bin/python
 	$(INSTALL) torch
 	$(INSTALL) --editable ".[$*]"
 	touch $@

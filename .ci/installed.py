@@ -1,6 +1,7 @@
 """Run from ``dist``: what is installed in ``site``, with the examples of the sdist."""
 
 import runpy
+import shutil
 from importlib.metadata import requires, version
 from pathlib import Path
 
@@ -14,6 +15,8 @@ assert Path(skwave.__file__).is_relative_to(SITE), skwave.__file__
 assert skwave.__version__ == version("skwave")
 assert any(line.startswith("torch") for line in requires("skwave"))
 assert (SITE / "skwave/py.typed").is_file()
+if any(map(shutil.which, ("g++", "clang++", "c++"))):
+    assert list((SITE / "skwave/functional/_scattering").glob("_cascade_*.so"))
 assert not (SITE / "tests").exists()
 assert len(load_qm7_sample().target) == 750
 assert len(load_cosmic_web().images) == 8

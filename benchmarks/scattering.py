@@ -2,10 +2,18 @@
 
 ``make bench NAME=scattering``, or ``python benchmarks/scattering.py [case ...]``. Ratios above 1
 mean that skwave is quicker. On one thread process CPU time is measured, on two threads wall time,
-on CUDA wall time around a synchronisation.
+on CUDA wall time around a synchronisation. The forward pass is measured with the vectors of the
+processor, with those of AVX2 and of any processor (baseline), and in torch, without the compiled
+cascade. The rate counts the floating-point operations of the FFTs that the transform is made of,
+5 n log2(n) for n complex numbers and half as many for real ones, over the time of all: what is left
+to the rate of the FFTs alone is spent on products, moduli, averages and memory.
 """
 
 import argparse
+import math
+import os
+import subprocess
+import sys
 import time
 import warnings
 from functools import partial
@@ -77,16 +85,59 @@ def backward(x, peer, J, Q, repeat, clock=time.process_time):
         return ratio(lambda: run(peer), lambda: run(lambda x: scattering(x, plan)), repeat, clock)
 
 
-def measure(name):
-    """All the figures of one case on the CPU."""
-    batch, shape, J, Q, repeat = CASES[name]
-    x = torch.from_numpy(np.random.RandomState(0).randn(batch, *shape).astype(np.float32))
-    row = {"case": name}
+def signals(name):
+    """White noise of a case."""
+    batch, shape, *_ = CASES[name]
+    return torch.from_numpy(np.random.RandomState(0).randn(batch, *shape).astype(np.float32))
+
+
+def forward(name):
+    """Median seconds of our forward pass, on one thread."""
+    _, _, J, Q, repeat = CASES[name]
     torch.set_num_threads(1)
-    row["construction"] = construction(shape, J, Q)
+    ours = our_transform(signals(name), J, Q)
+    return ratio(lambda: None, ours, repeat)["ours_s"]
+
+
+def with_vectors(name, vectors):
+    """The same in a fresh process, with the vectors of a kind; none for torch."""
+    command = [sys.executable, __file__, "--forward", name]
+    environment = os.environ | {"SKWAVE_VECTORS": vectors}
+    run = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    return float(run.stdout.split()[-1])
+
+
+def fft_operations(name):
+    """Floating-point operations of the FFTs of a case."""
+    batch, shape, J, Q, _ = CASES[name]
+    plan = scattering_plan(shape, J, Q=(Q, Q if len(shape) == 2 else 1))
+
+    def cost(k):
+        n = math.prod(plan.geometry.grid(k))
+        return 5 * n * math.log2(n)
+
+    total, averages = cost(0) / 2, 0.5 if len(shape) == 1 else 0
+    for first in plan.stages:
+        spectra = 0.5 if first.following else averages
+        second = sum(s.n_filters * cost(s.k) * (1 + averages) for s in first.following)
+        total += first.n_filters * (cost(first.k) * (1 + spectra) + second)
+    return batch * total
+
+
+def measure(name, short):
+    """All the figures of one case on the CPU, or those of one thread alone."""
+    _, shape, J, Q, repeat = CASES[name]
+    x = signals(name)
+    row = {"case": name, "fft_operations": fft_operations(name)}
+    torch.set_num_threads(1)
     peer = kymatio_transform(shape, J, Q)
     row["forward"] = ratio(lambda: peer(x), our_transform(x, J, Q), repeat)
+    for vectors in ("avx2", "baseline", "none"):
+        row[vectors] = with_vectors(name, vectors)
     row["forward_backward"] = backward(x, peer, J, Q, max(3, repeat // 3))
+    if short:
+        return row
+    row["construction"] = construction(shape, J, Q)
     torch.set_num_threads(2)
     for key, n_jobs in (("two_threads", None), ("two_jobs", 2)):
         ours = our_transform(x, J, Q, n_jobs=n_jobs)
@@ -114,8 +165,8 @@ def measure_cuda(name):
 
 def memory(name, which):
     """Peak memory of the first call, over what is resident with the filters made."""
-    batch, shape, J, Q, _ = CASES[name]
-    x = torch.from_numpy(np.random.RandomState(0).randn(batch, *shape).astype(np.float32))
+    _, shape, J, Q, _ = CASES[name]
+    x = signals(name)
     torch.set_num_threads(1)
     if which == "kymatio":
         f = kymatio_transform(shape, J, Q)
@@ -134,15 +185,22 @@ def cell(result, unit=1e3):
 
 def cpu_table(rows):
     """Markdown table of the figures on the CPU."""
-    lines = [
-        "| case | forward, 1 thread, CPU ms | forward + backward | 2 threads, wall ms "
-        "| 2 threads, `n_jobs=2` | construction, CPU ms | peak memory, MiB |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    keys = ("forward", "forward_backward", "two_threads", "two_jobs", "construction")
+    heads = ["case", "forward, 1 thread, CPU ms", "FFT GFLOP/s", "AVX2", "baseline", "in torch"]
+    heads += ["forward + backward"]
+    keys = ["forward_backward"]
+    if "memory_mib" in rows[0]:
+        heads += ["2 threads, wall ms", "2 threads, `n_jobs=2`", "construction, CPU ms"]
+        heads += ["peak memory, MiB"]
+        keys += ["two_threads", "two_jobs", "construction"]
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for row in rows:
-        cells = [row["case"], *(cell(row[key]) for key in keys)]
-        cells.append("{:.0f} / {:.0f}".format(*row["memory_mib"]))
+        rate = row["fft_operations"] / row["forward"]["ours_s"] / 1e9
+        cells = [row["case"], cell(row["forward"]), f"{rate:.0f}"]
+        peer = row["forward"]["peer_s"]
+        cells += [f"{peer / row[vectors]:.1f}" for vectors in ("avx2", "baseline", "none")]
+        cells += [cell(row[key]) for key in keys]
+        if "memory_mib" in row:
+            cells.append("{:.0f} / {:.0f}".format(*row["memory_mib"]))
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -160,18 +218,25 @@ def main():
     """Measure the cases named, all of them by default."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cases", nargs="*", help=f"any of {list(CASES)}, or a part of a name")
+    parser.add_argument("--short", action="store_true", help="one thread, time alone")
     parser.add_argument("--memory", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--forward", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     torch.set_grad_enabled(False)
     if arguments.memory:
         print(memory(*arguments.memory))
         return
+    if arguments.forward:
+        print(forward(arguments.forward))
+        return
     chosen = [c for c in CASES if not arguments.cases or any(a in c for a in arguments.cases)]
     rows = []
     for name in chosen:
-        rows.append(measure(name))
+        rows.append(measure(name, arguments.short))
         print(
-            name, {k: round(v["ratio"], 2) for k, v in rows[-1].items() if "ratio" in v}, flush=True
+            name,
+            {k: round(v["ratio"], 2) for k, v in rows[-1].items() if isinstance(v, dict)},
+            flush=True,
         )
     print("\nRatio kymatio / skwave (kymatio / skwave), medians of interleaved pairs")
     save("scattering", rows, cpu_table(rows))

@@ -19,8 +19,8 @@ class Scattering(nn.Module):
     The coefficients are those of `skwave.ScatteringTransformer`, the parameters too. The
     layer learns nothing: its ``state_dict`` is empty, its pickle holds the parameters alone,
     and the filters are made at the first call for the shape, type and device of its input.
-    Of a forward pass through which a gradient will run, it keeps the input and the wavelet
-    coefficients of the second order.
+    Of a forward pass through which a gradient will run, it keeps the input and the output on a
+    CPU, elsewhere the wavelet coefficients of the second order as well.
 
     Parameters
     ----------

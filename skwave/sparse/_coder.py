@@ -66,9 +66,9 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         Weight of the :math:`\ell^1` norm. Codes are zero above
         :math:`\alpha_{\max} = \|xD^\top\|_\infty`.
     algorithm : {"auto", "cd", "fista", "istc", "ista", "omp", "threshold"}, default="auto"
-        How `transform` codes. Exact are ``"cd"``, coordinate descent compiled by numba (install
-        ``skwave[fast]``), and ``"fista"``, in torch; both finish by Newton's method on the
-        support. ``"auto"`` is ``"cd"`` on a CPU if numba is there, else ``"fista"``. ``"istc"``
+        How `transform` codes. Exact are ``"cd"``, coordinate descent compiled by numba, and
+        ``"fista"``, in torch; both finish by Newton's method on the
+        support. ``"auto"`` is ``"cd"`` on a CPU, else ``"fista"``. ``"istc"``
         takes a few steps with falling thresholds, as networks do, ``"ista"`` is the slow
         classic, ``"omp"`` a greedy choice of ``transform_n_nonzero_coefs`` atoms, and
         ``"threshold"`` the soft threshold of the products with the atoms. `fit` codes exactly,
@@ -319,7 +319,8 @@ class SparseCoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         resolve_device(self.device, X)
         if self.algorithm == "cd" and not compiled():
             raise ImportError(
-                "algorithm='cd' needs numba: pip install 'skwave[fast]', or use 'auto' or 'fista'."
+                "algorithm='cd' needs numba, which is missing: pip install numba, or use 'auto' or "
+                "'fista'."
             )
         self._check_sign()
         p, dtype = rows.shape[1], dtype_name(resolve_dtype(None, rows))

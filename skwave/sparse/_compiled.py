@@ -1,6 +1,6 @@
 """Exact sparse codes on a CPU: Gram coordinate descent with an active set, compiled by numba.
 
-Imported where it is used, since numba is an extra. A call runs on one core and holds no lock:
+Imported where it is used, since numba takes a while. A call runs on one core and holds no lock:
 callers may have several in threads.
 
 Names, the same in all functions: K atoms, rows of ``D``; ``gram`` = D Dᵀ (K, K), whose diagonal

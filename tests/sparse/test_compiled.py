@@ -11,8 +11,6 @@ from sklearn.decomposition import sparse_encode
 
 from skwave.functional import duality_gap, lasso, update_dictionary
 from skwave.functional._sparse.coding import gap_scale
-
-pytest.importorskip("numba")
 from skwave.sparse._compiled import _threshold, lasso_gram, update_atoms
 
 

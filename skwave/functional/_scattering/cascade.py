@@ -12,6 +12,8 @@ folded by `filter_fold`, and the average :math:`\star\phi_J` is a small matrix p
 The gradient is written out, `cascade_adjoint`, in place of autograd's graph: of a forward pass
 only the signals and the wavelet coefficients of the second order are kept, which a `Shelf`
 holds in the order in which they are made, and used.
+
+On a CPU, `compiled.py` takes the place of both, where it serves.
 """
 
 from math import prod
@@ -20,6 +22,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from skwave.functional._scattering.compiled import (
+    compiled_adjoint,
+    compiled_cascade,
+    serves,
+)
 from skwave.functional._scattering.layout import map_shape, scattering_paths
 from skwave.functional._scattering.plan import (
     Plan,
@@ -282,6 +289,9 @@ def cascade_adjoint(x: Tensor, s: Tensor, kept: Shelf, plan: Plan) -> Tensor:
 def _all(x: Tensor, plan: Plan, kept: Shelf | None = None) -> Tensor:
     # coefficients (B, n) of signals (B, H, W), block after block, each signal at a scale of 1:
     # c S(x / c) = S(x), and so have both one gradient
+    graph = x.requires_grad and torch.is_grad_enabled()
+    if kept is None and not graph and serves(x, plan):
+        return compiled_cascade(x, plan)
     c = power_of_two(x, (-2, -1))
     blocks = _blocks(x / c, plan, 1 if kept is None else _DIVIDE)
     return torch.cat([_cascade(block, plan, kept) for block in blocks]).mul_(c[:, 0])
@@ -297,13 +307,15 @@ def _clamp_adjoint(grad: Tensor, s: Tensor, plan: Plan) -> Tensor:
 class _Scattering(torch.autograd.Function):
     @staticmethod
     def forward(x: Tensor, plan: Plan) -> tuple[Tensor, Tensor]:
+        if serves(x, plan):  # and its gradient computes the coefficients of order 2 anew
+            return _all(x, plan), x.new_empty(0, dtype=x.dtype.to_complex())
         # one piece of memory: many that outlive the steps between them would leave holes
         kept = x.new_empty(len(x) * n_kept(plan), dtype=x.dtype.to_complex())
         return _all(x, plan, Shelf(kept)), kept
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        ctx.plan = inputs[1]
+        ctx.plan, ctx.compiled = inputs[1], serves(*inputs)
         ctx.mark_non_differentiable(output[1])
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(inputs[0], *output)
@@ -317,6 +329,8 @@ class _Scattering(torch.autograd.Function):
             if torch.is_grad_enabled():
                 # a derivative of the gradient is asked for: through the graph of all steps
                 return torch.autograd.grad(_all(x, ctx.plan), x, grad, create_graph=True)[0], None
+            if ctx.compiled:
+                return compiled_adjoint(x, s, grad, ctx.plan), None
             grad = _clamp_adjoint(grad, s, ctx.plan)
             x = x / power_of_two(x, (-2, -1))
             parts, shelf = [_blocks(t, ctx.plan, _DIVIDE) for t in (x, grad)], Shelf(kept)
