@@ -150,7 +150,8 @@ def refused(call, est, *message):
 
 
 def test_every_estimator_is_here():
-    assert sorted(NAMES) == sorted(set(skwave.__all__) - {"Molecules", "clear_cache"})
+    others = {"FeatureCache", "Molecules", "clear_cache"}
+    assert sorted(NAMES) == sorted(set(skwave.__all__) - others)
 
 
 def _holed(X, value):
@@ -434,7 +435,7 @@ def test_targets_of_the_wrong_kind(fitted):
 HUGE = 10**9
 ODD = [None, -1, 0, 0.5, 1e9, HUGE, np.nan, np.inf, "x", (), [], True, object()]
 STEPS = {"max_iter"}  # as many as are asked for
-PATHS = {"memory", "checkpoint"}
+PATHS = {"memory", "checkpoint", "cache"}
 
 
 @contextmanager
@@ -491,7 +492,7 @@ def refuses_or_works(name, parameters):
     ("name", "parameter"), [(name, p) for name in NAMES for p in make(name).get_params()]
 )
 def test_odd_parameters(fitted, name, parameter, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)  # where memory="x" goes
+    monkeypatch.chdir(tmp_path)  # where memory="x" and cache="x" go
     for value in ODD:
         if not (parameter in STEPS and value is HUGE):
             refuses_or_works(name, {parameter: value})

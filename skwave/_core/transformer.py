@@ -6,12 +6,22 @@ from numbers import Integral
 from typing import ClassVar
 
 import numpy as np
+import torch
 from sklearn.base import TransformerMixin
 
-from skwave._core.arrays import resolve_device, resolve_dtype
+from skwave._core.arrays import (
+    dtype_name,
+    from_tensor,
+    native,
+    records_gradient,
+    resolve_device,
+    resolve_dtype,
+    to_numpy,
+)
 from skwave._core.batches import map_batches
 from skwave._core.checks import resolve_ndim, validate_array, warn_channels_last
 from skwave._core.compat import Estimator, Interval, StrOptions, fit_context
+from skwave._core.rows import cached_rows
 
 
 class TorchTransformer(TransformerMixin, Estimator):
@@ -30,11 +40,13 @@ class TorchTransformer(TransformerMixin, Estimator):
     ``_forward(x)``
         Features, shape (B, n_out), of a tensor of signals, shape (B, C, N) or (B, C, H, W).
 
-    ``_stacked`` is the number of axes of the signals in a 3-D ``X`` if ``ndim`` is None: 1 for
-    signals with channels, 2 for images, None if the user has to tell.
+    With a parameter ``cache``, what was computed before is taken from there. ``_stacked`` is the
+    number of axes of the signals in a 3-D ``X`` if ``ndim`` is None: 1 for signals with channels,
+    2 for images, None if the user has to tell.
     """
 
     _stacked: ClassVar[int | None] = None
+    cache = None  # of those that have no such parameter
     _of_fit: ClassVar[tuple[str, ...]] = ("ndim", "shape")
 
     _parameter_constraints: ClassVar[dict] = {
@@ -96,7 +108,38 @@ class TorchTransformer(TransformerMixin, Estimator):
         Y : array, shape (n_samples, n_features_out)
             Same kind of array, on the same device, as ``X``.
         """
-        return self._features(self._validate(X))
+        X = self._validate(X)
+        if self.cache is None or records_gradient(X):
+            return self._features(X)
+        return self._cached_features(X)
+
+    def _cached_features(self, X):
+        samples, rows = native(X), to_numpy(X)
+        dtype, device = resolve_dtype(self.dtype, X), resolve_device(self.device, X)
+
+        def compute(quiet, indices):  # numpydoc ignore=GL08
+            # a batch of one signal is rounded in another way than all others
+            some = indices * 2 if len(indices) == 1 else indices
+            try:
+                return to_numpy(quiet._features(samples[some]))[: len(indices)]
+            except ValueError:
+                self._features(X)  # its error gives the row of X
+                raise
+
+        out = np.empty((len(rows), self._n_out()), dtype_name(dtype))
+        for indices, row in cached_rows(
+            self,
+            map(np.ascontiguousarray, rows),
+            compute,
+            J=self.J_,
+            n_channels=self.n_channels_,
+            shape=self.signal_shape_,
+            dtypes=(dtype_name(X.dtype), dtype_name(dtype)),
+            device=device.type,
+        ):
+            out[indices] = row
+        y = torch.from_numpy(out)
+        return from_tensor(y.to(X.device) if isinstance(X, torch.Tensor) else y, X)
 
     def _features(self, X):
         # of validated samples

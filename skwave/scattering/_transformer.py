@@ -9,10 +9,17 @@ import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
-from skwave._core.arrays import from_tensor, resolve_device, resolve_dtype, to_tensor
+from skwave._core.arrays import (
+    from_tensor,
+    records_gradient,
+    resolve_device,
+    resolve_dtype,
+    to_tensor,
+)
 from skwave._core.checks import check_scales, default_scale, random_numbers, validate_features
 from skwave._core.compat import Interval, check_feature_names_in
 from skwave._core.progress import step_reporter
+from skwave._core.rows import CACHE_CONSTRAINT
 from skwave._core.transformer import TorchTransformer
 from skwave.functional import scattering
 from skwave.functional._wavelets.nonlinearity import power_of_two
@@ -89,6 +96,9 @@ class ScatteringTransformer(TorchTransformer):
     log : bool or float, default=False
         Give :math:`\log(|S| + \epsilon)`, with :math:`\epsilon = 10^{-6}` or the value
         itself, in units of ``X``.
+    cache : FeatureCache, str, Path or None, default=None
+        Keep the features of each sample for the next time: a folder, or a
+        :class:`~skwave.FeatureCache`, which bounds the size.
     device : str or torch.device, default=None
         Where to compute: None for where ``X`` lives, ``"cuda"``, or ``"auto"``. Results
         come back to the device of ``X``.
@@ -163,6 +173,7 @@ class ScatteringTransformer(TorchTransformer):
 
     _parameter_constraints: ClassVar[dict] = {
         **TorchTransformer._parameter_constraints,
+        "cache": CACHE_CONSTRAINT,
         **CONSTRAINTS,
         "J": [*CONSTRAINTS["J"], None],
         "log": ["boolean", Interval(Real, 0, None, closed="neither")],
@@ -184,6 +195,7 @@ class ScatteringTransformer(TorchTransformer):
         oversampling=0,
         boundary="reflect",
         log=False,
+        cache=None,
         device=None,
         dtype=None,
         batch_size="auto",
@@ -203,6 +215,7 @@ class ScatteringTransformer(TorchTransformer):
         self.oversampling = oversampling
         self.boundary = boundary
         self.log = log
+        self.cache = cache
         self.device = device
         self.dtype = dtype
         self.batch_size = batch_size
@@ -397,8 +410,7 @@ class ScatteringTransformer(TorchTransformer):
         return super()._features(X)
 
     def _in_pieces(self, X):
-        # a gradient takes the signal as a whole
-        if isinstance(X, torch.Tensor) and X.requires_grad and torch.is_grad_enabled():
+        if records_gradient(X):  # which takes the signal as a whole
             return False
         device = resolve_device(self.device, X)
         return is_long(self.signal_shape_, device, **self._parameters({}))

@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from skwave._core.compat import StrOptions, check_feature_names_in
+from skwave._core.rows import CACHE_CONSTRAINT
 from skwave._core.transformer import TorchTransformer
 from skwave.functional._textures.reductions import REDUCTIONS
 from skwave.textures._moments import MOMENT_CONSTRAINTS, SignalMoments
@@ -81,6 +82,9 @@ class PhaseHarmonicTransformer(TorchTransformer):
         for 0, up to 1e-2 for fields of isolated spikes, and 1e-4 for 1.
     shape : tuple of int, default=None
         Shape of the signal, if the rows of ``X`` are flat; one entry may be -1.
+    cache : FeatureCache, str, Path or None, default=None
+        Keep the features of each sample for the next time: a folder, or a
+        :class:`~skwave.FeatureCache`, which bounds the size.
     device : str or torch.device, default=None
         Where to compute: None for where ``X`` lives, ``"cuda"``, or ``"auto"``.
     dtype : {"float32", "float64"}, default=None
@@ -140,6 +144,7 @@ class PhaseHarmonicTransformer(TorchTransformer):
 
     _parameter_constraints: ClassVar[dict] = {
         **TorchTransformer._parameter_constraints,
+        "cache": CACHE_CONSTRAINT,
         **MOMENT_CONSTRAINTS,
         "normalize": ["boolean"],
         "reduce": [StrOptions(set(REDUCTIONS)), None],
@@ -164,6 +169,7 @@ class PhaseHarmonicTransformer(TorchTransformer):
         mask=None,
         oversampling=0,
         shape=None,
+        cache=None,
         device=None,
         dtype=None,
         batch_size="auto",
@@ -184,6 +190,7 @@ class PhaseHarmonicTransformer(TorchTransformer):
         self.mask = mask
         self.oversampling = oversampling
         self.shape = shape
+        self.cache = cache
         self.device = device
         self.dtype = dtype
         self.batch_size = batch_size
