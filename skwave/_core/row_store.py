@@ -5,6 +5,7 @@ import time
 import warnings
 import zlib
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -189,6 +190,11 @@ def _select(database, what, keys):
     return database.execute(f"SELECT {what} WHERE key IN ({marks})", keys).fetchall()
 
 
+@lru_cache(64)
+def _shape(text):
+    return [int(n) for n in text.split(",")]
+
+
 def read(database, keys):
     """Rows that are kept.
 
@@ -210,7 +216,7 @@ def read(database, keys):
         if zlib.crc32(value) != crc:
             damaged.append((key, i))
             continue
-        rows[key] = np.frombuffer(value, dtype).reshape([int(n) for n in shape.split(",")])
+        rows[key] = np.frombuffer(value, dtype).reshape(_shape(shape))
         if used < now - _RECENT:
             old.append((now, key))
     if old or damaged:
@@ -283,8 +289,7 @@ def write(database, rows, max_bytes, owner):
         rows = {}
     try:
         with transaction(database):
-            for key, row in rows.items():
-                _insert(database, key, row)
+            _insert(database, rows)
             _end_claims(database, owner)
     except sqlite3.OperationalError as error:
         _end_claims(database, owner)
@@ -301,16 +306,20 @@ def _end_claims(database, owner):
     database.execute("DELETE FROM claims WHERE owner = ?", (owner,))
 
 
-def _insert(database, key, row):
-    if _select(database, "key FROM keys", [key]):  # where there are no locks
-        return
-    value = row.tobytes()
-    i = database.execute("INSERT INTO rows (value) VALUES (?)", (value,)).lastrowid
-    shape, crc = ",".join(map(str, row.shape)), zlib.crc32(value)
-    database.execute(
-        "INSERT INTO keys VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (key, i, shape, row.dtype.str, crc, _bytes_of(row), time.time()),
-    )
+def _insert(database, rows):
+    there = set()  # where there are no locks, another process may have been quicker
+    for keys in parts(list(rows)):
+        there |= {key for (key,) in _select(database, "key FROM keys", keys)}
+    (last,) = database.execute("SELECT coalesce(max(id), 0) FROM rows").fetchone()
+    new, now = [key for key in rows if key not in there], time.time()
+    values, entries = [], []
+    for i, key in enumerate(new, last + 1):
+        row, value = rows[key], rows[key].tobytes()
+        shape = ",".join(map(str, row.shape))
+        values.append((i, value))
+        entries.append((key, i, shape, row.dtype.str, zlib.crc32(value), _bytes_of(row), now))
+    database.executemany("INSERT INTO rows VALUES (?, ?)", values)
+    database.executemany("INSERT INTO keys VALUES (?, ?, ?, ?, ?, ?, ?)", entries)
 
 
 def _delete(database, rows):

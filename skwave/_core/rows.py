@@ -35,9 +35,9 @@ except ImportError:  # Windows
     fcntl = None
 
 _SMALLEST = 2**20
-# rows computed at a time, twice as many as long as they take less than so many seconds: another
-# process waits for them, and a kill loses them
-_FIRST_CHUNK, _QUICK = 64, 0.2
+# rows computed at a time, and four times as many as long as they take less than so many seconds:
+# another process waits for them, and a kill loses them
+_FIRST_CHUNK, _QUICK = 64, 0.1
 _CHUNK_SHARE = 8  # of the bytes of a cache is what one chunk may take
 _POLL = 0.02  # seconds between looks at what others compute
 # parameters of estimators that say how, and not what, is computed, or are in the rows themselves
@@ -214,7 +214,7 @@ class FeatureCache:
                 for key, row in zip(mine, values, strict=True):
                     yield todo.pop(key), row
                 largest = max(row.nbytes for row in values)
-                size = 2 * size if seconds < _QUICK else size
+                size = 4 * size if seconds < _QUICK else size
                 size = max(1, min(size, self.max_bytes // _CHUNK_SHARE // max(largest, 1)))
 
     def _kept(self, todo):

@@ -101,15 +101,16 @@ def layout_parameters(model, shape) -> dict:
         Keywords, without ``shape``. One ``Q`` is made two, ``J=None`` a number, ``n_phases`` is
         None for the modulus, and ``T`` is None unless the average has a low-pass.
     """
+    averaging = "local" if model.averaging == "stats" else model.averaging
     Q = model.Q if isinstance(model.Q, tuple) else (model.Q, model.Q if len(shape) == 2 else 1)
     return {
         "J": default_scale(shape) if model.J is None else model.J,
         "L": model.L,
         "Q": Q,
-        "T": model.T if model.averaging == "local" else None,
+        "T": model.T if averaging == "local" else None,
         "max_order": model.max_order,
         "n_phases": model.n_phases if model.nonlinearity == "rectifier" else None,
-        "averaging": model.averaging,
+        "averaging": averaging,
         "oversampling": model.oversampling,
         "boundary": model.boundary,
     }

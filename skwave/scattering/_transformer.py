@@ -12,12 +12,13 @@ from sklearn.exceptions import ConvergenceWarning
 from skwave._core.arrays import (
     from_tensor,
     records_gradient,
+    reshape,
     resolve_device,
     resolve_dtype,
     to_tensor,
 )
 from skwave._core.checks import check_scales, default_scale, random_numbers, validate_features
-from skwave._core.compat import Interval, check_feature_names_in
+from skwave._core.compat import Interval, StrOptions, check_feature_names_in
 from skwave._core.progress import step_reporter
 from skwave._core.rows import CACHE_CONSTRAINT
 from skwave._core.transformer import TorchTransformer
@@ -35,6 +36,15 @@ from skwave.scattering._plans import (
 )
 
 _LOG_EPSILON = 1e-6
+_QUANTILES = (0.1, 0.5, 0.9)
+_STATISTICS = ("mean", "std", *(f"q{100 * q:.0f}" for q in _QUANTILES))
+
+
+def _statistics(s):
+    # of what is at the positions, (n, C, n_paths, n) -> (n, C * n_paths * 5)
+    quantiles = torch.quantile(s, s.new_tensor(_QUANTILES), dim=-1).movedim(0, -1)
+    moments = torch.stack([s.mean(-1), s.std(-1, correction=0)], -1)
+    return torch.cat([moments, quantiles], -1).flatten(1)
 
 
 class ScatteringTransformer(TorchTransformer):
@@ -50,7 +60,9 @@ class ScatteringTransformer(TorchTransformer):
 
     Axis 0 of ``X`` is samples, the last ``ndim`` axes are the signal, axes between are
     channels; a 2-D array with ``shape=(H, W)`` is folded. The filters are fixed: ``fit``
-    learns the shape alone.
+    learns the shape alone. Signals may also come as a list of arrays ``(length,)`` or
+    ``(n_channels, length)`` of different lengths, or as columns of a data frame that hold lists:
+    each is transformed at its own length.
 
     Parameters
     ----------
@@ -83,9 +95,11 @@ class ScatteringTransformer(TorchTransformer):
         ``oversampling=1`` by 1 and 2 %, as moduli do without.
     n_phases : int, default=4
         Phases of the rectifier, a regular grid of :math:`[0, 2\pi)`.
-    averaging : {"local", "global"} or None, default="local"
+    averaging : {"local", "global", "stats"} or None, default="local"
         Low-pass :math:`\phi_J` and subsampling, the mean over the signal, or the maps
-        :math:`\rho(\cdot)` themselves, each on the grid of its scale.
+        :math:`\rho(\cdot)` themselves, each on the grid of its scale. ``"stats"`` gives mean,
+        standard deviation, and the quantiles 0.1, 0.5 and 0.9 over the positions of the local
+        averages, after the logarithm if there is ``log``.
     oversampling : int, default=0
         Compute every map on a grid finer by ``2**oversampling``; the coefficients come
         nearer to those without any subsampling, their number stays the same unless
@@ -128,6 +142,9 @@ class ScatteringTransformer(TorchTransformer):
         ``(N,)`` or ``(H, W)``.
     n_channels_ : int
         Signals per sample.
+    any_length_ : bool
+        Whether the transformer was fitted to signals of different lengths, of which
+        ``sample_shape_`` and ``signal_shape_`` then are those of the shortest.
     paths_ : structured ndarray, shape (n_paths,)
         Table of the paths.
     output_shape_ : tuple of int
@@ -176,8 +193,11 @@ class ScatteringTransformer(TorchTransformer):
         "cache": CACHE_CONSTRAINT,
         **CONSTRAINTS,
         "J": [*CONSTRAINTS["J"], None],
+        "averaging": [StrOptions({"local", "global", "stats"}), None],
         "log": ["boolean", Interval(Real, 0, None, closed="neither")],
     }
+
+    _takes_lengths = True
 
     def __init__(
         self,
@@ -245,7 +265,9 @@ class ScatteringTransformer(TorchTransformer):
         _, paths = self._layout()
         if self.averaging is None:
             return (self.n_channels_, sum(prod(path.grid) for path in paths))
-        grid = paths[0].grid if self.averaging == "local" else ()
+        if self.averaging == "stats":
+            return (self.n_channels_, len(paths), len(_STATISTICS))
+        grid = paths[0].grid if self.averaging == "local" and not self.any_length_ else ()
         return (self.n_channels_, len(paths), *grid)
 
     def get_feature_names_out(self, input_features=None):
@@ -254,7 +276,8 @@ class ScatteringTransformer(TorchTransformer):
         ``s2_j0t3_j2t1_y0x1`` is an order 2 coefficient of an image, along scale 0 and
         orientation 3, then scale 2 and orientation 1, in row 0 and column 1;
         ``s1_n5_t3`` one of a signal, wavelet 5 at time 3. Phases follow as ``a1``,
-        channels come first as ``c0_``. ``paths_`` tells the frequencies.
+        channels come first as ``c0_``, statistics last, as ``std`` or ``q90``. Of signals of
+        different lengths there are no positions. ``paths_`` tells the frequencies.
 
         Parameters
         ----------
@@ -267,8 +290,13 @@ class ScatteringTransformer(TorchTransformer):
             Names.
         """
         self._check_fit()
-        check_feature_names_in(self, input_features)
-        return self._channel_names(path_names(*self._layout()))
+        check_feature_names_in(self, input_features, generate_names=False)
+        if self.averaging == "local" and not self.any_length_:
+            return self._channel_names(path_names(*self._layout()))
+        names = path_names(*self._layout(averaging="global" if self.averaging else None))
+        if self.averaging == "stats":
+            names = [f"{name}_{statistic}" for name in names for statistic in _STATISTICS]
+        return self._channel_names(names)
 
     def explained_energy_ratio(self, X):
         r"""Share of the energy of each sample that each order holds.
@@ -360,6 +388,12 @@ class ScatteringTransformer(TorchTransformer):
         True
         """
         self._check_since_fit()
+        if self.averaging == "stats" or self.any_length_:
+            raise ValueError(
+                "signals are recovered from features of one length, at the positions or their "
+                f"mean: averaging={self.averaging!r}, any_length_={self.any_length_}. Fit with "
+                "averaging='local' or 'global' to an array (n_samples, ..., length)."
+            )
         check_minimisation(max_iter, tol, "inverse_transform")
         X = validate_features(X, self._n_out(), type(self).__name__)
         n, signal = X.shape[0], (self.n_channels_, *self.signal_shape_)
@@ -405,9 +439,13 @@ class ScatteringTransformer(TorchTransformer):
         return cached_layout(self.signal_shape_, **self._parameters(changes))
 
     def _features(self, X):
-        if self._in_pieces(X):
-            return self._pieces(X).features(self._logarithm, **self._options())
-        return super()._features(X)
+        if not self._in_pieces(X):
+            return super()._features(X)
+        Y = self._pieces(X).features(self._logarithm, **self._options())
+        if self.averaging != "stats":
+            return Y
+        s = to_tensor(Y, resolve_dtype(None, Y), resolve_device(None, Y))
+        return from_tensor(_statistics(s.reshape(len(s), *self.output_shape_[:2], -1)), X)
 
     def _in_pieces(self, X):
         if records_gradient(X):  # which takes the signal as a whole
@@ -424,7 +462,19 @@ class ScatteringTransformer(TorchTransformer):
         return {"n_jobs": self.n_jobs, "verbose": self.verbose, "name": type(self).__name__}
 
     def _forward(self, x):
-        return self._logarithm(scattering(x, self._plan(x.dtype, x.device)).flatten(1))
+        s = self._logarithm(scattering(x, self._plan(x.dtype, x.device)))
+        return _statistics(s.flatten(3)) if self.averaging == "stats" else s.flatten(1)
+
+    def _framed(self, Y):
+        if self.averaging is None:
+            raise ValueError(
+                "averaging=None gives maps on several grids, of which signals of different lengths "
+                "have no common order: use 'global', 'stats', or 'local' for frames."
+            )
+        if self.averaging != "local":
+            return Y
+        n_paths = self.n_channels_ * len(self._layout()[1])
+        return list(reshape(Y, (len(Y), n_paths, -1)).swapaxes(1, 2))
 
     def _logarithm(self, s):
         return torch.log(s.abs() + self._epsilon) if self.log else s
@@ -446,5 +496,5 @@ class ScatteringTransformer(TorchTransformer):
 
     def _check_signal(self, signal_shape):
         J = default_scale(signal_shape) if self.J is None else self.J
-        note = f" (n_features={self.n_features_in_})"
-        check_scales(signal_shape, J, self.T, self.averaging, note)
+        averaging = "local" if self.averaging == "stats" else self.averaging
+        check_scales(signal_shape, J, self.T, averaging, self._note)

@@ -21,7 +21,8 @@ class PhaseHarmonicTransformer(TorchTransformer):
        \mathrm{Cov}\big([x\star\psi_\lambda]^k(u),\, [x\star\psi_{\lambda'}]^{k'}(u - \tau)\big),
 
     averaged over :math:`u`. Each sample gives one vector of them, which does not change when the
-    sample is moved. The wavelets are fixed: ``fit`` learns the shape alone.
+    sample is moved. The wavelets are fixed: ``fit`` learns the shape alone. Signals may also come
+    as a list of arrays of different lengths.
 
     Parameters
     ----------
@@ -109,6 +110,9 @@ class PhaseHarmonicTransformer(TorchTransformer):
         ``(N,)`` or ``(H, W)``.
     n_channels_ : int
         Signals per sample; moments across channels are included.
+    any_length_ : bool
+        Whether the transformer was fitted to signals of different lengths, of which
+        ``sample_shape_`` and ``signal_shape_`` then are those of the shortest.
     J_ : int
         Number of scales.
     ndim_ : int
@@ -151,6 +155,7 @@ class PhaseHarmonicTransformer(TorchTransformer):
     }
 
     _stacked = 2
+    _takes_lengths = True
 
     def __init__(
         self,
@@ -233,7 +238,7 @@ class PhaseHarmonicTransformer(TorchTransformer):
             Names.
         """
         self._check_fit()
-        check_feature_names_in(self, input_features)
+        check_feature_names_in(self, input_features, generate_names=False)
         return self._moments().names(self.n_channels_, self.reduce)
 
     def _moments(self):
@@ -250,5 +255,5 @@ class PhaseHarmonicTransformer(TorchTransformer):
 
     def _check_signal(self, signal_shape):
         moments = SignalMoments.of(self, signal_shape)
-        moments.check(f" (n_features={self.n_features_in_})")
+        moments.check(self._note)
         moments.check_reduction(self.reduce)
