@@ -1,14 +1,23 @@
 """Database of rows of features that processes share: SQLite, bounded in bytes."""
 
+import os
 import sqlite3
 import time
 import warnings
 import zlib
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
+
+from skwave._core.row_memory import Memory
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 _VERSION = 1
 _PAGE = 4096
@@ -17,6 +26,7 @@ _AT_ONCE = 1000
 # of the largest size: what is removed beyond what has to be, and what stays free for the journal
 _SLACK, _MARGIN = 16, 32
 _RECENT = 10  # seconds within which uses count as one
+_RECENT_BYTES = 2**27  # of rows in memory
 _TABLES = """
 CREATE TABLE rows (id INTEGER PRIMARY KEY, value BLOB);
 CREATE TABLE keys (
@@ -24,6 +34,160 @@ CREATE TABLE keys (
 ) WITHOUT ROWID;
 CREATE TABLE claims (key BLOB PRIMARY KEY, owner TEXT) WITHOUT ROWID;
 """
+
+
+_recent = {}  # rows of the last folder that this process has read, by its file
+if hasattr(os, "register_at_fork"):  # whose lock a thread may hold
+    os.register_at_fork(after_in_child=_recent.clear)
+
+
+class Folder:
+    """Rows in the database of a folder, which threads and processes share.
+
+    Parameters
+    ----------
+    location : str or Path
+        Folder.
+    max_bytes : int
+        Largest size of the file.
+    """
+
+    def __init__(self, location, max_bytes):
+        self.path = Path(os.path.abspath(os.path.expanduser(location))) / "features.sqlite"
+        self.max_bytes = max_bytes
+
+    @contextmanager
+    def _open(self):
+        # neither threads nor forks share a connection
+        with naming(self.path), closing(connect(self.path, self.max_bytes)) as database:
+            yield database
+
+    def _memory(self):
+        # a file that takes the place of another has other rows
+        try:
+            name = self.path, self.path.stat().st_ino
+        except OSError:
+            name = self.path, None
+        memory = _recent.get(name)
+        if memory is None:
+            _recent.clear()
+            memory = _recent[name] = Memory(min(self.max_bytes, _RECENT_BYTES))
+        return memory
+
+    def __len__(self):
+        with self._open() as database:
+            return database.execute("SELECT count(*) FROM keys").fetchone()[0]
+
+    @property
+    def n_bytes(self):  # numpydoc ignore=RT01
+        """Bytes of the pages in use."""
+        with self._open() as database:
+            return used_bytes(database)
+
+    def clear(self):
+        """Forget all rows; a file that is damaged or of another version is deleted."""
+        _recent.clear()
+        try:
+            with self._open() as database:
+                with transaction(database):
+                    for table in ("keys", "rows", "claims"):
+                        database.execute(f"DELETE FROM {table}")
+                database.execute("VACUUM")
+        except (ValueError, sqlite3.DatabaseError):
+            for path in (self.path, self.path.with_name(f"{self.path.name}-journal")):
+                path.unlink(missing_ok=True)
+
+    def read(self, keys):
+        """Rows that are there.
+
+        Parameters
+        ----------
+        keys : list of bytes
+            Keys.
+
+        Returns
+        -------
+        rows : dict
+            Read-only arrays by their keys.
+        """
+        memory = self._memory()
+        rows = memory.read(keys)
+        others = [key for key in keys if key not in rows]
+        if others:
+            with self._open() as database:
+                found = read(database, others)
+            memory.write(found)
+            rows |= found
+        return rows
+
+    @contextmanager
+    def owner(self):
+        """Context of a call that claims keys: a file whose lock says whether the call lives.
+
+        Yields
+        ------
+        owner : str
+            What `claim` and `write` are told.
+        """
+        name = uuid4().hex
+        path = self.path.with_name(f"{name}.lock")
+        with path.with_suffix(".new").open("w") as f:
+            if fcntl is not None:
+                with suppress(OSError):  # a file system without locks: others compute as well
+                    fcntl.flock(f, fcntl.LOCK_EX)
+            os.rename(f.name, path)
+            try:
+                yield name
+            finally:
+                path.unlink(missing_ok=True)
+                with self._open() as database:
+                    end_claims(database, name)
+
+    def _alive(self, owner):
+        path = self.path.with_name(f"{owner}.lock")
+        try:
+            with path.open("r+") as f:
+                fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except (OSError, AttributeError):  # it is gone, or there are no locks
+            return False
+        path.unlink(missing_ok=True)
+        return False
+
+    def claim(self, keys, size, owner):
+        """Claim some of the keys that nobody has computed or computes.
+
+        Parameters
+        ----------
+        keys : list of bytes
+            Keys.
+        size : int
+            How many at most.
+        owner : str
+            Who claims them.
+
+        Returns
+        -------
+        mine : list of bytes
+            Keys that are the owner's now.
+        """
+        with self._open() as database:
+            return claim(database, keys, size, owner, self._alive)
+
+    def write(self, rows, owner):
+        """Keep rows, in place of those that were used longest ago; end the claims of the owner.
+
+        Parameters
+        ----------
+        rows : dict
+            Arrays by their keys.
+        owner : str
+            Who has computed them.
+        """
+        with self._open() as database:
+            write(database, rows, self.max_bytes, owner)
+        self._memory().write(rows)
 
 
 @contextmanager
@@ -69,7 +233,7 @@ def connect(path, max_bytes):
 
     Parameters
     ----------
-    path : Path or ":memory:"
+    path : Path
         Its file.
     max_bytes : int
         Largest size.
@@ -77,18 +241,15 @@ def connect(path, max_bytes):
     Returns
     -------
     database : sqlite3.Connection
-        Of a file it belongs to one thread.
+        It belongs to one thread.
 
     Raises
     ------
     ValueError
         If the database is of another version.
     """
-    if isinstance(path, Path):
-        _make_folder(path.parent)
-    database = sqlite3.connect(
-        path, timeout=600, isolation_level=None, check_same_thread=path != ":memory:"
-    )
+    _make_folder(path.parent)
+    database = sqlite3.connect(path, timeout=600, isolation_level=None)
     try:
         _set_up(database, path, max_bytes)
     except BaseException:
@@ -290,9 +451,9 @@ def write(database, rows, max_bytes, owner):
     try:
         with transaction(database):
             _insert(database, rows)
-            _end_claims(database, owner)
+            end_claims(database, owner)
     except sqlite3.OperationalError as error:
-        _end_claims(database, owner)
+        end_claims(database, owner)
         if "full" not in str(error):
             raise
         warnings.warn(
@@ -302,7 +463,16 @@ def write(database, rows, max_bytes, owner):
         )
 
 
-def _end_claims(database, owner):
+def end_claims(database, owner):
+    """End the claims of an owner.
+
+    Parameters
+    ----------
+    database : sqlite3.Connection
+        The database.
+    owner : str
+        Who has claimed keys.
+    """
     database.execute("DELETE FROM claims WHERE owner = ?", (owner,))
 
 

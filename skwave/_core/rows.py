@@ -1,44 +1,28 @@
 """Rows of features that are computed once and kept, for all folds and processes."""
 
 import os
-import sqlite3
 import time
 import weakref
 from collections import defaultdict
-from contextlib import closing, contextmanager, suppress
 from copy import copy
 from hashlib import blake2b
 from importlib.metadata import version
 from numbers import Real
-from pathlib import Path
-from threading import RLock
 from uuid import uuid4
 
 import numpy as np
 import torch
 
 from skwave._core.progress import progress_lines
-from skwave._core.row_store import (
-    claim,
-    connect,
-    naming,
-    parts,
-    read,
-    transaction,
-    used_bytes,
-    write,
-)
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
+from skwave._core.row_memory import Memory
+from skwave._core.row_store import Folder
 
 _SMALLEST = 2**20
 # rows computed at a time, and four times as many as long as they take less than so many seconds:
 # another process waits for them, and a kill loses them
 _FIRST_CHUNK, _QUICK = 64, 0.1
 _CHUNK_SHARE = 8  # of the bytes of a cache is what one chunk may take
+_AT_ONCE = 1000  # rows of which the arrays are held while they are read
 _POLL = 0.02  # seconds between looks at what others compute
 # parameters of estimators that say how, and not what, is computed, or are in the rows themselves
 _ASIDE = {"batch_size", "cache", "device", "dtype", "n_jobs", "ndim", "shape", "verbose"}
@@ -55,7 +39,7 @@ class FeatureCache:
     ----------
     location : str, Path or None, default=None
         Folder, which is made if there is none, for processes to share and for later sessions.
-        None for the memory of this process.
+        None for the memory of this process alone.
     max_bytes : int, default=2**30
         Size of the file or of the memory, from 1 MiB on. What was used longest ago goes first.
 
@@ -72,6 +56,8 @@ class FeatureCache:
     computing is computed by others, at most a chunk of rows, which takes some tenths of a second.
     A power failure may damage the file, of which an error tells. Processes that need the same rows
     at one time share the work, by file locks; on Windows each computes what is not there yet.
+
+    The last 128 MiB of rows of a folder stay in the memory of each process that uses it.
 
     A tensor that requires a gradient goes around the cache.
 
@@ -104,9 +90,17 @@ class FeatureCache:
         self._start()
 
     def _start(self):
-        self._memory, self._lock, self._process = None, RLock(), os.getpid()
-        if self._token is not None:
+        self._process = os.getpid()
+        if self._token is None:
+            self._store = Folder(self.location, self.max_bytes)
+        else:
+            self._store = Memory(self.max_bytes)
             _in_memory[self._token] = self
+
+    def _kept_rows(self):
+        if self._process != os.getpid():  # a fork has a memory of its own
+            self._start()
+        return self._store
 
     def __repr__(self):
         return f"FeatureCache({self.location!r}, max_bytes={self.max_bytes})"
@@ -127,48 +121,16 @@ class FeatureCache:
         return hash(self.__reduce__()[1])
 
     def __len__(self):
-        with self._open() as database:
-            return database.execute("SELECT count(*) FROM keys").fetchone()[0]
+        return len(self._kept_rows())
 
     @property
     def n_bytes(self):  # numpydoc ignore=RT01,SS06
         """Size of what is kept, in bytes."""
-        with self._open() as database:
-            return used_bytes(database)
+        return self._kept_rows().n_bytes
 
     def clear(self):
         """Forget all rows; a file that is damaged or of another version is deleted."""
-        try:
-            with self._open() as database:
-                with transaction(database):
-                    for table in ("keys", "rows", "claims"):
-                        database.execute(f"DELETE FROM {table}")
-                database.execute("VACUUM")
-        except (ValueError, sqlite3.DatabaseError):
-            for path in self._files():
-                path.unlink(missing_ok=True)
-
-    def _folder(self):
-        return Path(os.path.abspath(os.path.expanduser(self.location)))
-
-    def _files(self):
-        folder = self._folder()
-        return folder / "features.sqlite", folder / "features.sqlite-journal"
-
-    @contextmanager
-    def _open(self):
-        # a connection, which neither threads nor forks share, but for that of the memory
-        if self.location is not None:
-            path, _ = self._files()
-            with naming(path), closing(connect(path, self.max_bytes)) as database:
-                yield database
-            return
-        if self._process != os.getpid():
-            self._start()
-        with self._lock:
-            if self._memory is None:
-                self._memory = connect(":memory:", self.max_bytes)
-            yield self._memory
+        self._kept_rows().clear()
 
     def rows(self, settings, samples, compute):
         """Rows of samples: those that are kept, and the others computed in chunks.
@@ -194,84 +156,39 @@ class FeatureCache:
         todo = defaultdict(list)
         for i, sample in enumerate(samples):
             todo[blake2b(sample, digest_size=16, key=secret).digest()].append(i)
-        yield from self._kept(todo)
+        store, size = self._kept_rows(), _FIRST_CHUNK
+        yield from _found(store, todo)
         if not todo:
             return
-        size = _FIRST_CHUNK
-        with self._owner() as owner:
+        with store.owner() as owner:
             while todo:
-                with self._open() as database:
-                    mine = claim(database, list(todo), size, owner, self._alive)
+                mine = store.claim(list(todo), size, owner)
                 if not mine:
                     time.sleep(_POLL)
-                    yield from self._kept(todo)
+                    yield from _found(store, todo)
                     continue
                 begin = time.perf_counter()
                 values = [np.ascontiguousarray(v) for v in compute([todo[k][0] for k in mine])]
                 seconds = time.perf_counter() - begin
-                with self._open() as database:
-                    write(database, dict(zip(mine, values, strict=True)), self.max_bytes, owner)
+                store.write(dict(zip(mine, values, strict=True)), owner)
                 for key, row in zip(mine, values, strict=True):
                     yield todo.pop(key), row
                 largest = max(row.nbytes for row in values)
                 size = 4 * size if seconds < _QUICK else size
                 size = max(1, min(size, self.max_bytes // _CHUNK_SHARE // max(largest, 1)))
 
-    def _kept(self, todo):
-        # what is there of some keys, which are done then
-        for keys in parts(list(todo)):
-            with self._open() as database:
-                found = read(database, keys)
-            for key, row in found.items():
-                yield todo.pop(key), row
 
-    @contextmanager
-    def _owner(self):
-        # a name for the claims of a call, and a lock that says whether it lives
-        name = uuid4().hex
-        if self.location is None:
-            _calls.add(name)
-            try:
-                yield name
-            finally:
-                _calls.discard(name)
-                self._release(name)
-            return
-        path = self._folder() / f"{name}.lock"
-        with path.with_suffix(".new").open("w") as f:
-            if fcntl is not None:
-                with suppress(OSError):  # a file system without locks: others compute as well
-                    fcntl.flock(f, fcntl.LOCK_EX)
-            os.rename(f.name, path)
-            try:
-                yield name
-            finally:
-                path.unlink(missing_ok=True)
-                self._release(name)
-
-    def _release(self, owner):
-        with self._open() as database, transaction(database):
-            database.execute("DELETE FROM claims WHERE owner = ?", (owner,))
-
-    def _alive(self, owner):
-        if self.location is None:
-            return owner in _calls
-        path = self._folder() / f"{owner}.lock"
-        try:
-            with path.open("r+") as f:
-                fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except (OSError, AttributeError):  # it is gone, or there are no locks
-            return False
-        path.unlink(missing_ok=True)
-        return False
+def _found(store, todo):
+    # what is there of some keys, which are done then
+    keys = list(todo)
+    for i in range(0, len(keys), _AT_ONCE):
+        for key, row in store.read(keys[i : i + _AT_ONCE]).items():
+            yield todo.pop(key), row
 
 
 CACHE_CONSTRAINT = [str, os.PathLike, FeatureCache, None]
 
 _in_memory = weakref.WeakValueDictionary()  # token -> cache
-_calls = set()  # those that compute for a cache in memory
 
 
 def _reopen(location, max_bytes, token):

@@ -108,6 +108,38 @@ def test_a_full_disk_is_told(file):
         assert database.execute("SELECT count(*) FROM claims").fetchone() == (0,)
 
 
+def test_a_process_remembers_what_it_read(tmp_path):
+    folder = row_store.Folder(tmp_path, MOST)
+    with folder.owner() as owner:
+        folder.write({KEYS[0]: np.ones(5)}, owner)
+    with closing(connect(folder.path, MOST)) as database:
+        database.execute("DELETE FROM keys")
+    assert set(folder.read(KEYS)) == {KEYS[0]}
+    row_store._recent.clear()
+    assert folder.read(KEYS) == {}
+    with folder.owner() as owner:
+        folder.write({KEYS[0]: np.ones(5)}, owner)
+    folder.clear()
+    assert folder.read(KEYS) == {} and len(folder) == 0
+    with folder.owner() as owner:
+        folder.write({KEYS[0]: np.ones(5)}, owner)
+    # another file in the place of the first
+    folder.path.unlink()
+    assert folder.read(KEYS) == {}
+
+
+def test_owners_that_live(tmp_path):
+    folder = row_store.Folder(tmp_path, MOST)
+    len(folder)
+    with folder.owner() as a:
+        assert folder.claim(KEYS, 4, a) == KEYS[:4]
+        with folder.owner() as b:
+            assert folder.claim(KEYS[:5], 4, b) == KEYS[4:5]
+            (tmp_path / f"{a}.lock").unlink()
+            assert folder.claim(KEYS[:4], 4, b) == KEYS[:4]
+    assert not list(tmp_path.glob("*.lock"))
+
+
 def test_parts():
     assert parts([]) == []
     assert [len(part) for part in parts(list(range(2500)))] == [1000, 1000, 500]

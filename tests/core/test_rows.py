@@ -323,21 +323,21 @@ def test_processes_share_the_work(tmp_path):
 def test_killed_processes_lose_what_they_were_computing_and_no_more(tmp_path):
     samples, log = rng.standard_normal((2000, 500)), tmp_path / "log"
     location, killed = tmp_path / "cache", 0
-    for _ in range(6):
+    for again in range(100):
         processes = [start(samples, location, log), start(samples[::-1], location, log)]
-        time.sleep(0.35)
+        time.sleep(0.3)
         for process in processes:
             os.kill(process.pid, signal.SIGKILL)
             process.join()
             killed += process.exitcode == -signal.SIGKILL
         with closing(sqlite3.connect(location / "features.sqlite")) as database:
             assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    assert killed >= 6
-    kept = len(FeatureCache(location))
-    lost = log.stat().st_size - kept
+        kept = len(FeatureCache(location))
+        if again > 3 and kept > 500:
+            break
+    assert killed > 3 and kept > 500
     # at most a chunk of each process had been computed and was not written yet
-    assert 0 <= lost <= killed * 4 * rows._FIRST_CHUNK
-    assert kept >= 500
+    assert 0 <= log.stat().st_size - kept <= killed * 4 * rows._FIRST_CHUNK
     before = log.stat().st_size
     processes = [start(samples, location, log) for _ in range(2)]
     for process in processes:
