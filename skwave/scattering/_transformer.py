@@ -36,6 +36,7 @@ from skwave.scattering._plans import (
 )
 
 _LOG_EPSILON = 1e-6
+_RELATIVE = 1e-3
 _QUANTILES = (0.1, 0.5, 0.9)
 _STATISTICS = ("mean", "std", *(f"q{100 * q:.0f}" for q in _QUANTILES))
 
@@ -107,9 +108,17 @@ class ScatteringTransformer(TorchTransformer):
     boundary : {"reflect", "periodic", "zero"}, default="reflect"
         What lies beyond the border of a signal: its mirror image, its repetition, or zeros.
         Periodic signals whose sides ``2**J`` divides are not extended at all.
-    log : bool or float, default=False
+    log : bool, float or "relative", default=False
         Give :math:`\log(|S| + \epsilon)`, with :math:`\epsilon = 10^{-6}` or the value
-        itself, in units of ``X``.
+        itself, in units of ``X``; ``"relative"`` for a thousandth of the mean :math:`|x|` of each
+        signal, so that a gain adds a constant whatever the units are.
+    renormalize : bool, default=False
+        Divide order 2 by the order 1 that it comes from, and orders 0 and 1 by the average of
+        :math:`|x|` [3]_, each with a thousandth of the mean :math:`|x|` added: what remains does
+        not depend on the gain, nor order 2 on the power spectrum.
+    sampling_rate : float, default=None
+        Samples per second. Then ``paths_`` has frequencies in Hz, and so have names, with times in
+        seconds. For ``ndim=1``; it changes no coefficient, and ``T`` stays in samples.
     cache : FeatureCache, str, Path or None, default=None
         Keep the features of each sample for the next time: a folder, or a
         :class:`~skwave.FeatureCache`, which bounds the size.
@@ -194,7 +203,9 @@ class ScatteringTransformer(TorchTransformer):
         **CONSTRAINTS,
         "J": [*CONSTRAINTS["J"], None],
         "averaging": [StrOptions({"local", "global", "stats"}), None],
-        "log": ["boolean", Interval(Real, 0, None, closed="neither")],
+        "log": ["boolean", Interval(Real, 0, None, closed="neither"), StrOptions({"relative"})],
+        "renormalize": ["boolean"],
+        "sampling_rate": [Interval(Real, 0, None, closed="neither"), None],
     }
 
     _takes_lengths = True
@@ -215,6 +226,8 @@ class ScatteringTransformer(TorchTransformer):
         oversampling=0,
         boundary="reflect",
         log=False,
+        renormalize=False,
+        sampling_rate=None,
         cache=None,
         device=None,
         dtype=None,
@@ -235,6 +248,8 @@ class ScatteringTransformer(TorchTransformer):
         self.oversampling = oversampling
         self.boundary = boundary
         self.log = log
+        self.renormalize = renormalize
+        self.sampling_rate = sampling_rate
         self.cache = cache
         self.device = device
         self.dtype = dtype
@@ -254,7 +269,10 @@ class ScatteringTransformer(TorchTransformer):
         ``sigma`` (centre frequency and bandwidth in cycles per sample). Beyond the order of a
         path stand -1 and NaN.
         """
-        return path_table(*self._layout())
+        table = path_table(*self._layout())
+        for name in ("xi", "sigma"):
+            table[name] *= self.sampling_rate or 1
+        return table
 
     @property
     def output_shape_(self):  # numpydoc ignore=RT01,SS06
@@ -292,8 +310,9 @@ class ScatteringTransformer(TorchTransformer):
         self._check_fit()
         check_feature_names_in(self, input_features, generate_names=False)
         if self.averaging == "local" and not self.any_length_:
-            return self._channel_names(path_names(*self._layout()))
-        names = path_names(*self._layout(averaging="global" if self.averaging else None))
+            return self._channel_names(path_names(*self._layout(), self.sampling_rate))
+        layout = self._layout(averaging="global" if self.averaging else None)
+        names = path_names(*layout, self.sampling_rate)
         if self.averaging == "stats":
             names = [f"{name}_{statistic}" for name in names for statistic in _STATISTICS]
         return self._channel_names(names)
@@ -388,11 +407,12 @@ class ScatteringTransformer(TorchTransformer):
         True
         """
         self._check_since_fit()
-        if self.averaging == "stats" or self.any_length_:
+        if self.averaging == "stats" or self.any_length_ or self._is_relative:
             raise ValueError(
                 "signals are recovered from features of one length, at the positions or their "
-                f"mean: averaging={self.averaging!r}, any_length_={self.any_length_}. Fit with "
-                "averaging='local' or 'global' to an array (n_samples, ..., length)."
+                f"mean, in units of X: averaging={self.averaging!r}, log={self.log!r}, "
+                f"renormalize={self.renormalize}, any_length_={self.any_length_}. Fit without "
+                "them, to an array (n_samples, ..., length)."
             )
         check_minimisation(max_iter, tol, "inverse_transform")
         X = validate_features(X, self._n_out(), type(self).__name__)
@@ -441,6 +461,12 @@ class ScatteringTransformer(TorchTransformer):
     def _features(self, X):
         if not self._in_pieces(X):
             return super()._features(X)
+        if self._is_relative:
+            raise ValueError(
+                f"renormalize={self.renormalize} and log={self.log!r} are not for signals of "
+                f"{self.signal_shape_[0]} samples, which are transformed in pieces: cut the "
+                "signals, or give log= a number in units of X."
+            )
         Y = self._pieces(X).features(self._logarithm, **self._options())
         if self.averaging != "stats":
             return Y
@@ -462,8 +488,24 @@ class ScatteringTransformer(TorchTransformer):
         return {"n_jobs": self.n_jobs, "verbose": self.verbose, "name": type(self).__name__}
 
     def _forward(self, x):
-        s = self._logarithm(scattering(x, self._plan(x.dtype, x.device)))
+        s = scattering(x, self._plan(x.dtype, x.device))
+        if self._is_relative:
+            floor = _RELATIVE * x.abs().flatten(2).mean(-1).clamp(min=torch.finfo(x.dtype).tiny)
+            floor = floor.reshape(*floor.shape, *(s.ndim - 2) * [1])
+        if self.renormalize:
+            s = self._renormalized(s, x, floor)
+        s = self._logarithm(s, floor if self.log == "relative" and not self.renormalize else None)
         return _statistics(s.flatten(3)) if self.averaging == "stats" else s.flatten(1)
+
+    def _renormalized(self, s, x, floor):
+        # orders 0, 1 and 2 of coefficients (B, C, n_paths, ...)
+        _, paths = self._layout()
+        place = {(path.n, path.phase): i for i, path in enumerate(paths)}
+        parent = [place[path.n[:-1], path.phase[:-1]] for path in paths if len(path.n) == 2]
+        n_first = sum(len(path.n) == 1 for path in paths)
+        mean = scattering(x.abs(), self._plan(x.dtype, x.device, max_order=0)).clamp(min=0)
+        first, second = s.split([1 + n_first, len(parent)], 2)
+        return torch.cat([first / (mean + floor), second / (s[:, :, parent] + floor)], 2)
 
     def _framed(self, Y):
         if self.averaging is None:
@@ -476,15 +518,33 @@ class ScatteringTransformer(TorchTransformer):
         n_paths = self.n_channels_ * len(self._layout()[1])
         return list(reshape(Y, (len(Y), n_paths, -1)).swapaxes(1, 2))
 
-    def _logarithm(self, s):
-        return torch.log(s.abs() + self._epsilon) if self.log else s
+    def _logarithm(self, s, epsilon=None):
+        if not self.log:
+            return s
+        if epsilon is None:
+            epsilon = self._epsilon
+            largest = float(s.detach().abs().amax())
+            if 0 < largest < epsilon:
+                warnings.warn(
+                    f"log={self.log!r} adds {epsilon:g} to coefficients of at most {largest:.1g}, "
+                    "of which little is left: set log='relative', or give a number in units of X.",
+                    UserWarning,
+                    stacklevel=2,
+                )
+        return torch.log(s.abs() + epsilon)
 
     def _linear(self, s):
         # the coefficients that a tensor of features stands for
         return (s.exp() - self._epsilon).clamp(min=0) if self.log else s
 
     @property
+    def _is_relative(self):
+        return self.renormalize or self.log == "relative"
+
+    @property
     def _epsilon(self):
+        if self.log == "relative":  # of what is renormalised, which has no unit
+            return _RELATIVE
         return _LOG_EPSILON if isinstance(self.log, bool | np.bool_) else self.log
 
     def _n_out(self):
@@ -496,5 +556,14 @@ class ScatteringTransformer(TorchTransformer):
 
     def _check_signal(self, signal_shape):
         J = default_scale(signal_shape) if self.J is None else self.J
+        if self.averaging is None and self.renormalize:
+            raise ValueError(
+                "averaging=None has orders on grids of their own, which renormalize=True can't "
+                "divide by one another: set averaging='local', 'global' or 'stats'."
+            )
+        if len(signal_shape) == 2 and self.sampling_rate is not None:
+            raise ValueError(
+                f"sampling_rate={self.sampling_rate} is for signals, ndim=1, and X are images."
+            )
         averaging = "local" if self.averaging == "stats" else self.averaging
         check_scales(signal_shape, J, self.T, averaging, self._note)
