@@ -355,11 +355,12 @@ def sample_coefficients(estimator, X, sample, channel):
     ValueError
         If the coefficients have no grid, or if there is no such sample or channel.
     """
-    if estimator.averaging not in ("local", "global") or estimator.any_length_:
+    reduced = estimator.any_length_ or estimator.reduce is not None
+    if estimator.averaging not in ("local", "global") or reduced:
         raise ValueError(
-            f"averaging={estimator.averaging!r} and any_length_={estimator.any_length_} have no "
-            "grid of positions to draw on: fit to an array, with "
-            "estimator.set_params(averaging='local'), or 'global'."
+            f"averaging={estimator.averaging!r} with reduce={estimator.reduce!r}, any_length_="
+            f"{estimator.any_length_}: positions or orientations are missing. Fit to an array, with "
+            "estimator.set_params(averaging='local'), or 'global', and reduce=None."
         )
     check_index("sample", sample, X.shape[0] if hasattr(X, "shape") else len(X))
     check_index("channel", channel, estimator.n_channels_)

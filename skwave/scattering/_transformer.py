@@ -34,18 +34,16 @@ from skwave.scattering._plans import (
     path_names,
     path_table,
 )
+from skwave.scattering._reductions import (
+    STATISTICS,
+    mean_over,
+    orbits,
+    renormalized,
+    statistics,
+)
 
 _LOG_EPSILON = 1e-6
 _RELATIVE = 1e-3
-_QUANTILES = (0.1, 0.5, 0.9)
-_STATISTICS = ("mean", "std", *(f"q{100 * q:.0f}" for q in _QUANTILES))
-
-
-def _statistics(s):
-    # of what is at the positions, (n, C, n_paths, n) -> (n, C * n_paths * 5)
-    quantiles = torch.quantile(s, s.new_tensor(_QUANTILES), dim=-1).movedim(0, -1)
-    moments = torch.stack([s.mean(-1), s.std(-1, correction=0)], -1)
-    return torch.cat([moments, quantiles], -1).flatten(1)
 
 
 class ScatteringTransformer(TorchTransformer):
@@ -108,6 +106,11 @@ class ScatteringTransformer(TorchTransformer):
     boundary : {"reflect", "periodic", "zero"}, default="reflect"
         What lies beyond the border of a signal: its mirror image, its repetition, or zeros.
         Periodic signals whose sides ``2**J`` divides are not extended at all.
+    reduce : {"isotropic"}, default=None
+        For images, ``"isotropic"`` averages over rotations of all wavelets of a path by multiples
+        of :math:`\pi/L`, so that differences :math:`\theta' - \theta` are kept: with
+        ``averaging="global"`` features do not change when an image is rotated. Paths and names
+        are those that begin with the orientation 0.
     log : bool, float or "relative", default=False
         Give :math:`\log(|S| + \epsilon)`, with :math:`\epsilon = 10^{-6}` or the value
         itself, in units of ``X``; ``"relative"`` for a thousandth of the mean :math:`|x|` of each
@@ -204,6 +207,7 @@ class ScatteringTransformer(TorchTransformer):
         "J": [*CONSTRAINTS["J"], None],
         "averaging": [StrOptions({"local", "global", "stats"}), None],
         "log": ["boolean", Interval(Real, 0, None, closed="neither"), StrOptions({"relative"})],
+        "reduce": [StrOptions({"isotropic"}), None],
         "renormalize": ["boolean"],
         "sampling_rate": [Interval(Real, 0, None, closed="neither"), None],
     }
@@ -225,6 +229,7 @@ class ScatteringTransformer(TorchTransformer):
         averaging="local",
         oversampling=0,
         boundary="reflect",
+        reduce=None,
         log=False,
         renormalize=False,
         sampling_rate=None,
@@ -247,6 +252,7 @@ class ScatteringTransformer(TorchTransformer):
         self.averaging = averaging
         self.oversampling = oversampling
         self.boundary = boundary
+        self.reduce = reduce
         self.log = log
         self.renormalize = renormalize
         self.sampling_rate = sampling_rate
@@ -284,7 +290,7 @@ class ScatteringTransformer(TorchTransformer):
         if self.averaging is None:
             return (self.n_channels_, sum(prod(path.grid) for path in paths))
         if self.averaging == "stats":
-            return (self.n_channels_, len(paths), len(_STATISTICS))
+            return (self.n_channels_, len(paths), len(STATISTICS))
         grid = paths[0].grid if self.averaging == "local" and not self.any_length_ else ()
         return (self.n_channels_, len(paths), *grid)
 
@@ -314,7 +320,7 @@ class ScatteringTransformer(TorchTransformer):
         layout = self._layout(averaging="global" if self.averaging else None)
         names = path_names(*layout, self.sampling_rate)
         if self.averaging == "stats":
-            names = [f"{name}_{statistic}" for name in names for statistic in _STATISTICS]
+            names = [f"{name}_{statistic}" for name in names for statistic in STATISTICS]
         return self._channel_names(names)
 
     def explained_energy_ratio(self, X):
@@ -340,7 +346,7 @@ class ScatteringTransformer(TorchTransformer):
         """
         X = self._validate(X)
         n_paths = [0] * (self.max_order + 1)
-        for path in self._layout(averaging="local")[1]:
+        for path in self._all_paths(averaging="local")[1]:
             n_paths[len(path.n)] += 1
         gain = 4 / self.n_phases if self.nonlinearity == "rectifier" else 1.0
 
@@ -407,12 +413,13 @@ class ScatteringTransformer(TorchTransformer):
         True
         """
         self._check_since_fit()
-        if self.averaging == "stats" or self.any_length_ or self._is_relative:
+        reduced = self.averaging == "stats" or self.any_length_ or self.reduce
+        if reduced or self._is_relative:
             raise ValueError(
                 "signals are recovered from features of one length, at the positions or their "
                 f"mean, in units of X: averaging={self.averaging!r}, log={self.log!r}, "
-                f"renormalize={self.renormalize}, any_length_={self.any_length_}. Fit without "
-                "them, to an array (n_samples, ..., length)."
+                f"renormalize={self.renormalize}, reduce={self.reduce!r}, any_length_="
+                f"{self.any_length_}. Fit without them, to an array (n_samples, ..., length)."
             )
         check_minimisation(max_iter, tol, "inverse_transform")
         X = validate_features(X, self._n_out(), type(self).__name__)
@@ -455,8 +462,15 @@ class ScatteringTransformer(TorchTransformer):
     def _plan(self, dtype, device, **changes):
         return cached_plan(self.signal_shape_, dtype, device, **self._parameters(changes))
 
-    def _layout(self, **changes):
+    def _all_paths(self, **changes):
         return cached_layout(self.signal_shape_, **self._parameters(changes))
+
+    def _layout(self, **changes):
+        # with those paths that there are features of
+        layout, paths = self._all_paths(**changes)
+        if self.reduce == "isotropic":
+            paths = [paths[first] for first, *_ in orbits(layout, paths, self.L)]
+        return layout, paths
 
     def _features(self, X):
         if not self._in_pieces(X):
@@ -471,7 +485,7 @@ class ScatteringTransformer(TorchTransformer):
         if self.averaging != "stats":
             return Y
         s = to_tensor(Y, resolve_dtype(None, Y), resolve_device(None, Y))
-        return from_tensor(_statistics(s.reshape(len(s), *self.output_shape_[:2], -1)), X)
+        return from_tensor(statistics(s.reshape(len(s), *self.output_shape_[:2], -1)), X)
 
     def _in_pieces(self, X):
         if records_gradient(X):  # which takes the signal as a whole
@@ -493,19 +507,12 @@ class ScatteringTransformer(TorchTransformer):
             floor = _RELATIVE * x.abs().flatten(2).mean(-1).clamp(min=torch.finfo(x.dtype).tiny)
             floor = floor.reshape(*floor.shape, *(s.ndim - 2) * [1])
         if self.renormalize:
-            s = self._renormalized(s, x, floor)
+            mean = scattering(x.abs(), self._plan(x.dtype, x.device, max_order=0)).clamp(min=0)
+            s = renormalized(s, mean, floor, self._all_paths()[1])
+        if self.reduce == "isotropic":
+            s = mean_over(s, orbits(*self._all_paths(), self.L))
         s = self._logarithm(s, floor if self.log == "relative" and not self.renormalize else None)
-        return _statistics(s.flatten(3)) if self.averaging == "stats" else s.flatten(1)
-
-    def _renormalized(self, s, x, floor):
-        # orders 0, 1 and 2 of coefficients (B, C, n_paths, ...)
-        _, paths = self._layout()
-        place = {(path.n, path.phase): i for i, path in enumerate(paths)}
-        parent = [place[path.n[:-1], path.phase[:-1]] for path in paths if len(path.n) == 2]
-        n_first = sum(len(path.n) == 1 for path in paths)
-        mean = scattering(x.abs(), self._plan(x.dtype, x.device, max_order=0)).clamp(min=0)
-        first, second = s.split([1 + n_first, len(parent)], 2)
-        return torch.cat([first / (mean + floor), second / (s[:, :, parent] + floor)], 2)
+        return statistics(s.flatten(3)) if self.averaging == "stats" else s.flatten(1)
 
     def _framed(self, Y):
         if self.averaging is None:
@@ -537,6 +544,22 @@ class ScatteringTransformer(TorchTransformer):
         # the coefficients that a tensor of features stands for
         return (s.exp() - self._epsilon).clamp(min=0) if self.log else s
 
+    def _check_reduction(self, ndim):
+        if self.averaging is None and (self.renormalize or self.reduce):
+            raise ValueError(
+                "averaging=None has orders on grids of their own, which renormalize=True and "
+                "reduce= can't put together: set averaging='local', 'global' or 'stats'."
+            )
+        if ndim == 2 and self.sampling_rate is not None:
+            raise ValueError(
+                f"sampling_rate={self.sampling_rate} is for signals, ndim=1, and X are images."
+            )
+        if self.reduce and (ndim == 1 or self.nonlinearity == "rectifier"):
+            raise ValueError(
+                f"reduce={self.reduce!r} is for moduli of images, ndim=2: X have ndim={ndim}, "
+                f"nonlinearity={self.nonlinearity!r}. Set reduce=None."
+            )
+
     @property
     def _is_relative(self):
         return self.renormalize or self.log == "relative"
@@ -556,14 +579,6 @@ class ScatteringTransformer(TorchTransformer):
 
     def _check_signal(self, signal_shape):
         J = default_scale(signal_shape) if self.J is None else self.J
-        if self.averaging is None and self.renormalize:
-            raise ValueError(
-                "averaging=None has orders on grids of their own, which renormalize=True can't "
-                "divide by one another: set averaging='local', 'global' or 'stats'."
-            )
-        if len(signal_shape) == 2 and self.sampling_rate is not None:
-            raise ValueError(
-                f"sampling_rate={self.sampling_rate} is for signals, ndim=1, and X are images."
-            )
+        self._check_reduction(len(signal_shape))
         averaging = "local" if self.averaging == "stats" else self.averaging
         check_scales(signal_shape, J, self.T, averaging, self._note)
