@@ -359,8 +359,8 @@ def sample_coefficients(estimator, X, sample, channel):
     if estimator.averaging not in ("local", "global") or reduced:
         raise ValueError(
             f"averaging={estimator.averaging!r} with reduce={estimator.reduce!r}, any_length_="
-            f"{estimator.any_length_}: positions or orientations are missing. Fit to an array, with "
-            "estimator.set_params(averaging='local'), or 'global', and reduce=None."
+            f"{estimator.any_length_}: positions or orientations are missing. Fit to an array, "
+            "with estimator.set_params(averaging='local'), or 'global', and reduce=None."
         )
     check_index("sample", sample, X.shape[0] if hasattr(X, "shape") else len(X))
     check_index("channel", channel, estimator.n_channels_)
