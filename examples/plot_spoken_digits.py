@@ -136,17 +136,16 @@ plt.show()
 #
 # Real recordings
 # ---------------
-# Recordings have different lengths, a transform wants one. Cut or pad them in the middle, to a
-# length that most fit into, and normalise their level::
+# Recordings have different lengths. A list of arrays is transformed at their own lengths, and
+# ``averaging="stats"`` gives mean, deviation and quantiles over time::
 #
-#     def fit_length(x, n):
-#         x = x[:n] / abs(x).max()
-#         left = (n - len(x)) // 2
-#         return np.pad(x, (left, n - len(x) - left))
+#     X = [x / abs(x).max() for x in recordings]
+#     scattering = ScatteringTransformer(J=8, Q=8, T=512, averaging="stats", log=1e-3)
+#     model = make_pipeline(scattering, StandardScaler(), SVC(C=10)).fit(X, y)
 #
-#     X = np.stack([fit_length(x, 2**13) for x in recordings]).astype("float32")
+# With the Free Spoken Digit Dataset, 3000 recordings of the digits 0 to 9, this is
+# ``examples/spoken_digits.py``, which recognises 99.0 % of the test recordings.
 #
 # Search ``J``, ``Q``, ``T``, the value of ``log`` and ``C`` on the training recordings. Split by
 # speaker, with ``GroupKFold``, if the speakers to come are others than those of the training.
-# ``make bench NAME=scattering_accuracy`` does this with the Free Spoken Digit Dataset, 3000
-# recordings of the digits 0 to 9.
+# ``make bench NAME=scattering_accuracy`` does this with the same data.

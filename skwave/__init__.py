@@ -1,6 +1,7 @@
 """Wavelet-structured learning with the interface of scikit-learn."""
 
 from skwave._core.cache import clear_cache
+from skwave._core.rows import FeatureCache
 from skwave.classification import ScatteringDictionaryClassifier
 from skwave.generation import CASEGenerator
 from skwave.molecules import (
@@ -17,6 +18,7 @@ __version__ = "0.1.0.dev0"
 __all__ = [
     "CASEGenerator",
     "EnergyRegressor",
+    "FeatureCache",
     "MaxEntTextureModel",
     "Molecules",
     "MultilinearRegressor",

@@ -150,7 +150,8 @@ def refused(call, est, *message):
 
 
 def test_every_estimator_is_here():
-    assert sorted(NAMES) == sorted(set(skwave.__all__) - {"Molecules", "clear_cache"})
+    others = {"FeatureCache", "Molecules", "clear_cache"}
+    assert sorted(NAMES) == sorted(set(skwave.__all__) - others)
 
 
 def _holed(X, value):
@@ -225,10 +226,33 @@ TEACHING = {
 }
 
 
+# which are signals of different lengths to those that take them
+OF_LENGTHS = {
+    *(("ScatteringTransformer", kind) for kind in TEACHING if "different" in kind),
+    ("ScatteringTransformer", "series in a frame"),
+    ("PhaseHarmonicTransformer", "objects of different lengths"),
+    ("PhaseHarmonicTransformer", "series in a frame"),
+}
+
+
+@pytest.mark.parametrize(("name", "kind"), sorted(OF_LENGTHS))
+def test_c_signals_of_different_lengths(name, kind):
+    X = TEACHING[kind][0](CASES[name].X)
+    if name == "ScatteringTransformer" and kind != "series in a frame":
+        refused(lambda: make(name).fit(X), make(name), "J=1 is too large")  # of one sample
+        X = [np.tile(x, 8) for x in X]
+    est = fit(make(name, averaging="global") if "Scattering" in name else make(name), X)
+    Y = est.transform(X)
+    assert est.any_length_ and Y.shape == (len(X), len(est.get_feature_names_out()))
+    assert np.isfinite(Y).all()
+
+
 @pytest.mark.parametrize("kind", TEACHING)
 @pytest.mark.parametrize("name", OF_ARRAYS)
 def test_c_errors_say_what_to_do(fitted, name, kind):
     """In a line or two, without the values of the array."""
+    if (name, kind) in OF_LENGTHS:
+        return
     bad, message = TEACHING[kind]
     case = CASES[name]
     X = bad(case.X)
@@ -434,7 +458,7 @@ def test_targets_of_the_wrong_kind(fitted):
 HUGE = 10**9
 ODD = [None, -1, 0, 0.5, 1e9, HUGE, np.nan, np.inf, "x", (), [], True, object()]
 STEPS = {"max_iter"}  # as many as are asked for
-PATHS = {"memory", "checkpoint"}
+PATHS = {"memory", "checkpoint", "cache"}
 
 
 @contextmanager
@@ -491,7 +515,7 @@ def refuses_or_works(name, parameters):
     ("name", "parameter"), [(name, p) for name in NAMES for p in make(name).get_params()]
 )
 def test_odd_parameters(fitted, name, parameter, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)  # where memory="x" goes
+    monkeypatch.chdir(tmp_path)  # where memory="x" and cache="x" go
     for value in ODD:
         if not (parameter in STEPS and value is HUGE):
             refuses_or_works(name, {parameter: value})

@@ -132,6 +132,22 @@ def to_tensor(X, dtype, device):
     return native(X).to(device=device, dtype=dtype)
 
 
+def records_gradient(X):
+    """Whether results of samples are to keep a graph.
+
+    Parameters
+    ----------
+    X : object
+        Samples.
+
+    Returns
+    -------
+    records : bool
+        True for a tensor that requires a gradient, where one is recorded.
+    """
+    return isinstance(X, torch.Tensor) and X.requires_grad and torch.is_grad_enabled()
+
+
 def native(X):
     """Array of numpy or torch, of an array of any kind.
 

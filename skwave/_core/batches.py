@@ -11,7 +11,14 @@ import torch
 from joblib import Parallel, delayed, effective_n_jobs
 from sklearn import get_config
 
-from skwave._core.arrays import empty_like_kind, like_kind, resolve_device, to_tensor, write
+from skwave._core.arrays import (
+    empty_like_kind,
+    like_kind,
+    records_gradient,
+    resolve_device,
+    to_tensor,
+    write,
+)
 from skwave._core.progress import report_batches
 
 # glibc hands freed blocks back to the kernel above a threshold which follows the largest
@@ -252,7 +259,7 @@ def map_batches(
     n = X.shape[0]
     n_jobs = min(effective_n_jobs(n_jobs), n) if device.type == "cpu" else 1
     rows = batch_rows(batch_size, row_bytes, n, n_jobs)
-    differentiable = isinstance(X, torch.Tensor) and X.requires_grad and torch.is_grad_enabled()
+    differentiable = records_gradient(X)
     if device.type == "cpu":
         _settle_allocator()
 

@@ -7,7 +7,7 @@ import torch
 
 from skwave._core.arrays import to_numpy
 
-_PAD = "pad or crop them to one length, since lengths are not taken yet"
+_PAD = "pad or crop them to one shape; transformers of signals, ndim=1, take any length"
 
 
 def as_samples(X, estimator=None):
@@ -128,15 +128,27 @@ def _is_array(x):
     return array and getattr(x, "ndim", 1) > 0
 
 
-def _is_series(x):
+def is_series(x):
+    """Whether a sample is an array or a list of its own.
+
+    Parameters
+    ----------
+    x : object
+        A sample, or a cell of a data frame.
+
+    Returns
+    -------
+    series : bool
+        False for a number.
+    """
     return _is_array(x) or isinstance(x, list | tuple) or hasattr(x, "iloc")
 
 
 def _has_parts(X):
     # a sequence of arrays or of lists; lists of numbers and data frames are none
     if isinstance(X, np.ndarray) and X.dtype == object:
-        return X.ndim == 1 and len(X) > 0 and _is_series(X[0])
-    return isinstance(X, list | tuple) and len(X) > 0 and _is_series(X[0])
+        return X.ndim == 1 and len(X) > 0 and is_series(X[0])
+    return isinstance(X, list | tuple) and len(X) > 0 and is_series(X[0])
 
 
 def _stack(X):
@@ -154,7 +166,7 @@ def _stack(X):
 def _refuse_nested(X):
     if not (hasattr(X, "iloc") and hasattr(X, "columns")) or not len(X):
         return
-    nested = [c for i, c in enumerate(X.columns) if _is_series(X.iloc[0, i])]
+    nested = [c for i, c in enumerate(X.columns) if is_series(X.iloc[0, i])]
     if nested:
         raise ValueError(
             f"X is a data frame whose column {nested[0]!r} holds a series in each cell, not a real "

@@ -257,3 +257,71 @@ def rows_of_atoms(molecules, rows):
     start, n_atoms = molecules.offsets[rows], molecules.n_atoms[rows]
     first = np.cumsum(n_atoms) - n_atoms
     return np.arange(n_atoms.sum()) + np.repeat(start - first, n_atoms)
+
+
+def molecule_bytes(molecules):
+    """What tells a molecule from others.
+
+    Parameters
+    ----------
+    molecules : Molecules
+        Molecules.
+
+    Yields
+    ------
+    data : bytes
+        Atoms, and cell, of one after the other.
+    """
+    cells = () if molecules.cells is None else (molecules.cells, molecules.periodic)
+    for i, atoms in enumerate(map(slice, molecules.offsets[:-1], molecules.offsets[1:])):
+        arrays = (molecules.numbers[atoms], molecules.positions[atoms], *(c[i] for c in cells))
+        yield b"".join(a.tobytes() for a in arrays)
+
+
+def names_of_sums(elements, groups, scales, L):
+    """Names of the invariants summed over atoms, in their order, after those of numbers of atoms.
+
+    Parameters
+    ----------
+    elements : list of str
+        Symbols.
+    groups : list of str
+        Elements over whose atoms sums are, or an empty string for all.
+    scales : list of str
+        Names of the widths.
+    L : int
+        Largest degree.
+
+    Returns
+    -------
+    names : list of str
+        Such as ``n_C`` and ``a_C_j0_H_j1_l2``.
+    """
+    fields = [f"{e}_j{j}" for e in elements for j in scales]
+    pairs = [f"{a}_{b}" for i, a in enumerate(fields) for b in fields[i:]]
+    sums = [f"a{e}_{p}_l{l}" for e in groups for l in range(L + 1) for p in pairs]
+    return [f"n_{e}" for e in elements] + sums
+
+
+def batches_of_size(n_atoms, size, weights=None):
+    """Batches of molecules, those of about one number of atoms together.
+
+    Parameters
+    ----------
+    n_atoms : ndarray of int, shape (n,)
+        Atoms of each molecule.
+    size : int
+        Molecules of a batch, or their weights together, about.
+    weights : ndarray of int, shape (n,), default=None
+        Weights of the molecules, in place of 1.
+
+    Returns
+    -------
+    batches : list of ndarray of int
+        Indices of molecules.
+    """
+    order = np.argsort(n_atoms, kind="stable")
+    if weights is None:
+        return np.split(order, range(size, len(order), size))
+    last = np.cumsum(weights[order])
+    return np.split(order, np.flatnonzero(np.diff(last // size)) + 1)

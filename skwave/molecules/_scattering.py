@@ -1,7 +1,6 @@
 """Solid harmonic scattering of molecules as a scikit-learn transformer."""
 
 import math
-from itertools import product
 from numbers import Integral, Real
 from typing import ClassVar
 
@@ -9,18 +8,33 @@ import numpy as np
 import torch
 from sklearn.base import TransformerMixin
 
-from skwave._core.arrays import dtype_name, resolve_device, resolve_dtype
+from skwave._core.arrays import (
+    dtype_name,
+    records_gradient,
+    resolve_device,
+    resolve_dtype,
+    to_numpy,
+)
 from skwave._core.batches import batch_rows, run_batches
 from skwave._core.compat import Estimator, Interval, StrOptions, fit_context
+from skwave._core.rows import CACHE_CONSTRAINT, cached_rows
 from skwave.functional._molecules.atoms import LocalBasis
 from skwave.functional._molecules.gaussians import align
-from skwave.functional._molecules.solid_scattering import quadrature, solid_paths, solid_scattering
+from skwave.functional._molecules.solid_scattering import quadrature, solid_paths
 from skwave.molecules import SYMBOLS, as_molecules
 from skwave.molecules._container import pad
-from skwave.molecules._densities import DENSITIES, density_weights
+from skwave.molecules._densities import (
+    check_integrals,
+    integrals,
+    names_of_integrals,
+    refuse_periodic,
+)
 from skwave.molecules._environments import (
+    batches_of_size,
     element_numbers,
     invariants,
+    molecule_bytes,
+    names_of_sums,
     pack_atoms,
     refuse_unknown,
     rows_of_atoms,
@@ -29,10 +43,6 @@ from skwave.molecules._environments import (
 # at once: fields on grids of one molecule fill the cache, pairs of atoms take little memory
 _ROWS_OF_GRIDS = {"cpu": 1, "cuda": 32}
 _ATOMS = {"cpu": 2048, "cuda": 32768}
-
-
-def _is_positive(value):
-    return isinstance(value, Real) and 0 < value < np.inf
 
 
 class SolidHarmonicScattering(TransformerMixin, Estimator):
@@ -115,6 +125,9 @@ class SolidHarmonicScattering(TransformerMixin, Estimator):
     accuracy : float, default=1e-3
         Relative error of the integrals, about, from 1e-6 to 0.1. It sets the step and the reach
         of the grids, whose fields are in single precision from 1e-4 on unless ``dtype`` is given.
+    cache : FeatureCache, str, Path or None, default=None
+        Keep the features of each molecule for the next time: a folder, or a
+        :class:`~skwave.FeatureCache`, which bounds the size.
     device : str or torch.device, default=None
         Where to compute: None for where a tensor is, and else for the CPU; ``"cpu"``, ``"cuda"``
         or ``"auto"``.
@@ -183,6 +196,7 @@ class SolidHarmonicScattering(TransformerMixin, Estimator):
         "max_order": [Interval(Integral, 0, 2, closed="both")],
         "cross_degrees": ["boolean"],
         "accuracy": [Interval(Real, 1e-6, 0.1, closed="both")],
+        "cache": CACHE_CONSTRAINT,
         "device": [object],
         "dtype": [object],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
@@ -209,6 +223,7 @@ class SolidHarmonicScattering(TransformerMixin, Estimator):
         max_order=2,
         cross_degrees=False,
         accuracy=1e-3,
+        cache=None,
         device=None,
         dtype=None,
         batch_size="auto",
@@ -231,6 +246,7 @@ class SolidHarmonicScattering(TransformerMixin, Estimator):
         self.max_order = max_order
         self.cross_degrees = cross_degrees
         self.accuracy = accuracy
+        self.cache = cache
         self.device = device
         self.dtype = dtype
         self.batch_size = batch_size
@@ -283,20 +299,22 @@ class SolidHarmonicScattering(TransformerMixin, Estimator):
         self._check()
         molecules = as_molecules(X)
         self._check_molecules(molecules)
-        tensor = X if isinstance(X, torch.Tensor) else None
         device, dtype = resolve_device(self.device, X), self._dtype(X)
-        if tensor is None:
-            positions = torch.tensor(molecules.positions)
-        else:  # which keep its graph
-            positions = tensor[..., 1:][tensor[..., 0] != 0]
-        recorded = tensor is not None and tensor.requires_grad and torch.is_grad_enabled()
+        tensor, recorded = isinstance(X, torch.Tensor), records_gradient(X)
+        # which keep its graph
+        positions = X[..., 1:][X[..., 0] != 0] if tensor else torch.tensor(molecules.positions)
+        compute = self._compute if self.cache is None or recorded else self._cached
+        y = compute(molecules, positions, device, dtype, recorded)
+        return y.to(X.device) if tensor else y.numpy()
 
+    def _compute(self, molecules, positions, device, dtype, recorded):
+        # features in the order of the molecules, or of the atoms
         def compute(rows):
-            some, atoms = molecules[rows], rows_of_atoms(molecules, rows)
+            atoms = rows_of_atoms(molecules, rows)
+            of_some = torch.from_numpy(atoms).to(positions.device)
             with torch.set_grad_enabled(recorded):  # a thread's own
-                of_some = positions[torch.from_numpy(atoms).to(positions.device)]
-                y = self._features(some, of_some, device, dtype)
-            return (atoms if self.per_atom else rows), y
+                y = self._features(molecules[rows], positions[of_some], device, dtype)
+            return (atoms if self.per_atom else rows), y if recorded else y.to(positions.device)
 
         n_rows = len(molecules.numbers if self.per_atom else molecules)
         results = run_batches(
@@ -307,14 +325,34 @@ class SolidHarmonicScattering(TransformerMixin, Estimator):
             verbose=self.verbose,
             name=type(self).__name__,
         )
-        if tensor is not None:
+        if recorded:
             rows, blocks = zip(*results, strict=True)
             order = torch.from_numpy(np.argsort(np.concatenate(rows)))
-            return torch.cat(blocks).to(tensor.device)[order.to(tensor.device)]
-        out = np.empty((n_rows, self._n_out()), dtype=dtype_name(dtype))
+            return torch.cat(blocks)[order.to(device)]
+        out = torch.empty(n_rows, self._n_out(), dtype=dtype, device=positions.device)
         for rows, y in results:
-            out[rows] = y.cpu().numpy()
+            out[torch.from_numpy(rows).to(out.device)] = y
         return out
+
+    def _cached(self, molecules, positions, device, dtype, recorded):
+        def compute(quiet, indices):
+            some = molecules[indices], positions[rows_of_atoms(molecules, indices)]
+            y = to_numpy(quiet._compute(*some, device, dtype, recorded))
+            return np.split(y, np.cumsum(molecules.n_atoms[indices])[:-1]) if self.per_atom else y
+
+        n_rows = len(molecules.numbers if self.per_atom else molecules)
+        out = np.empty((n_rows, self._n_out()), dtype_name(dtype))
+        for indices, row in cached_rows(
+            self,
+            molecule_bytes(molecules),
+            compute,
+            elements=self.elements_,
+            dtypes=(self.dtype is None, dtype_name(positions.dtype), dtype_name(dtype)),
+            device=device.type,
+        ):
+            for i in indices:
+                out[rows_of_atoms(molecules, [i]) if self.per_atom else i] = row
+        return torch.from_numpy(out)
 
     def get_feature_names_out(self, input_features=None):
         """Names of the features.
@@ -385,13 +423,7 @@ class SolidHarmonicScattering(TransformerMixin, Estimator):
         return X.dtype if floats else torch.float64
 
     def _check(self):
-        for name, allowed, kind in (
-            ("densities", lambda v: v in DENSITIES, f"of {DENSITIES}"),
-            ("integral_powers", _is_positive, "positive numbers"),
-        ):
-            values = getattr(self, name)
-            if not all(map(allowed, values)) or not 0 < len(values) == len(set(values)):
-                raise ValueError(f"{name}={values!r} must be a tuple of different values, {kind}.")
+        check_integrals(self.densities, self.integral_powers)
         if self.per_atom and self._integrates:
             raise ValueError(
                 f"per_atom=True with pooling={self.pooling!r}: integrals over space belong to no "
@@ -401,12 +433,8 @@ class SolidHarmonicScattering(TransformerMixin, Estimator):
         resolve_device(self.device, None)
 
     def _check_molecules(self, molecules):
-        if self._integrates and molecules.periodic is not None:
-            i = int(molecules.periodic.any(axis=1).argmax())
-            raise ValueError(
-                f"molecule {i} of X is periodic, and integrals are over the space around a "
-                "molecule. Set pooling='atoms', or give molecules in a box without their cells."
-            )
+        if self._integrates:
+            refuse_periodic(molecules)
         if self.handle_unknown == "ignore":
             return
         if self.pooling != "integral" or "elements" in self.densities:
@@ -415,36 +443,20 @@ class SolidHarmonicScattering(TransformerMixin, Estimator):
 
     def _channels(self):
         # names of the densities that are integrated
-        elements = self._elements()
-        return [c for d in self.densities for c in (elements if d == "elements" else [d])]
+        return [c for d in self.densities for c in (self._elements() if d == "elements" else [d])]
 
     def _names(self):
         names, scales = [], [f"{i / self.Q_:g}" for i in range(len(self.scales_))]
         if self._integrates:
-            for channel, path in product(self._channels(), self.paths_):
-                j = "".join(f"_j{scales[i]}" for i in path.j)
-                degrees = path.l if self.cross_degrees else path.l[:1]
-                l = "".join(f"_l{i}" for i in degrees)
-                stem = f"s{len(path.j)}_{channel}{j}{l}_q"
-                names += [f"{stem}{q:g}" for q in self.integral_powers]
+            paths = self.paths_, self.integral_powers, self.cross_degrees
+            names += names_of_integrals(self._channels(), scales, *paths)
         if self.pooling != "integral":
-            symbols = self._elements()
-            fields = [f"{e}_j{j}" for e in symbols for j in scales]
-            pairs = [f"{a}_{b}" for i, a in enumerate(fields) for b in fields[i:]]
-            names += [f"n_{e}" for e in symbols]
-            groups = symbols if self.pooling == "elements" else [""]
-            names += [f"a{e}_{p}_l{l}" for e in groups for l in range(self.L_ + 1) for p in pairs]
+            groups = self._elements() if self.pooling == "elements" else [""]
+            names += names_of_sums(self._elements(), groups, scales, self.L_)
         return names
 
     def _n_out(self):
-        n, elements = 0, len(self.elements_)
-        if self._integrates:
-            n += len(self._channels()) * len(self.paths_) * len(self.integral_powers)
-        if self.pooling != "integral":
-            fields = elements * len(self.scales_)
-            groups = elements if self.pooling == "elements" else 1
-            n += elements + groups * (self.L_ + 1) * fields * (fields + 1) // 2
-        return n
+        return len(self._names())
 
     @property
     def _integrates(self):
@@ -480,36 +492,26 @@ class SolidHarmonicScattering(TransformerMixin, Estimator):
         return counts, phi.view(shape[0], -1)
 
     def _integrals(self, numbers, positions):
-        found, channels = {}, self._channels()
         sampling = quadrature(self.accuracy)
         if self.dtype is not None:
             sampling = sampling._replace(dtype=positions.dtype)
-        for sigma in (float(self.sigma), 0.0):
-            names = [c for c in channels if (c == "dirac") == (sigma == 0)]
-            if names:
-                weights = np.stack([density_weights(numbers, name) for name in names], 1)
-                s = solid_scattering(
-                    positions,
-                    torch.from_numpy(weights).to(positions),
-                    sigma=sigma,
-                    scales=self.scales_,
-                    L=self.L_,
-                    powers=tuple(float(q) for q in self.integral_powers),
-                    max_order=self.max_order,
-                    cross_degrees=self.cross_degrees,
-                    quadrature=sampling,
-                )
-                found |= dict(zip(names, s.unbind(1), strict=True))
-        return torch.stack([found[c] for c in channels], 1)
+        return integrals(
+            numbers,
+            positions,
+            self._channels(),
+            float(self.sigma),
+            scales=self.scales_,
+            L=self.L_,
+            powers=tuple(float(q) for q in self.integral_powers),
+            max_order=self.max_order,
+            cross_degrees=self.cross_degrees,
+            quadrature=sampling,
+        )
 
     def _batches(self, n_atoms, dtype, device):
-        # molecules of about one size together
-        order, kind = np.argsort(n_atoms, kind="stable"), "cpu" if device.type == "cpu" else "cuda"
-        if self.batch_size != "auto":
-            return np.split(order, range(self.batch_size, len(order), self.batch_size))
-        if self._integrates:
-            rows = _ROWS_OF_GRIDS[kind]
-            return np.split(order, range(rows, len(order), rows))
-        last = np.cumsum(n_atoms[order])
-        size = batch_rows("auto", 2 * dtype.itemsize * self._n_out(), _ATOMS[kind])
-        return np.split(order, np.flatnonzero(np.diff(last // size)) + 1)
+        kind = "cpu" if device.type == "cpu" else "cuda"
+        if self.batch_size == "auto" and not self._integrates:
+            size = batch_rows("auto", 2 * dtype.itemsize * self._n_out(), _ATOMS[kind])
+            return batches_of_size(n_atoms, size, n_atoms)
+        rows = _ROWS_OF_GRIDS[kind] if self.batch_size == "auto" else self.batch_size
+        return batches_of_size(n_atoms, rows)

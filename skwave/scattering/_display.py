@@ -238,6 +238,8 @@ class ScatteringDisplay:
         caller = f"{cls.__name__}.from_estimator"
         require_matplotlib(caller, ax=ax)
         check_estimator(estimator, caller, ScatteringTransformer)
+        if sampling_rate is None:
+            sampling_rate = estimator.sampling_rate
         check_sampling_rate(sampling_rate, estimator.ndim_)
         coefficients, paths, positions = sample_coefficients(estimator, X, sample, channel)
         display = cls(
@@ -351,12 +353,14 @@ def sample_coefficients(estimator, X, sample, channel):
     Raises
     ------
     ValueError
-        If ``averaging=None``, or if there is no such sample or channel.
+        If the coefficients have no grid, or if there is no such sample or channel.
     """
-    if estimator.averaging is None:
+    reduced = estimator.any_length_ or estimator.reduce is not None
+    if estimator.averaging not in ("local", "global") or reduced:
         raise ValueError(
-            "averaging=None gives maps of different sizes, which have no grid in common to be "
-            "drawn on: use estimator.set_params(averaging='local'), or 'global'."
+            f"averaging={estimator.averaging!r} with reduce={estimator.reduce!r}, any_length_="
+            f"{estimator.any_length_}: positions or orientations are missing. Fit to an array, "
+            "with estimator.set_params(averaging='local'), or 'global', and reduce=None."
         )
     check_index("sample", sample, X.shape[0] if hasattr(X, "shape") else len(X))
     check_index("channel", channel, estimator.n_channels_)
@@ -365,7 +369,10 @@ def sample_coefficients(estimator, X, sample, channel):
     row = (row, ...) if hasattr(X, "__array_namespace__") else row
     S = _to_numpy(estimator.transform(X[row]))
     S = S.reshape(estimator.output_shape_)[channel]
-    return *_mean_over_phases(S, estimator.paths_), _positions(estimator)
+    paths = estimator.paths_
+    for name in ("xi", "sigma"):  # in cycles per sample
+        paths[name] /= estimator.sampling_rate or 1
+    return *_mean_over_phases(S, paths), _positions(estimator)
 
 
 def _to_numpy(S):

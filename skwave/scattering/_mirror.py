@@ -94,10 +94,12 @@ def _check(scattering, axis):
             f"ndim={scattering.ndim_}: there is no mirror for signals, whose reversal in time is "
             "another signal. Only images, ndim=2, have one."
         )
-    if scattering.averaging is None:
+    if scattering.averaging not in ("local", "global") or scattering.reduce is not None:
         raise ValueError(
-            "averaging=None: maps that are not averaged lie on grids which a mirror does not keep. "
-            "Use averaging='local' or 'global', or transform the mirrored images."
+            f"averaging={scattering.averaging!r}, reduce={scattering.reduce!r}: maps that are not "
+            "averaged lie on grids which a mirror does not keep, and statistics and means over "
+            "rotations have no orientations. Use averaging='local' or 'global' and reduce=None, or "
+            "transform the mirrored images."
         )
     if axis not in (-1, -2):
         raise ValueError(

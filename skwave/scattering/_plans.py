@@ -101,15 +101,16 @@ def layout_parameters(model, shape) -> dict:
         Keywords, without ``shape``. One ``Q`` is made two, ``J=None`` a number, ``n_phases`` is
         None for the modulus, and ``T`` is None unless the average has a low-pass.
     """
+    averaging = "local" if model.averaging == "stats" else model.averaging
     Q = model.Q if isinstance(model.Q, tuple) else (model.Q, model.Q if len(shape) == 2 else 1)
     return {
         "J": default_scale(shape) if model.J is None else model.J,
         "L": model.L,
         "Q": Q,
-        "T": model.T if model.averaging == "local" else None,
+        "T": model.T if averaging == "local" else None,
         "max_order": model.max_order,
         "n_phases": model.n_phases if model.nonlinearity == "rectifier" else None,
-        "averaging": model.averaging,
+        "averaging": averaging,
         "oversampling": model.oversampling,
         "boundary": model.boundary,
     }
@@ -151,7 +152,7 @@ def path_table(layout, paths):
     return table
 
 
-def path_names(layout, paths):
+def path_names(layout, paths, sampling_rate=None):
     """Names of the coefficients: order, wavelets, position.
 
     Parameters
@@ -160,6 +161,8 @@ def path_names(layout, paths):
         Made by `skwave.functional.scattering_layout`.
     paths : sequence of Path
         Its paths.
+    sampling_rate : float, default=None
+        Samples per second of a signal, for names in Hz and seconds.
 
     Returns
     -------
@@ -172,15 +175,23 @@ def path_names(layout, paths):
         for order, (n, phase) in enumerate(zip(path.n, path.phase, strict=True)):
             wavelet = layout.wavelets[order][n]
             image = layout.geometry.ndim == 2
-            name += f"_j{wavelet.j:g}t{wavelet.theta}" if image else f"_n{n}"
+            wave = f"n{n}" if sampling_rate is None else f"{wavelet.xi * sampling_rate:.5g}Hz"
+            name += f"_j{wavelet.j:g}t{wavelet.theta}" if image else f"_{wave}"
             name += "" if layout.n_phases is None else f"a{phase}"
-        names += [name + position for position in _positions(path.grid, layout.averaging)]
+        names += [name + position for position in _positions(path.grid, layout, sampling_rate)]
     return names
 
 
-def _positions(grid, averaging):
-    if averaging == "global":
+def _positions(grid, layout, sampling_rate):
+    if layout.averaging == "global":
         return [""]
-    if len(grid) == 1:
+    if len(grid) == 2:
+        return [f"_y{y}x{x}" for y, x in product(*map(range, grid))]
+    if sampling_rate is None:
         return [f"_t{t}" for t in range(grid[0])]
-    return [f"_y{y}x{x}" for y, x in product(*map(range, grid))]
+    step, n = layout.geometry.step, layout.geometry.shape[0]
+    if layout.averaging is None:  # the power of two of which there are as many in the signal
+        step = min(
+            (2**k for k in range(n.bit_length() + 1)), key=lambda s: abs(-(-n // s) - grid[0])
+        )
+    return [f"_t{t * step / sampling_rate:.6g}s" for t in range(grid[0])]

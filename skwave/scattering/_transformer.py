@@ -9,10 +9,18 @@ import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
-from skwave._core.arrays import from_tensor, resolve_device, resolve_dtype, to_tensor
+from skwave._core.arrays import (
+    from_tensor,
+    records_gradient,
+    reshape,
+    resolve_device,
+    resolve_dtype,
+    to_tensor,
+)
 from skwave._core.checks import check_scales, default_scale, random_numbers, validate_features
-from skwave._core.compat import Interval, check_feature_names_in
+from skwave._core.compat import Interval, StrOptions, check_feature_names_in
 from skwave._core.progress import step_reporter
+from skwave._core.rows import CACHE_CONSTRAINT
 from skwave._core.transformer import TorchTransformer
 from skwave.functional import scattering
 from skwave.functional._wavelets.nonlinearity import power_of_two
@@ -26,8 +34,16 @@ from skwave.scattering._plans import (
     path_names,
     path_table,
 )
+from skwave.scattering._reductions import (
+    STATISTICS,
+    mean_over,
+    orbits,
+    renormalized,
+    statistics,
+)
 
 _LOG_EPSILON = 1e-6
+_RELATIVE = 1e-3
 
 
 class ScatteringTransformer(TorchTransformer):
@@ -43,7 +59,9 @@ class ScatteringTransformer(TorchTransformer):
 
     Axis 0 of ``X`` is samples, the last ``ndim`` axes are the signal, axes between are
     channels; a 2-D array with ``shape=(H, W)`` is folded. The filters are fixed: ``fit``
-    learns the shape alone.
+    learns the shape alone. Signals may also come as a list of arrays ``(length,)`` or
+    ``(n_channels, length)`` of different lengths, or as columns of a data frame that hold lists:
+    each is transformed at its own length.
 
     Parameters
     ----------
@@ -76,9 +94,11 @@ class ScatteringTransformer(TorchTransformer):
         ``oversampling=1`` by 1 and 2 %, as moduli do without.
     n_phases : int, default=4
         Phases of the rectifier, a regular grid of :math:`[0, 2\pi)`.
-    averaging : {"local", "global"} or None, default="local"
+    averaging : {"local", "global", "stats"} or None, default="local"
         Low-pass :math:`\phi_J` and subsampling, the mean over the signal, or the maps
-        :math:`\rho(\cdot)` themselves, each on the grid of its scale.
+        :math:`\rho(\cdot)` themselves, each on the grid of its scale. ``"stats"`` gives mean,
+        standard deviation, and the quantiles 0.1, 0.5 and 0.9 over the positions of the local
+        averages, after the logarithm if there is ``log``.
     oversampling : int, default=0
         Compute every map on a grid finer by ``2**oversampling``; the coefficients come
         nearer to those without any subsampling, their number stays the same unless
@@ -86,9 +106,25 @@ class ScatteringTransformer(TorchTransformer):
     boundary : {"reflect", "periodic", "zero"}, default="reflect"
         What lies beyond the border of a signal: its mirror image, its repetition, or zeros.
         Periodic signals whose sides ``2**J`` divides are not extended at all.
-    log : bool or float, default=False
+    reduce : {"isotropic"}, default=None
+        For images, ``"isotropic"`` averages over rotations of all wavelets of a path by multiples
+        of :math:`\pi/L`, so that differences :math:`\theta' - \theta` are kept: with
+        ``averaging="global"`` features do not change when an image is rotated. Paths and names
+        are those that begin with the orientation 0.
+    log : bool, float or "relative", default=False
         Give :math:`\log(|S| + \epsilon)`, with :math:`\epsilon = 10^{-6}` or the value
-        itself, in units of ``X``.
+        itself, in units of ``X``; ``"relative"`` for a thousandth of the mean :math:`|x|` of each
+        signal, so that a gain adds a constant whatever the units are.
+    renormalize : bool, default=False
+        Divide order 2 by the order 1 that it comes from, and orders 0 and 1 by the average of
+        :math:`|x|` [3]_, each with a thousandth of the mean :math:`|x|` added: what remains does
+        not depend on the gain, nor order 2 on the power spectrum.
+    sampling_rate : float, default=None
+        Samples per second. Then ``paths_`` has frequencies in Hz, and so have names, with times in
+        seconds. For ``ndim=1``; it changes no coefficient, and ``T`` stays in samples.
+    cache : FeatureCache, str, Path or None, default=None
+        Keep the features of each sample for the next time: a folder, or a
+        :class:`~skwave.FeatureCache`, which bounds the size.
     device : str or torch.device, default=None
         Where to compute: None for where ``X`` lives, ``"cuda"``, or ``"auto"``. Results
         come back to the device of ``X``.
@@ -118,6 +154,9 @@ class ScatteringTransformer(TorchTransformer):
         ``(N,)`` or ``(H, W)``.
     n_channels_ : int
         Signals per sample.
+    any_length_ : bool
+        Whether the transformer was fitted to signals of different lengths, of which
+        ``sample_shape_`` and ``signal_shape_`` then are those of the shortest.
     paths_ : structured ndarray, shape (n_paths,)
         Table of the paths.
     output_shape_ : tuple of int
@@ -163,10 +202,17 @@ class ScatteringTransformer(TorchTransformer):
 
     _parameter_constraints: ClassVar[dict] = {
         **TorchTransformer._parameter_constraints,
+        "cache": CACHE_CONSTRAINT,
         **CONSTRAINTS,
         "J": [*CONSTRAINTS["J"], None],
-        "log": ["boolean", Interval(Real, 0, None, closed="neither")],
+        "averaging": [StrOptions({"local", "global", "stats"}), None],
+        "log": ["boolean", Interval(Real, 0, None, closed="neither"), StrOptions({"relative"})],
+        "reduce": [StrOptions({"isotropic"}), None],
+        "renormalize": ["boolean"],
+        "sampling_rate": [Interval(Real, 0, None, closed="neither"), None],
     }
+
+    _takes_lengths = True
 
     def __init__(
         self,
@@ -183,7 +229,11 @@ class ScatteringTransformer(TorchTransformer):
         averaging="local",
         oversampling=0,
         boundary="reflect",
+        reduce=None,
         log=False,
+        renormalize=False,
+        sampling_rate=None,
+        cache=None,
         device=None,
         dtype=None,
         batch_size="auto",
@@ -202,7 +252,11 @@ class ScatteringTransformer(TorchTransformer):
         self.averaging = averaging
         self.oversampling = oversampling
         self.boundary = boundary
+        self.reduce = reduce
         self.log = log
+        self.renormalize = renormalize
+        self.sampling_rate = sampling_rate
+        self.cache = cache
         self.device = device
         self.dtype = dtype
         self.batch_size = batch_size
@@ -221,7 +275,10 @@ class ScatteringTransformer(TorchTransformer):
         ``sigma`` (centre frequency and bandwidth in cycles per sample). Beyond the order of a
         path stand -1 and NaN.
         """
-        return path_table(*self._layout())
+        table = path_table(*self._layout())
+        for name in ("xi", "sigma"):
+            table[name] *= self.sampling_rate or 1
+        return table
 
     @property
     def output_shape_(self):  # numpydoc ignore=RT01,SS06
@@ -232,7 +289,9 @@ class ScatteringTransformer(TorchTransformer):
         _, paths = self._layout()
         if self.averaging is None:
             return (self.n_channels_, sum(prod(path.grid) for path in paths))
-        grid = paths[0].grid if self.averaging == "local" else ()
+        if self.averaging == "stats":
+            return (self.n_channels_, len(paths), len(STATISTICS))
+        grid = paths[0].grid if self.averaging == "local" and not self.any_length_ else ()
         return (self.n_channels_, len(paths), *grid)
 
     def get_feature_names_out(self, input_features=None):
@@ -241,7 +300,8 @@ class ScatteringTransformer(TorchTransformer):
         ``s2_j0t3_j2t1_y0x1`` is an order 2 coefficient of an image, along scale 0 and
         orientation 3, then scale 2 and orientation 1, in row 0 and column 1;
         ``s1_n5_t3`` one of a signal, wavelet 5 at time 3. Phases follow as ``a1``,
-        channels come first as ``c0_``. ``paths_`` tells the frequencies.
+        channels come first as ``c0_``, statistics last, as ``std`` or ``q90``. Of signals of
+        different lengths there are no positions. ``paths_`` tells the frequencies.
 
         Parameters
         ----------
@@ -254,8 +314,14 @@ class ScatteringTransformer(TorchTransformer):
             Names.
         """
         self._check_fit()
-        check_feature_names_in(self, input_features)
-        return self._channel_names(path_names(*self._layout()))
+        check_feature_names_in(self, input_features, generate_names=False)
+        if self.averaging == "local" and not self.any_length_:
+            return self._channel_names(path_names(*self._layout(), self.sampling_rate))
+        layout = self._layout(averaging="global" if self.averaging else None)
+        names = path_names(*layout, self.sampling_rate)
+        if self.averaging == "stats":
+            names = [f"{name}_{statistic}" for name in names for statistic in STATISTICS]
+        return self._channel_names(names)
 
     def explained_energy_ratio(self, X):
         r"""Share of the energy of each sample that each order holds.
@@ -280,7 +346,7 @@ class ScatteringTransformer(TorchTransformer):
         """
         X = self._validate(X)
         n_paths = [0] * (self.max_order + 1)
-        for path in self._layout(averaging="local")[1]:
+        for path in self._all_paths(averaging="local")[1]:
             n_paths[len(path.n)] += 1
         gain = 4 / self.n_phases if self.nonlinearity == "rectifier" else 1.0
 
@@ -347,6 +413,14 @@ class ScatteringTransformer(TorchTransformer):
         True
         """
         self._check_since_fit()
+        reduced = self.averaging == "stats" or self.any_length_ or self.reduce
+        if reduced or self._is_relative:
+            raise ValueError(
+                "signals are recovered from features of one length, at the positions or their "
+                f"mean, in units of X: averaging={self.averaging!r}, log={self.log!r}, "
+                f"renormalize={self.renormalize}, reduce={self.reduce!r}, any_length_="
+                f"{self.any_length_}. Fit without them, to an array (n_samples, ..., length)."
+            )
         check_minimisation(max_iter, tol, "inverse_transform")
         X = validate_features(X, self._n_out(), type(self).__name__)
         n, signal = X.shape[0], (self.n_channels_, *self.signal_shape_)
@@ -388,17 +462,33 @@ class ScatteringTransformer(TorchTransformer):
     def _plan(self, dtype, device, **changes):
         return cached_plan(self.signal_shape_, dtype, device, **self._parameters(changes))
 
-    def _layout(self, **changes):
+    def _all_paths(self, **changes):
         return cached_layout(self.signal_shape_, **self._parameters(changes))
 
+    def _layout(self, **changes):
+        # with those paths that there are features of
+        layout, paths = self._all_paths(**changes)
+        if self.reduce == "isotropic":
+            paths = [paths[first] for first, *_ in orbits(layout, paths, self.L)]
+        return layout, paths
+
     def _features(self, X):
-        if self._in_pieces(X):
-            return self._pieces(X).features(self._logarithm, **self._options())
-        return super()._features(X)
+        if not self._in_pieces(X):
+            return super()._features(X)
+        if self._is_relative:
+            raise ValueError(
+                f"renormalize={self.renormalize} and log={self.log!r} are not for signals of "
+                f"{self.signal_shape_[0]} samples, which are transformed in pieces: cut the "
+                "signals, or give log= a number in units of X."
+            )
+        Y = self._pieces(X).features(self._logarithm, **self._options())
+        if self.averaging != "stats":
+            return Y
+        s = to_tensor(Y, resolve_dtype(None, Y), resolve_device(None, Y))
+        return from_tensor(statistics(s.reshape(len(s), *self.output_shape_[:2], -1)), X)
 
     def _in_pieces(self, X):
-        # a gradient takes the signal as a whole
-        if isinstance(X, torch.Tensor) and X.requires_grad and torch.is_grad_enabled():
+        if records_gradient(X):  # which takes the signal as a whole
             return False
         device = resolve_device(self.device, X)
         return is_long(self.signal_shape_, device, **self._parameters({}))
@@ -412,17 +502,72 @@ class ScatteringTransformer(TorchTransformer):
         return {"n_jobs": self.n_jobs, "verbose": self.verbose, "name": type(self).__name__}
 
     def _forward(self, x):
-        return self._logarithm(scattering(x, self._plan(x.dtype, x.device)).flatten(1))
+        s = scattering(x, self._plan(x.dtype, x.device))
+        if self._is_relative:
+            floor = _RELATIVE * x.abs().flatten(2).mean(-1).clamp(min=torch.finfo(x.dtype).tiny)
+            floor = floor.reshape(*floor.shape, *(s.ndim - 2) * [1])
+        if self.renormalize:
+            mean = scattering(x.abs(), self._plan(x.dtype, x.device, max_order=0)).clamp(min=0)
+            s = renormalized(s, mean, floor, self._all_paths()[1])
+        if self.reduce == "isotropic":
+            s = mean_over(s, orbits(*self._all_paths(), self.L))
+        s = self._logarithm(s, floor if self.log == "relative" and not self.renormalize else None)
+        return statistics(s.flatten(3)) if self.averaging == "stats" else s.flatten(1)
 
-    def _logarithm(self, s):
-        return torch.log(s.abs() + self._epsilon) if self.log else s
+    def _framed(self, Y):
+        if self.averaging is None:
+            raise ValueError(
+                "averaging=None gives maps on several grids, of which signals of different lengths "
+                "have no common order: use 'global', 'stats', or 'local' for frames."
+            )
+        if self.averaging != "local":
+            return Y
+        n_paths = self.n_channels_ * len(self._layout()[1])
+        return list(reshape(Y, (len(Y), n_paths, -1)).swapaxes(1, 2))
+
+    def _logarithm(self, s, epsilon=None):
+        if not self.log:
+            return s
+        if epsilon is None:
+            epsilon = self._epsilon
+            largest = float(s.detach().abs().amax())
+            if 0 < largest < epsilon:
+                warnings.warn(
+                    f"log={self.log!r} adds {epsilon:g} to coefficients of at most {largest:.1g}, "
+                    "of which little is left: set log='relative', or give a number in units of X.",
+                    UserWarning,
+                    stacklevel=2,
+                )
+        return torch.log(s.abs() + epsilon)
 
     def _linear(self, s):
         # the coefficients that a tensor of features stands for
         return (s.exp() - self._epsilon).clamp(min=0) if self.log else s
 
+    def _check_reduction(self, ndim):
+        if self.averaging is None and (self.renormalize or self.reduce):
+            raise ValueError(
+                "averaging=None has orders on grids of their own, which renormalize=True and "
+                "reduce= can't put together: set averaging='local', 'global' or 'stats'."
+            )
+        if ndim == 2 and self.sampling_rate is not None:
+            raise ValueError(
+                f"sampling_rate={self.sampling_rate} is for signals, ndim=1, and X are images."
+            )
+        if self.reduce and (ndim == 1 or self.nonlinearity == "rectifier"):
+            raise ValueError(
+                f"reduce={self.reduce!r} is for moduli of images, ndim=2: X have ndim={ndim}, "
+                f"nonlinearity={self.nonlinearity!r}. Set reduce=None."
+            )
+
+    @property
+    def _is_relative(self):
+        return self.renormalize or self.log == "relative"
+
     @property
     def _epsilon(self):
+        if self.log == "relative":  # of what is renormalised, which has no unit
+            return _RELATIVE
         return _LOG_EPSILON if isinstance(self.log, bool | np.bool_) else self.log
 
     def _n_out(self):
@@ -434,5 +579,6 @@ class ScatteringTransformer(TorchTransformer):
 
     def _check_signal(self, signal_shape):
         J = default_scale(signal_shape) if self.J is None else self.J
-        note = f" (n_features={self.n_features_in_})"
-        check_scales(signal_shape, J, self.T, self.averaging, note)
+        self._check_reduction(len(signal_shape))
+        averaging = "local" if self.averaging == "stats" else self.averaging
+        check_scales(signal_shape, J, self.T, averaging, self._note)

@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from skwave._core.compat import StrOptions, check_feature_names_in
+from skwave._core.rows import CACHE_CONSTRAINT
 from skwave._core.transformer import TorchTransformer
 from skwave.functional._textures.reductions import REDUCTIONS
 from skwave.textures._moments import MOMENT_CONSTRAINTS, SignalMoments
@@ -20,7 +21,8 @@ class PhaseHarmonicTransformer(TorchTransformer):
        \mathrm{Cov}\big([x\star\psi_\lambda]^k(u),\, [x\star\psi_{\lambda'}]^{k'}(u - \tau)\big),
 
     averaged over :math:`u`. Each sample gives one vector of them, which does not change when the
-    sample is moved. The wavelets are fixed: ``fit`` learns the shape alone.
+    sample is moved. The wavelets are fixed: ``fit`` learns the shape alone. Signals may also come
+    as a list of arrays of different lengths.
 
     Parameters
     ----------
@@ -81,6 +83,9 @@ class PhaseHarmonicTransformer(TorchTransformer):
         for 0, up to 1e-2 for fields of isolated spikes, and 1e-4 for 1.
     shape : tuple of int, default=None
         Shape of the signal, if the rows of ``X`` are flat; one entry may be -1.
+    cache : FeatureCache, str, Path or None, default=None
+        Keep the features of each sample for the next time: a folder, or a
+        :class:`~skwave.FeatureCache`, which bounds the size.
     device : str or torch.device, default=None
         Where to compute: None for where ``X`` lives, ``"cuda"``, or ``"auto"``.
     dtype : {"float32", "float64"}, default=None
@@ -105,6 +110,9 @@ class PhaseHarmonicTransformer(TorchTransformer):
         ``(N,)`` or ``(H, W)``.
     n_channels_ : int
         Signals per sample; moments across channels are included.
+    any_length_ : bool
+        Whether the transformer was fitted to signals of different lengths, of which
+        ``sample_shape_`` and ``signal_shape_`` then are those of the shortest.
     J_ : int
         Number of scales.
     ndim_ : int
@@ -140,12 +148,14 @@ class PhaseHarmonicTransformer(TorchTransformer):
 
     _parameter_constraints: ClassVar[dict] = {
         **TorchTransformer._parameter_constraints,
+        "cache": CACHE_CONSTRAINT,
         **MOMENT_CONSTRAINTS,
         "normalize": ["boolean"],
         "reduce": [StrOptions(set(REDUCTIONS)), None],
     }
 
     _stacked = 2
+    _takes_lengths = True
 
     def __init__(
         self,
@@ -164,6 +174,7 @@ class PhaseHarmonicTransformer(TorchTransformer):
         mask=None,
         oversampling=0,
         shape=None,
+        cache=None,
         device=None,
         dtype=None,
         batch_size="auto",
@@ -184,6 +195,7 @@ class PhaseHarmonicTransformer(TorchTransformer):
         self.mask = mask
         self.oversampling = oversampling
         self.shape = shape
+        self.cache = cache
         self.device = device
         self.dtype = dtype
         self.batch_size = batch_size
@@ -226,7 +238,7 @@ class PhaseHarmonicTransformer(TorchTransformer):
             Names.
         """
         self._check_fit()
-        check_feature_names_in(self, input_features)
+        check_feature_names_in(self, input_features, generate_names=False)
         return self._moments().names(self.n_channels_, self.reduce)
 
     def _moments(self):
@@ -243,5 +255,5 @@ class PhaseHarmonicTransformer(TorchTransformer):
 
     def _check_signal(self, signal_shape):
         moments = SignalMoments.of(self, signal_shape)
-        moments.check(f" (n_features={self.n_features_in_})")
+        moments.check(self._note)
         moments.check_reduction(self.reduce)

@@ -8,9 +8,12 @@ from skwave import Molecules
 from skwave.functional import LocalBasis, local_fields, local_invariants
 from skwave.molecules import _environments
 from skwave.molecules._environments import (
+    batches_of_size,
     element_numbers,
     environment_parts,
     invariants,
+    molecule_bytes,
+    names_of_sums,
     pack_atoms,
     refuse_unknown,
 )
@@ -77,3 +80,34 @@ def test_the_first_unknown_element_is_named(molecules):
     refuse_unknown(molecules, np.unique(molecules.numbers))
     with pytest.raises(ValueError, match=r"molecule 0 of X holds H, .*are O\..*or so"):
         refuse_unknown(molecules, np.array([8]), ", or so")
+
+
+def test_bytes_tell_molecules_apart(molecules):
+    data = list(molecule_bytes(molecules))
+    assert len(set(data)) == len(data) == 4
+    assert list(molecule_bytes(molecules[[2, 0]])) == [data[2], data[0]]
+    moved = Molecules(molecules.numbers, molecules.positions + 1e-12, molecules.offsets)
+    assert not set(data) & set(molecule_bytes(moved))
+    cell = np.eye(3) * 9
+    crystals = [
+        Molecules(*pair, [0, len(pair[0])], [h], [along])
+        for pair in molecules[:1]
+        for h, along in ((cell, [True] * 3), (cell, [True, True, False]), (2 * cell, [True] * 3))
+    ]
+    assert len({data[0], *(next(iter(molecule_bytes(c))) for c in crystals)}) == 4
+
+
+def test_names_of_sums():
+    names = names_of_sums(["H", "C"], [""], ["0"], 1)
+    assert names[:3] == ["n_H", "n_C", "a_H_j0_H_j0_l0"]
+    assert names[-1] == "a_C_j0_C_j0_l1"
+    assert len(names) == len(set(names)) == 2 + 2 * 3
+    assert len(names_of_sums(["H", "C"], ["H", "C"], ["0", "1"], 2)) == 2 + 2 * 3 * 10
+
+
+def test_batches_are_of_one_size_about():
+    n_atoms = np.array([5, 1, 3, 2, 4])
+    assert [b.tolist() for b in batches_of_size(n_atoms, 2)] == [[1, 3], [2, 4], [0]]
+    batches = batches_of_size(n_atoms, 6, n_atoms)
+    assert sorted(np.concatenate(batches)) == [0, 1, 2, 3, 4]
+    assert all(n_atoms[batch].sum() <= 6 + 5 for batch in batches)

@@ -48,7 +48,8 @@ def test_parameters_are_those_of_the_estimator():
     ours = signature(Scattering).parameters
     theirs = signature(ScatteringTransformer).parameters
     assert set(theirs) - set(ours) == {
-        "shape", "log", "device", "dtype", "batch_size", "n_jobs", "verbose"
+        "shape", "reduce", "log", "renormalize", "sampling_rate", "cache", "device", "dtype",
+        "batch_size", "n_jobs", "verbose",
     }  # fmt: skip
     for name, parameter in ours.items():
         assert parameter.kind == theirs[name].kind

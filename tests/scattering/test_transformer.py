@@ -308,3 +308,86 @@ def test_a7_what_cannot_be_represented_names_the_sample(asarray, batch_size):
         scattering.transform(asarray(X))
     X[3] /= 2
     assert np.isfinite(np.asarray(scattering.transform(asarray(X)))).all()
+
+
+WAVES = np.random.default_rng(0).standard_normal((3, 2, 256)).astype(np.float32)
+
+
+@pytest.mark.parametrize("averaging", ["local", "global", "stats", None])
+def test_a_relative_logarithm_sees_ratios_in_any_unit(averaging):
+    transformer = ScatteringTransformer(J=5, Q=2, ndim=1, averaging=averaging, log="relative")
+    Y = transformer.fit_transform(WAVES)
+    for gain in (1e-15, 1e-6, 1e6):
+        gained = transformer.transform(np.float32(gain) * WAVES)
+        if averaging != "stats":
+            np.testing.assert_allclose(gained - Y, np.log(gain), atol=1e-3)
+    assert np.isfinite(transformer.transform(0 * WAVES)).all()
+
+
+def test_a_relative_logarithm_is_that_of_the_coefficients():
+    S = ScatteringTransformer(J=5, Q=2, ndim=1).fit(WAVES)
+    expected = S.transform(WAVES).reshape(3, *S.output_shape_)
+    epsilon = 1e-3 * np.abs(WAVES).mean(-1)[..., None, None]
+    Y = S.set_params(log="relative").transform(WAVES).reshape(expected.shape)
+    assert_close(Y, np.log(np.abs(expected) + epsilon))
+
+
+def test_a_logarithm_that_leaves_nothing_is_told():
+    transformer = ScatteringTransformer(J=5, ndim=1, log=True).fit(WAVES)
+    with pytest.warns(UserWarning, match=r"log=True adds 1e-06 to .* set log='relative'"):
+        transformer.transform(1e-12 * WAVES)
+    transformer.transform(0 * WAVES)
+
+
+@pytest.mark.parametrize("averaging", ["local", "global"])
+@pytest.mark.parametrize("nonlinearity", ["modulus", "rectifier"])
+def test_renormalised_coefficients(averaging, nonlinearity):
+    S = ScatteringTransformer(J=5, Q=2, ndim=1, averaging=averaging, nonlinearity=nonlinearity)
+    plain = S.fit_transform(WAVES).reshape(3, 2, len(S.paths_), -1)
+    paths = S.paths_
+    floor = 1e-3 * np.abs(WAVES).mean(-1)[..., None]
+    mean = ScatteringTransformer(J=5, Q=2, ndim=1, max_order=0, averaging=averaging)
+    mean = mean.fit_transform(np.abs(WAVES)).reshape(3, 2, -1)
+    Y = S.set_params(renormalize=True).transform(WAVES).reshape(plain.shape)
+    for i, path in enumerate(paths):
+        below = mean
+        if path["order"] == 2:
+            same = (paths["order"] == 1) & (paths["n"][:, 0] == path["n"][0])
+            same &= paths["phase"][:, 0] == path["phase"][0]
+            below = plain[:, :, int(np.flatnonzero(same)[0])]
+        assert_close(Y[:, :, i], plain[:, :, i] / (below + floor), 1e-5)
+    assert_close(S.transform(1e-10 * WAVES).reshape(Y.shape), Y, 1e-5)
+    images = ScatteringTransformer(J=2, L=2, ndim=2, renormalize=True, max_order=1)
+    assert np.isfinite(images.fit_transform(WAVES.reshape(6, 16, 16))).all()
+
+
+def test_sampling_rate_names_in_hertz():
+    plain = ScatteringTransformer(J=5, Q=(4, 1)).fit(WAVES[:, 0])
+    S = ScatteringTransformer(J=5, Q=(4, 1), sampling_rate=8000).fit(WAVES[:, 0])
+    assert np.array_equal(S.transform(WAVES[:, 0]), plain.transform(WAVES[:, 0]))
+    for name in ("xi", "sigma"):
+        np.testing.assert_allclose(S.paths_[name], 8000 * plain.paths_[name])
+    names = S.get_feature_names_out()
+    assert len(set(names)) == len(names) and names[1] == "s0_t0.004s"
+    assert names[8] == f"s1_{S.paths_['xi'][1, 0]:.5g}Hz_t0s"
+    for averaging, last in (("global", "Hz"), ("stats", "Hz_q90"), (None, "_t0.031s")):
+        names = S.set_params(averaging=averaging).get_feature_names_out()
+        assert len(set(names)) == len(names) and names[-1].endswith(last)
+
+
+def test_refusals_of_relative_features():
+    x = WAVES[:, 0]
+    for parameters in ({"log": "relative"}, {"renormalize": True}):
+        transformer = ScatteringTransformer(J=3, **parameters).fit(x)
+        with pytest.raises(ValueError, match="in units of X"):
+            transformer.inverse_transform(transformer.transform(x))
+        long = ScatteringTransformer(J=2, max_order=1, **parameters)
+        with pytest.raises(ValueError, match="transformed in pieces"):
+            long.fit_transform(np.ones((1, 300_000), np.float32))
+    with pytest.raises(ValueError, match="averaging=None has orders on grids of their own"):
+        ScatteringTransformer(J=3, renormalize=True, averaging=None).fit(x)
+    with pytest.raises(ValueError, match="sampling_rate=8000 is for signals"):
+        ScatteringTransformer(J=3, ndim=2, sampling_rate=8000).fit(WAVES.reshape(6, 16, 16))
+    for bad in ("relativ", 0, -1):
+        with pytest.raises(ValueError, match="'log' parameter"):
+            ScatteringTransformer(log=bad).fit(x)

@@ -134,20 +134,23 @@ def _translation(shift: Tensor, cells: Tensor) -> Tensor:
 def _candidates(
     centres: Tensor, own: Tensor, around: Tensor, molecule: Tensor, size: float
 ) -> tuple[Tensor, Tensor]:
-    # rows of centres and of what is around them, of adjacent boxes of the same molecule
-    low = around.amin(0) if len(around) else around.new_zeros(3)
-    box = ((around - low) / size).floor().long() + 1
+    # rows of centres and of what is around them, of adjacent boxes of the same molecule; boxes
+    # begin at its lowest atoms, so that the order of pairs does not depend on other molecules
+    low = around.new_full((int(own.max()) + 1 if len(own) else 0, 3), torch.inf)
+    low = low.scatter_reduce(0, molecule[:, None].expand(-1, 3), around, "amin")
+    box = ((around - low[molecule]) / size).floor().long() + 1
     sides = (box.amax(0) if len(around) else box.new_ones(3)) + 2
 
     def key(box: Tensor, molecule: Tensor) -> Tensor:  # numpydoc ignore=GL08
         x, y, z = box.unbind(-1)
         return ((molecule * sides[0] + x) * sides[1] + y) * sides[2] + z
 
-    keys, order = key(box, molecule).sort()
+    keys, order = key(box, molecule).sort(stable=True)
     steps = torch.cartesian_prod(*2 * [torch.arange(-1, 2, device=keys.device)])
     steps = nn.functional.pad(steps, (0, 1), value=-1)
     # boxes that follow each other along z have consecutive keys: nine rows of three boxes each
-    first = key(((centres - low) / size).floor().long()[:, None] + 1 + steps, own[:, None])
+    box = ((centres - low[own]) / size).floor().long() + 1
+    first = key(box[:, None] + steps, own[:, None])
     start = torch.searchsorted(keys, first.flatten())
     stop = torch.searchsorted(keys, first.flatten() + 2, right=True)
     rank, row = count_up(stop - start)

@@ -53,6 +53,15 @@ def test_images_in_cells_periodic_along_some_vectors(atoms, randn):
     assert (pair_vectors(atoms, pairs, cells, molecule).norm(dim=1) < 2.5).all()
 
 
+def test_the_order_of_pairs_does_not_depend_on_other_molecules(randn):
+    positions = 6 * randn(40, 3)
+    alone = neighbour_pairs(positions[10:30], torch.tensor([0, 20]), 5.0)
+    together = neighbour_pairs(positions, torch.tensor([0, 10, 30, 40]), 5.0)
+    mine = (together.centre >= 10) & (together.centre < 30)
+    assert torch.equal(together.centre[mine] - 10, alone.centre)
+    assert torch.equal(together.neighbour[mine] - 10, alone.neighbour)
+
+
 def test_an_atom_is_its_own_neighbour_in_a_small_cell():
     one = torch.zeros(1, 3), torch.tensor([0, 1])
     cell, periodic = torch.eye(3)[None], torch.ones(1, 3, dtype=torch.bool)
