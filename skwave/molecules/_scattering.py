@@ -309,12 +309,14 @@ class SolidHarmonicScattering(TransformerMixin, Estimator):
 
     def _compute(self, molecules, positions, device, dtype, recorded):
         # features in the order of the molecules, or of the atoms
+        joined = recorded or positions.device.type != "cpu"
+
         def compute(rows):
             atoms = rows_of_atoms(molecules, rows)
             of_some = torch.from_numpy(atoms).to(positions.device)
             with torch.set_grad_enabled(recorded):  # a thread's own
                 y = self._features(molecules[rows], positions[of_some], device, dtype)
-            return (atoms if self.per_atom else rows), y if recorded else y.to(positions.device)
+            return (atoms if self.per_atom else rows), y if joined else y.cpu()
 
         n_rows = len(molecules.numbers if self.per_atom else molecules)
         results = run_batches(
@@ -325,13 +327,13 @@ class SolidHarmonicScattering(TransformerMixin, Estimator):
             verbose=self.verbose,
             name=type(self).__name__,
         )
-        if recorded:
+        if joined:
             rows, blocks = zip(*results, strict=True)
             order = torch.from_numpy(np.argsort(np.concatenate(rows)))
             return torch.cat(blocks)[order.to(device)]
-        out = torch.empty(n_rows, self._n_out(), dtype=dtype, device=positions.device)
+        out = torch.empty(n_rows, self._n_out(), dtype=dtype)
         for rows, y in results:
-            out[torch.from_numpy(rows).to(out.device)] = y
+            out[torch.from_numpy(rows)] = y
         return out
 
     def _cached(self, molecules, positions, device, dtype, recorded):

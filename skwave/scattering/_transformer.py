@@ -530,7 +530,8 @@ class ScatteringTransformer(TorchTransformer):
             return s
         if epsilon is None:
             epsilon = self._epsilon
-            largest = float(s.detach().abs().amax())
+            # a GPU would have to be waited for
+            largest = float(s.detach().abs().amax()) if s.device.type == "cpu" else 0.0
             if 0 < largest < epsilon:
                 warnings.warn(
                     f"log={self.log!r} adds {epsilon:g} to coefficients of at most {largest:.1g}, "

@@ -74,7 +74,7 @@ def neighbour_pairs(
         h = cells.detach().to(positions)[molecule]
         around = around + _translation(images.shift, h[images.atom])
         centres = centres + _translation(images.home, h)
-    i, k = _candidates(centres, molecule, around, molecule[images.atom], cutoff)
+    i, k = _candidates(centres, molecule, around, molecule[images.atom], n, cutoff)
     shift = images.shift[k] - images.home[i]
     near = (around[k] - centres[i]).square().sum(-1) < cutoff**2
     near &= (images.atom[k] != i) | (shift != 0).any(-1)
@@ -132,11 +132,11 @@ def _translation(shift: Tensor, cells: Tensor) -> Tensor:
 
 
 def _candidates(
-    centres: Tensor, own: Tensor, around: Tensor, molecule: Tensor, size: float
+    centres: Tensor, own: Tensor, around: Tensor, molecule: Tensor, n: int, size: float
 ) -> tuple[Tensor, Tensor]:
     # rows of centres and of what is around them, of adjacent boxes of the same molecule; boxes
     # begin at its lowest atoms, so that the order of pairs does not depend on other molecules
-    low = around.new_full((int(own.max()) + 1 if len(own) else 0, 3), torch.inf)
+    low = around.new_full((n, 3), torch.inf)
     low = low.scatter_reduce(0, molecule[:, None].expand(-1, 3), around, "amin")
     box = ((around - low[molecule]) / size).floor().long() + 1
     sides = (box.amax(0) if len(around) else box.new_ones(3)) + 2
