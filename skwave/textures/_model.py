@@ -34,9 +34,13 @@ class MaxEntTextureModel(TorchTransformer):
     realisations; ``sample`` gives fields that have them and are as random as can be otherwise:
     Gaussian noise is moved by L-BFGS until its energy
 
-    .. math:: E(x) = \frac{\|\phi(x) - \phi(\bar x)\|^2}{\|\phi(\bar x)\|^2}
+    .. math:: E(x) = \frac1G \sum_g \frac{\sum_{m\in g} h\big(w_m (\phi_m(x) - t_m)\big)}
+       {\sum_{m\in g} (w_m^2 t_m^2 + 0.05^2)}, \qquad t = \phi(\bar x), \quad
+       w_m = (1 + t_m^2)^{-1/2}, \quad h(d) = 2\sqrt{1 + d^2} - 2
 
-    is close to 0. The moments are divided by the standard deviations of the fitted field.
+    is close to 0: about the mean over :math:`G` groups of moments of their relative squared
+    distances. The moments are divided by the standard deviations of the fitted field. Those of a
+    function of the user's have :math:`E = \|\phi(x) - t\|^2 / \|t\|^2`.
 
     Parameters
     ----------
@@ -75,7 +79,7 @@ class MaxEntTextureModel(TorchTransformer):
         Noise to start from: Gaussian of the smoothed power spectrum of the field, or white.
     max_iter : int, default=200
         Largest number of steps.
-    tol : float, default=1e-4
+    tol : float, default=1e-5
         A sample is done when its energy is at most this.
     random_state : int, RandomState instance or None, default=None
         Draws the noise.
@@ -178,7 +182,7 @@ class MaxEntTextureModel(TorchTransformer):
         oversampling=0,
         init="gaussian",
         max_iter=200,
-        tol=1e-4,
+        tol=1e-5,
         random_state=None,
         shape=None,
         device=None,
@@ -377,7 +381,7 @@ class MaxEntTextureModel(TorchTransformer):
         return self._synthesise(moments, fields, objective, n_draws).reshape(X.shape)
 
     def energy(self, X, *, return_gradient=False):
-        """Energy of fields: relative squared distance of their moments to those of the model.
+        """Energy of fields: distance of their moments to those of the model.
 
         Parameters
         ----------

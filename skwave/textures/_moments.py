@@ -15,6 +15,7 @@ from skwave._core.compat import Interval, StrOptions
 from skwave.functional._textures.families import Family, moment_family, moment_layout
 from skwave.functional._textures.fields import Reference, averaging_masks, reference
 from skwave.functional._textures.maxent import (
+    MomentDistance,
     moment_distance,
     resample_spectrum,
     smoothed_spectrum,
@@ -340,6 +341,10 @@ class SignalMoments:
             Moments, in the order of `rows`.
         """
         x = self.on_grid(x)
+        if self.mask is not None:
+            valid = self.counting().to(x.device)
+            mean = x[..., valid].mean(-1)[..., None, None]
+            x = torch.where(valid, x - mean, 0.0)  # others have no part in the wavelets
         moments = self.family(x).moments(x, None, normalize)
         if reduce is None:
             return moments
@@ -361,6 +366,21 @@ class SignalMoments:
             One row for each moment.
         """
         return _rows(self.layout, n_channels, reduce)
+
+    def labels(self, n_channels):
+        """Label of the group of each moment.
+
+        Parameters
+        ----------
+        n_channels : int
+            Number of channels.
+
+        Returns
+        -------
+        labels : list of str
+            One for each moment.
+        """
+        return [row.group for row in self.rows(n_channels)]
 
     def table(self, n_channels, reduce=None):
         """Table of the moments.
@@ -452,6 +472,20 @@ class CalledMoments(SignalMoments):
             )
         return m
 
+    def labels(self, n_channels):
+        """Nothing: the moments of a function are one group.
+
+        Parameters
+        ----------
+        n_channels : int
+            Number of channels.
+
+        Returns
+        -------
+        labels : None
+            No labels.
+        """
+
     def table(self, n_channels, reduce=None):
         """Refuse: a function has no table.
 
@@ -474,11 +508,10 @@ class CalledMoments(SignalMoments):
 class FieldMoments:
     r"""Standardised fields, their moments relative to a fitted field, and the energy of these.
 
-    .. math:: z = \frac{x - \mu}{\sigma}, \qquad
-       E(z) = \frac{\|\phi(z) - \phi(\bar z)\|^2}{\|\phi(\bar z)\|^2}
+    .. math:: z = \frac{x - \mu}{\sigma}, \qquad E(z) = d\big(\phi(z), \phi(\bar z)\big)
 
     with the mean :math:`\mu` and the deviation :math:`\sigma` of the fitted field in each channel,
-    whose wavelet deviations divide the moments :math:`\phi`.
+    whose wavelet deviations divide the moments :math:`\phi`; :math:`d` is `MomentDistance`.
 
     Attributes
     ----------
@@ -527,9 +560,10 @@ class FieldMoments:
         """
         valid = signals.counting().to(x.device)
         std, mean = torch.std_mean(signals.on_grid(x)[..., valid], (0, -1), correction=0)
-        if not (std > 1e-6 * mean.abs()).all():
+        constant = std <= 4 * torch.finfo(std.dtype).eps * mean.abs()
+        if constant.any():
             raise ValueError(
-                f"channel {int((std <= 1e-6 * mean.abs()).nonzero()[0])} of X is constant: a field "
+                f"channel {int(constant.nonzero()[0])} of X is constant: a field "
                 "without variations has no moments. Leave the channel out."
             )
         moments = {"mean": mean.cpu().numpy(), "scale": std.cpu().numpy(), "device": x.device}
@@ -645,7 +679,7 @@ class FieldMoments:
         return lambda z: family.moments(z, ref, True)
 
     def energy(self, moments):
-        """Energy of moments: their relative squared distance to those of the fitted field.
+        """Energy of moments: their distance to those of the fitted field.
 
         Parameters
         ----------
@@ -657,7 +691,28 @@ class FieldMoments:
         energy : callable
             Tensor (B, ...) -> Tensor (B,).
         """
-        return moment_distance(moments, self.tensor(self.target))
+        return self.distance(moments, self.tensor(self.target))
+
+    def distance(self, moments, target):
+        """Distance of moments to a target, in which all groups count the same.
+
+        Parameters
+        ----------
+        moments : callable
+            Function of the moments.
+        target : Tensor, shape (n_moments,) or (B, n_moments)
+            Moments to be reached.
+
+        Returns
+        -------
+        energy : callable
+            Tensor (B, ...) -> Tensor (B,).
+        """
+        labels = self.signals.labels(self.n_channels)
+        if labels is None:
+            return moment_distance(moments, target)
+        distance = MomentDistance(target, labels)
+        return lambda z: distance(moments(z))
 
     def spectrum_of(self, shape):
         """Smoothed power spectrum on the grid of another shape.

@@ -75,10 +75,10 @@ class PhaseHarmonicTransformer(TorchTransformer):
         what is within ``2**j`` of the sides.
     mask : array-like of bool, shape of a signal, default=None
         True for the samples that count; averages of scale ``j`` leave out what is within
-        ``2**j`` of others. These should hold moderate values, such as the mean.
+        ``2**j`` of others, in whose place is the mean.
     oversampling : int, default=0
-        Compute on grids finer by ``2**oversampling``. Errors by aliasing are 1e-3 of a group
-        for 0, up to 1e-2 for fields of isolated spikes, and 1e-4 for 1.
+        Compute on grids finer by ``2**oversampling``. With 0 a field that is moved by a pixel has
+        other moments by at most 1e-3 of their norm, as moduli alias.
     shape : tuple of int, default=None
         Shape of the signal, if the rows of ``X`` are flat; one entry may be -1.
     device : str or torch.device, default=None

@@ -93,10 +93,10 @@ def _triples(J: int) -> list[tuple[int, int, int]]:
 
 
 def band_moments(fields: Fields, bands: tuple[Tensor, ...], ref: Reference | None) -> Tensor:
-    r"""Third moments of bands, each on the grid of its finest band.
+    r"""Third moments of bands, each on a grid twice as fine as that of its finest band.
 
-    A product :math:`u_h u_i u_k` with :math:`h \le i \le k` has a mean that the grid of the band
-    :math:`h` holds exactly: the bands :math:`i, k` are coarser, and are brought onto this grid.
+    A product :math:`u_h u_i u_k` with :math:`h \le i \le k` has a mean that this grid holds
+    exactly: the bands :math:`i, k` are coarser, and are brought onto it.
 
     Parameters
     ----------
@@ -123,8 +123,9 @@ def band_moments(fields: Fields, bands: tuple[Tensor, ...], ref: Reference | Non
         by = [divisor(safe_sqrt(p))[..., None, None] for p in power]
         octaves = [u / s for u, s in zip(octaves, by, strict=True)]
     triples = _triples(J)
-    for j, grid in enumerate(grids):
-        if j == 0 or grid != grids[j - 1]:
+    for j in range(J + 1):
+        grid = fields.plan.fine(j)
+        if j == 0 or grid != fields.plan.fine(j - 1):
             # all bands from `first` on, on the grid of scale j: (B, C, n_bands, h, w)
             first, waves = 2 * j, [ifft(resize_spectrum(u_hat, grid)) for u_hat in octaves[j:]]
             u = torch.stack([part for w in waves for part in (w.real, w.imag)], 2)

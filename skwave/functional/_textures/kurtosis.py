@@ -24,8 +24,9 @@ class Kurtosis(MomentGroup):
 
     def values(self, batch: Batch, filters: tuple[Tensor, ...]) -> Tensor:
         fields, found = batch.fields, []
-        for j, grid in enumerate(batch.plan.grids[:-1]):
-            w = fields.harmonic(j, 1, grid)
+        for j in range(batch.plan.J):
+            # four factors have four times the frequencies of one: the finer grid holds them
+            w = fields.harmonic(j, 1, batch.plan.fine(j))
             if batch.deviations is not None:
                 by = divisor(batch.deviations.waves[j])[..., None, None, None]
                 w = torch.view_as_complex(torch.view_as_real(w) / by)

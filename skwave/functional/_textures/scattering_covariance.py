@@ -3,7 +3,7 @@ r"""Scattering covariances, also called scattering spectra: moduli seen by a sec
 import torch
 from torch import Tensor
 
-from skwave.functional._textures.fields import FieldPlan, Fields, divisor
+from skwave.functional._textures.fields import FieldPlan, Fields, divisor, wave_deviation
 from skwave.functional._textures.moments import Batch, Moment, MomentGroup, MomentLayout
 from skwave.functional._wavelets.nonlinearity import safe_sqrt, squared_modulus
 
@@ -87,14 +87,15 @@ def scattering_covariance(
     fields = Fields(x, plan, mean)
     J = plan.J
     powers, means = [], []  # (B, C, L) of each scale
-    for j, grid in enumerate(plan.grids[:J]):
-        w = fields.harmonic(j, 1, grid)
+    for j in range(J):
+        w = fields.harmonic(j, 1, plan.fine(j))
         powers.append(fields.average(squared_modulus(w), j))
         means.append(fields.average(fields.envelope(w), j))
     sigma = over = None  # what S1, S3 and S4 are divided by, and S2
     if normalize and waves is None:
-        sigma = torch.stack([divisor(safe_sqrt(p)) for p in powers], -2)
         total = safe_sqrt((x - x.mean((-2, -1), keepdim=True)).square().mean((-2, -1)))
+        floored = zip(powers, plan.gains, strict=False)
+        sigma = torch.stack([divisor(wave_deviation(p, total, g)) for p, g in floored], -2)
         over = divisor(total)[..., None, None]
     elif normalize and waves is not None:
         sigma = over = torch.stack([divisor(s) for s in waves[:J]], -2)
