@@ -294,7 +294,7 @@ class SignalMoments:
             itemsize * n_channels * prod(self.shape if shape is None else shape) * planes * self.L
         )
 
-    def family(self, like, *, sampled=False):
+    def family(self, like, *, sampled=False, periodic=True):
         """Function of the moments, and its wavelets.
 
         Parameters
@@ -302,7 +302,9 @@ class SignalMoments:
         like : Tensor, shape (B, C, H, W)
             Type, device and, with ``sampled``, grid of the signals.
         sampled : bool, default=False
-            Whether signals are samples of a model: periodic, without a mask, of any shape.
+            Whether signals are samples of a model: without a mask, of any shape.
+        periodic : bool, default=True
+            Whether such samples continue at the opposite side.
 
         Returns
         -------
@@ -311,12 +313,14 @@ class SignalMoments:
         """
         layout = self.layout_of(tuple(like.shape[2 : 2 + self.ndim])) if sampled else self.layout
         mask = None
-        if not sampled and (self.mask is not None or self.boundary == "crop"):
+        if sampled and not periodic:
+            mask = np.ones(layout.shape, bool).tobytes()
+        elif not sampled and (self.mask is not None or self.boundary == "crop"):
             mask = self.counting().numpy().tobytes()
         return _family(
             layout,
             mask,
-            periodic=self.boundary == "periodic",
+            periodic=periodic if sampled else self.boundary == "periodic",
             wavelet=self.wavelet,
             oversampling=self.oversampling,
             dtype=like.dtype,
@@ -424,6 +428,46 @@ class SignalMoments:
         return np.array(names, dtype=object)
 
 
+def counting_samples(X, mask, shape):
+    """Samples with 0 where they do not count: NaN, infinity and sentinels are allowed there.
+
+    Parameters
+    ----------
+    X : array-like or Tensor
+        Samples.
+    mask : array-like of bool or None
+        True for the samples that count, of the shape of a signal.
+    shape : tuple of int or None
+        Shape of the signal, if the rows of ``X`` are flat.
+
+    Returns
+    -------
+    X : array or Tensor
+        Samples; the argument without a mask.
+
+    Raises
+    ------
+    ValueError
+        If ``X`` is a masked array that hides samples which count.
+    """
+    hidden = np.ma.getmaskarray(X) if isinstance(X, np.ma.MaskedArray) else None
+    if mask is not None and isinstance(X, np.ndarray | torch.Tensor):
+        mask = np.asarray(to_numpy(mask)).astype(bool)
+        mask = mask.ravel() if shape is not None and X.ndim == 2 else mask
+        if X.ndim > mask.ndim and tuple(X.shape[-mask.ndim :]) == mask.shape:
+            hidden = None if hidden is None else hidden & mask
+            if isinstance(X, torch.Tensor):
+                X = torch.where(torch.from_numpy(mask).to(X.device), X, 0)
+            else:
+                X = np.where(mask, np.ma.getdata(X), 0)
+    if hidden is not None and hidden.any():
+        raise ValueError(
+            f"X is a masked array that hides {int(hidden.sum())} samples, which mask lets count: "
+            "give mask=, True for the samples that count in all of X, such as ~X.mask.any(0)."
+        )
+    return X
+
+
 class CalledMoments(SignalMoments):
     """Moments that are a function of the user's; the wavelets serve the smoothed spectrum alone."""
 
@@ -445,14 +489,14 @@ class CalledMoments(SignalMoments):
     def check_moments(self):
         """Nothing to check before the function is called."""
 
-    def family(self, like, *, sampled=False):
+    def family(self, like, *, sampled=False, periodic=True):
         """Function of the moments, of any shape, and wavelets of the fitted shape.
 
         Parameters
         ----------
         like : Tensor, shape (B, C, H, W)
             Type and device of the signals.
-        sampled : bool, default=False
+        sampled, periodic : bool
             Not used: the function sees the whole field.
 
         Returns
@@ -659,20 +703,22 @@ class FieldMoments:
         z = self.counted(x)
         return self._relative(self.signals.family(z), z)(z)
 
-    def of_samples(self, like):
-        """Function of the moments of standardised samples, which are periodic, of any shape.
+    def of_samples(self, like, *, periodic=True):
+        """Function of the moments of standardised samples of any shape.
 
         Parameters
         ----------
         like : Tensor, shape (B, C, H, W)
             Grid, type and device of the samples.
+        periodic : bool, default=True
+            Whether samples continue at the opposite side, else averages leave out the sides.
 
         Returns
         -------
         moments : callable
             Tensor (B, C, H, W) -> Tensor (B, n_moments).
         """
-        return self._relative(self.signals.family(like, sampled=True), like)
+        return self._relative(self.signals.family(like, sampled=True, periodic=periodic), like)
 
     def _relative(self, family, like):
         ref = None if self.reference is None else _as_tensors(self.reference, like)

@@ -111,6 +111,8 @@ def sampling(moments):
 def inpainting(moments, X, known):
     """Objective of fields of which something is known: their energy with the known samples.
 
+    Where realisations are not periodic, the completed fields are not either.
+
     Parameters
     ----------
     moments : FieldMoments
@@ -127,7 +129,8 @@ def inpainting(moments, X, known):
     """
 
     def objective(z, rows):  # numpydoc ignore=GL08
-        energy = moments.energy(moments.of_samples(z))
+        periodic = moments.signals.boundary == "periodic"
+        energy = moments.energy(moments.of_samples(z, periodic=periodic))
         x = moments.standardised(moments.tensor(X[rows]))
         is_known = moments.signals.on_grid(moments.tensor(known[rows])) > 0
         return lambda z: energy(torch.where(is_known, x, z))

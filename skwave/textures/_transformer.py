@@ -5,7 +5,7 @@ from typing import ClassVar
 from skwave._core.compat import StrOptions, check_feature_names_in
 from skwave._core.transformer import TorchTransformer
 from skwave.functional._textures.reductions import REDUCTIONS
-from skwave.textures._moments import MOMENT_CONSTRAINTS, SignalMoments
+from skwave.textures._moments import MOMENT_CONSTRAINTS, SignalMoments, counting_samples
 
 
 class PhaseHarmonicTransformer(TorchTransformer):
@@ -240,6 +240,12 @@ class PhaseHarmonicTransformer(TorchTransformer):
 
     def _row_bytes(self, dtype):
         return self._moments().row_bytes(dtype.itemsize, self.n_channels_)
+
+    def _fit_signals(self, X):
+        return super()._fit_signals(counting_samples(X, self.mask, self.shape))
+
+    def _validate(self, X):
+        return super()._validate(counting_samples(X, self.mask, self.shape))
 
     def _check_signal(self, signal_shape):
         moments = SignalMoments.of(self, signal_shape)

@@ -107,6 +107,17 @@ def test_known_samples_do_not_move_the_energy(X, moments):
     torch.testing.assert_close(f(unknown), energy(unknown))
 
 
+def test_fields_with_sides_are_completed_without_periodicity(randn):
+    """The field itself fills the hole: energy 0, as periodic moments would not have it."""
+    x = torch.cumsum(torch.cumsum(randn(1, 1, 32, 32), -1), -2)  # left and right do not meet
+    field = FieldMoments.fitted(signals((32, 32), boundary="crop"), x)
+    known = np.ones((1, 1, 32, 32), bool)
+    known[..., 12:18, 14:20] = False
+    z = field.standardised(x)
+    assert float(inpainting(field, x.numpy(), known)(z, slice(0, 1))(z)) < 1e-20
+    assert float(sampling(field)(z, slice(0, 1))(z)) > 1e-2
+
+
 def test_denoised_fields_have_the_moments_with_the_noise(X, moments):
     draws = np.random.default_rng(1).standard_normal((4, 2, 16, 20))
     z = moments.standardised(torch.from_numpy(X))

@@ -3,7 +3,7 @@ r"""Wavelet fields of a batch of signals and their phase harmonics, each scale o
 import math
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import torch
@@ -126,7 +126,9 @@ def field_plan(
         Plan.
     """
     if shape[1] == 1:
-        bank = bump_1d(shape[0], J) if wavelet == "bump" else morlet_1d(shape[0], J)
+        # the Morlet bank has one wavelet more than scales: a wider low-pass takes its place
+        low = 2.0 ** (J - 1)
+        bank = bump_1d(shape[0], J) if wavelet == "bump" else morlet_1d(shape[0], J, T=low)
     else:
         bank = bump_2d(shape, J, L) if wavelet == "bump" else morlet_2d(shape, J, L)
     psi_hat = bank.psi_hat[: J * L].view(J, L, *shape)
@@ -230,6 +232,26 @@ def centred(x: Tensor, *, scaled: bool = True) -> Tensor:
     largest = [torch.linalg.vector_norm(z.detach(), math.inf, (-2, -1), True) for z in (y, x)]
     y = torch.where(largest[0] > 4 * torch.finfo(x.dtype).eps * largest[1], y, 0.0)
     return y / power_of_two(y, (-2, -1)) if scaled else y
+
+
+@lru_cache(maxsize=512)
+def index_on(places: tuple[int, ...], device: torch.device) -> Tensor:
+    """Index on a device, which is copied there once.
+
+    Parameters
+    ----------
+    places : tuple of int
+        Places along an axis.
+    device : torch.device
+        Device.
+
+    Returns
+    -------
+    index : Tensor of int64, shape (n,)
+        Kept for the next call.
+    """
+    with torch.inference_mode(False):  # it is kept for others
+        return torch.tensor(places, dtype=torch.int64, device=device)
 
 
 class Fields:

@@ -30,10 +30,10 @@ class Kurtosis(MomentGroup):
             if batch.deviations is not None:
                 by = divisor(batch.deviations.waves[j])[..., None, None, None]
                 w = torch.view_as_complex(torch.view_as_real(w) / by)
-            real = w.real
-            square, modulus2 = real.square(), squared_modulus(w)
-            powers = square * real, square.square(), modulus2.square()
-            found.append(torch.stack([fields.average(p, j) for p in powers], -1))
+            real, modulus2 = w.real, squared_modulus(w)
+            powers = torch.stack((real, real, modulus2), -3)
+            powers = powers * torch.stack((real.square(), real.square() * real, modulus2), -3)
+            found.append(fields.average(powers, j))
         return torch.stack(found, 2).flatten(1)
 
 
