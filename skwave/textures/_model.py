@@ -9,13 +9,24 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
-from skwave._core.arrays import resolve_device, resolve_dtype, to_numpy, to_tensor
+from skwave._core.arrays import (
+    available_devices,
+    resolve_device,
+    resolve_dtype,
+    to_numpy,
+    to_tensor,
+)
 from skwave._core.batches import run_batches
 from skwave._core.checks import check_scales
 from skwave._core.compat import Interval, StrOptions, check_feature_names_in, fit_context
 from skwave._core.progress import step_reporter
 from skwave._core.transformer import TorchTransformer
-from skwave.textures._moments import MOMENT_CONSTRAINTS, FieldMoments, SignalMoments
+from skwave.textures._moments import (
+    MOMENT_CONSTRAINTS,
+    FieldMoments,
+    SignalMoments,
+    counting_samples,
+)
 from skwave.textures._synthesis import (
     batches,
     denoising,
@@ -34,9 +45,13 @@ class MaxEntTextureModel(TorchTransformer):
     realisations; ``sample`` gives fields that have them and are as random as can be otherwise:
     Gaussian noise is moved by L-BFGS until its energy
 
-    .. math:: E(x) = \frac{\|\phi(x) - \phi(\bar x)\|^2}{\|\phi(\bar x)\|^2}
+    .. math:: E(x) = \frac1G \sum_g \frac{\sum_{m\in g} h\big(w_m (\phi_m(x) - t_m)\big)}
+       {\sum_{m\in g} (w_m^2 t_m^2 + 0.05^2)}, \qquad t = \phi(\bar x), \quad
+       w_m = (1 + t_m^2)^{-1/2}, \quad h(d) = 2\sqrt{1 + d^2} - 2
 
-    is close to 0. The moments are divided by the standard deviations of the fitted field.
+    is close to 0: about the mean over :math:`G` groups of moments of their relative squared
+    distances. The moments are divided by the standard deviations of the fitted field. Those of a
+    function of the user's have :math:`E = \|\phi(x) - t\|^2 / \|t\|^2`.
 
     Parameters
     ----------
@@ -68,21 +83,22 @@ class MaxEntTextureModel(TorchTransformer):
         Whether realisations are periodic, or averages of scale ``j`` leave out what is within
         ``2**j`` of the sides. Samples are periodic.
     mask : array-like of bool, shape of a signal, default=None
-        True for the samples of ``X`` that count; others may be any finite numbers.
+        True for the samples of ``X`` that count; others may be anything, such as NaN.
     oversampling : int, default=0
         Compute on grids finer by ``2**oversampling``.
     init : {"gaussian", "white"}, default="gaussian"
         Noise to start from: Gaussian of the smoothed power spectrum of the field, or white.
     max_iter : int, default=200
         Largest number of steps.
-    tol : float, default=1e-4
+    tol : float, default=1e-5
         A sample is done when its energy is at most this.
     random_state : int, RandomState instance or None, default=None
         Draws the noise.
     shape : tuple of int, default=None
         Shape of the signal, if the rows of ``X`` are flat; one entry may be -1.
     device : str or torch.device, default=None
-        Where to compute: ``"cpu"`` (None, for arrays), ``"cuda"``, or ``"auto"``.
+        Where to compute: ``"cpu"`` (None, for arrays), ``"cuda"``, or ``"auto"``. With None a
+        model that was fitted to tensors computes where they were.
     dtype : {"float32", "float64"}, default=None
         Type to compute in and to give back; None for that of ``X``. float32 is precise enough.
     batch_size : int or "auto", default="auto"
@@ -178,7 +194,7 @@ class MaxEntTextureModel(TorchTransformer):
         oversampling=0,
         init="gaussian",
         max_iter=200,
-        tol=1e-4,
+        tol=1e-5,
         random_state=None,
         shape=None,
         device=None,
@@ -239,7 +255,7 @@ class MaxEntTextureModel(TorchTransformer):
         moments = FieldMoments.fitted(signals, x.detach().reshape(self._batch_shape()))
         self.mean_, self.scale_ = moments.mean, moments.scale
         self.moments_, self.spectrum_ = moments.target, moments.spectrum
-        self._reference = moments.reference
+        self._reference, self._fitted_on = moments.reference, str(x.device)
         self.n_moments_ = len(self.moments_)
         self.n_iter_ = 1
         return self
@@ -377,7 +393,7 @@ class MaxEntTextureModel(TorchTransformer):
         return self._synthesise(moments, fields, objective, n_draws).reshape(X.shape)
 
     def energy(self, X, *, return_gradient=False):
-        """Energy of fields: relative squared distance of their moments to those of the model.
+        """Energy of fields: distance of their moments to those of the model.
 
         Parameters
         ----------
@@ -462,6 +478,10 @@ class MaxEntTextureModel(TorchTransformer):
         return tags
 
     def _moments(self):
+        # where it was fitted, unless that is on another machine
+        device = self.device
+        if device is None and self._fitted_on in available_devices():
+            device = self._fitted_on
         return FieldMoments(
             SignalMoments.of(self, self.signal_shape_),
             self.mean_,
@@ -469,7 +489,7 @@ class MaxEntTextureModel(TorchTransformer):
             self._reference,
             self.moments_,
             self.spectrum_,
-            self.device,
+            device,
         )
 
     def _synthesise(self, moments, start, objective, copies=1):
@@ -507,6 +527,12 @@ class MaxEntTextureModel(TorchTransformer):
     def _row_bytes(self, dtype):
         signals = SignalMoments.of(self, self.signal_shape_)
         return signals.row_bytes(dtype.itemsize, self.n_channels_)
+
+    def _fit_signals(self, X):
+        return super()._fit_signals(counting_samples(X, self.mask, self.shape))
+
+    def _validate(self, X):
+        return super()._validate(counting_samples(X, self.mask, self.shape))
 
     def _check_signal(self, signal_shape):
         SignalMoments.of(self, signal_shape).check(f" (n_features={self.n_features_in_})")

@@ -15,6 +15,7 @@ from skwave._core.compat import Interval, StrOptions
 from skwave.functional._textures.families import Family, moment_family, moment_layout
 from skwave.functional._textures.fields import Reference, averaging_masks, reference
 from skwave.functional._textures.maxent import (
+    MomentDistance,
     moment_distance,
     resample_spectrum,
     smoothed_spectrum,
@@ -293,7 +294,7 @@ class SignalMoments:
             itemsize * n_channels * prod(self.shape if shape is None else shape) * planes * self.L
         )
 
-    def family(self, like, *, sampled=False):
+    def family(self, like, *, sampled=False, periodic=True):
         """Function of the moments, and its wavelets.
 
         Parameters
@@ -301,7 +302,9 @@ class SignalMoments:
         like : Tensor, shape (B, C, H, W)
             Type, device and, with ``sampled``, grid of the signals.
         sampled : bool, default=False
-            Whether signals are samples of a model: periodic, without a mask, of any shape.
+            Whether signals are samples of a model: without a mask, of any shape.
+        periodic : bool, default=True
+            Whether such samples continue at the opposite side.
 
         Returns
         -------
@@ -310,12 +313,14 @@ class SignalMoments:
         """
         layout = self.layout_of(tuple(like.shape[2 : 2 + self.ndim])) if sampled else self.layout
         mask = None
-        if not sampled and (self.mask is not None or self.boundary == "crop"):
+        if sampled and not periodic:
+            mask = np.ones(layout.shape, bool).tobytes()
+        elif not sampled and (self.mask is not None or self.boundary == "crop"):
             mask = self.counting().numpy().tobytes()
         return _family(
             layout,
             mask,
-            periodic=self.boundary == "periodic",
+            periodic=periodic if sampled else self.boundary == "periodic",
             wavelet=self.wavelet,
             oversampling=self.oversampling,
             dtype=like.dtype,
@@ -340,6 +345,10 @@ class SignalMoments:
             Moments, in the order of `rows`.
         """
         x = self.on_grid(x)
+        if self.mask is not None:
+            valid = self.counting().to(x.device)
+            mean = x[..., valid].mean(-1)[..., None, None]
+            x = torch.where(valid, x - mean, 0.0)  # others have no part in the wavelets
         moments = self.family(x).moments(x, None, normalize)
         if reduce is None:
             return moments
@@ -361,6 +370,21 @@ class SignalMoments:
             One row for each moment.
         """
         return _rows(self.layout, n_channels, reduce)
+
+    def labels(self, n_channels):
+        """Label of the group of each moment.
+
+        Parameters
+        ----------
+        n_channels : int
+            Number of channels.
+
+        Returns
+        -------
+        labels : list of str
+            One for each moment.
+        """
+        return [row.group for row in self.rows(n_channels)]
 
     def table(self, n_channels, reduce=None):
         """Table of the moments.
@@ -404,6 +428,46 @@ class SignalMoments:
         return np.array(names, dtype=object)
 
 
+def counting_samples(X, mask, shape):
+    """Samples with 0 where they do not count: NaN, infinity and sentinels are allowed there.
+
+    Parameters
+    ----------
+    X : array-like or Tensor
+        Samples.
+    mask : array-like of bool or None
+        True for the samples that count, of the shape of a signal.
+    shape : tuple of int or None
+        Shape of the signal, if the rows of ``X`` are flat.
+
+    Returns
+    -------
+    X : array or Tensor
+        Samples; the argument without a mask.
+
+    Raises
+    ------
+    ValueError
+        If ``X`` is a masked array that hides samples which count.
+    """
+    hidden = np.ma.getmaskarray(X) if isinstance(X, np.ma.MaskedArray) else None
+    if mask is not None and isinstance(X, np.ndarray | torch.Tensor):
+        mask = np.asarray(to_numpy(mask)).astype(bool)
+        mask = mask.ravel() if shape is not None and X.ndim == 2 else mask
+        if X.ndim > mask.ndim and tuple(X.shape[-mask.ndim :]) == mask.shape:
+            hidden = None if hidden is None else hidden & mask
+            if isinstance(X, torch.Tensor):
+                X = torch.where(torch.from_numpy(mask).to(X.device), X, 0)
+            else:
+                X = np.where(mask, np.ma.getdata(X), 0)
+    if hidden is not None and hidden.any():
+        raise ValueError(
+            f"X is a masked array that hides {int(hidden.sum())} samples, which mask lets count: "
+            "give mask=, True for the samples that count in all of X, such as ~X.mask.any(0)."
+        )
+    return X
+
+
 class CalledMoments(SignalMoments):
     """Moments that are a function of the user's; the wavelets serve the smoothed spectrum alone."""
 
@@ -425,14 +489,14 @@ class CalledMoments(SignalMoments):
     def check_moments(self):
         """Nothing to check before the function is called."""
 
-    def family(self, like, *, sampled=False):
+    def family(self, like, *, sampled=False, periodic=True):
         """Function of the moments, of any shape, and wavelets of the fitted shape.
 
         Parameters
         ----------
         like : Tensor, shape (B, C, H, W)
             Type and device of the signals.
-        sampled : bool, default=False
+        sampled, periodic : bool
             Not used: the function sees the whole field.
 
         Returns
@@ -451,6 +515,20 @@ class CalledMoments(SignalMoments):
                 "give a tensor of shape (batch, n_moments)."
             )
         return m
+
+    def labels(self, n_channels):
+        """Nothing: the moments of a function are one group.
+
+        Parameters
+        ----------
+        n_channels : int
+            Number of channels.
+
+        Returns
+        -------
+        labels : None
+            No labels.
+        """
 
     def table(self, n_channels, reduce=None):
         """Refuse: a function has no table.
@@ -474,11 +552,10 @@ class CalledMoments(SignalMoments):
 class FieldMoments:
     r"""Standardised fields, their moments relative to a fitted field, and the energy of these.
 
-    .. math:: z = \frac{x - \mu}{\sigma}, \qquad
-       E(z) = \frac{\|\phi(z) - \phi(\bar z)\|^2}{\|\phi(\bar z)\|^2}
+    .. math:: z = \frac{x - \mu}{\sigma}, \qquad E(z) = d\big(\phi(z), \phi(\bar z)\big)
 
     with the mean :math:`\mu` and the deviation :math:`\sigma` of the fitted field in each channel,
-    whose wavelet deviations divide the moments :math:`\phi`.
+    whose wavelet deviations divide the moments :math:`\phi`; :math:`d` is `MomentDistance`.
 
     Attributes
     ----------
@@ -527,9 +604,10 @@ class FieldMoments:
         """
         valid = signals.counting().to(x.device)
         std, mean = torch.std_mean(signals.on_grid(x)[..., valid], (0, -1), correction=0)
-        if not (std > 1e-6 * mean.abs()).all():
+        constant = std <= 4 * torch.finfo(std.dtype).eps * mean.abs()
+        if constant.any():
             raise ValueError(
-                f"channel {int((std <= 1e-6 * mean.abs()).nonzero()[0])} of X is constant: a field "
+                f"channel {int(constant.nonzero()[0])} of X is constant: a field "
                 "without variations has no moments. Leave the channel out."
             )
         moments = {"mean": mean.cpu().numpy(), "scale": std.cpu().numpy(), "device": x.device}
@@ -625,27 +703,29 @@ class FieldMoments:
         z = self.counted(x)
         return self._relative(self.signals.family(z), z)(z)
 
-    def of_samples(self, like):
-        """Function of the moments of standardised samples, which are periodic, of any shape.
+    def of_samples(self, like, *, periodic=True):
+        """Function of the moments of standardised samples of any shape.
 
         Parameters
         ----------
         like : Tensor, shape (B, C, H, W)
             Grid, type and device of the samples.
+        periodic : bool, default=True
+            Whether samples continue at the opposite side, else averages leave out the sides.
 
         Returns
         -------
         moments : callable
             Tensor (B, C, H, W) -> Tensor (B, n_moments).
         """
-        return self._relative(self.signals.family(like, sampled=True), like)
+        return self._relative(self.signals.family(like, sampled=True, periodic=periodic), like)
 
     def _relative(self, family, like):
         ref = None if self.reference is None else _as_tensors(self.reference, like)
         return lambda z: family.moments(z, ref, True)
 
     def energy(self, moments):
-        """Energy of moments: their relative squared distance to those of the fitted field.
+        """Energy of moments: their distance to those of the fitted field.
 
         Parameters
         ----------
@@ -657,7 +737,28 @@ class FieldMoments:
         energy : callable
             Tensor (B, ...) -> Tensor (B,).
         """
-        return moment_distance(moments, self.tensor(self.target))
+        return self.distance(moments, self.tensor(self.target))
+
+    def distance(self, moments, target):
+        """Distance of moments to a target, in which all groups count the same.
+
+        Parameters
+        ----------
+        moments : callable
+            Function of the moments.
+        target : Tensor, shape (n_moments,) or (B, n_moments)
+            Moments to be reached.
+
+        Returns
+        -------
+        energy : callable
+            Tensor (B, ...) -> Tensor (B,).
+        """
+        labels = self.signals.labels(self.n_channels)
+        if labels is None:
+            return moment_distance(moments, target)
+        distance = MomentDistance(target, labels)
+        return lambda z: distance(moments(z))
 
     def spectrum_of(self, shape):
         """Smoothed power spectrum on the grid of another shape.

@@ -130,7 +130,8 @@ def texture_report(real, synthetic, *, target=0, periodic=True, unit=None):
     ------
     ValueError
         If the maps are not two-dimensional, of one size of at least 16 pixels a side, finite and
-        not constant; if there is no such target; or z-scores are asked for without two other maps.
+        not constant; if two real maps are equal; if there is no such target; or z-scores are asked
+        for without two other maps.
 
     See Also
     --------
@@ -194,6 +195,12 @@ def texture_report(real, synthetic, *, target=0, periodic=True, unit=None):
         raise ValueError(
             f"unit='z-score' needs two real maps besides the target, got {len(real) - 1}: give "
             "more, or take unit='relative error'."
+        )
+    same = [(i, j) for j in range(len(real)) for i in range(j) if torch.equal(real[i], real[j])]
+    if same:
+        raise ValueError(
+            f"real maps {same[0][0]} and {same[0][1]} are equal: give each map once, else the "
+            "scatter of the real maps is not theirs."
         )
     unit = unit or _UNITS[len(real) < 3]
     levels = torch.tensor(_LEVELS, dtype=torch.float64)

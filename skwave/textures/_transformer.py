@@ -6,7 +6,7 @@ from skwave._core.compat import StrOptions, check_feature_names_in
 from skwave._core.rows import CACHE_CONSTRAINT
 from skwave._core.transformer import TorchTransformer
 from skwave.functional._textures.reductions import REDUCTIONS
-from skwave.textures._moments import MOMENT_CONSTRAINTS, SignalMoments
+from skwave.textures._moments import MOMENT_CONSTRAINTS, SignalMoments, counting_samples
 
 
 class PhaseHarmonicTransformer(TorchTransformer):
@@ -77,10 +77,10 @@ class PhaseHarmonicTransformer(TorchTransformer):
         what is within ``2**j`` of the sides.
     mask : array-like of bool, shape of a signal, default=None
         True for the samples that count; averages of scale ``j`` leave out what is within
-        ``2**j`` of others. These should hold moderate values, such as the mean.
+        ``2**j`` of others, in whose place is the mean.
     oversampling : int, default=0
-        Compute on grids finer by ``2**oversampling``. Errors by aliasing are 1e-3 of a group
-        for 0, up to 1e-2 for fields of isolated spikes, and 1e-4 for 1.
+        Compute on grids finer by ``2**oversampling``. With 0 a field that is moved by a pixel has
+        other moments by at most 1e-3 of their norm, as moduli alias.
     shape : tuple of int, default=None
         Shape of the signal, if the rows of ``X`` are flat; one entry may be -1.
     cache : FeatureCache, str, Path or None, default=None
@@ -252,6 +252,12 @@ class PhaseHarmonicTransformer(TorchTransformer):
 
     def _row_bytes(self, dtype):
         return self._moments().row_bytes(dtype.itemsize, self.n_channels_)
+
+    def _fit_signals(self, X):
+        return super()._fit_signals(counting_samples(X, self.mask, self.shape))
+
+    def _validate(self, X):
+        return super()._validate(counting_samples(X, self.mask, self.shape))
 
     def _check_signal(self, signal_shape):
         moments = SignalMoments.of(self, signal_shape)

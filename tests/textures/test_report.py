@@ -213,3 +213,10 @@ def test_the_scatter_of_twenty_maps():
     report = texture_report(maps, maps[:1])
     for name, z in report.real.items():
         assert 1.1 < z.mean() < 2.5, name
+
+
+def test_equal_real_maps_are_refused():
+    maps = np.random.default_rng(0).normal(size=(4, 16, 16))
+    maps[3] = maps[1]
+    with pytest.raises(ValueError, match="real maps 1 and 3 are equal: give each map once"):
+        texture_report(maps, maps[0] + 1)

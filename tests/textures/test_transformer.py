@@ -93,7 +93,8 @@ def test_mask(X, boundary):
         valid=torch.from_numpy(mask),
         periodic=boundary == "periodic",
     )
-    expected = family.moments(torch.from_numpy(X[:, None]), None, True)
+    counting = np.where(mask, X - X[:, mask].mean(1)[:, None, None], 0.0)
+    expected = family.moments(torch.from_numpy(counting[:, None]), None, True)
     np.testing.assert_allclose(masked, expected, atol=1e-12)
 
 
@@ -287,3 +288,35 @@ def test_defaults_fit_the_shape(X):
     assert PhaseHarmonicTransformer(ndim=1).fit(X).n_channels_ == 16
     with pytest.raises(ValueError, match="give PhaseHarmonicTransformer ndim=2 for images"):
         PhaseHarmonicTransformer().fit(X[:, None, None])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_samples_under_the_mask_may_be_anything(X, dtype):
+    mask = np.ones((16, 16), bool)
+    mask[3:5, 9] = False
+    X = X.astype(dtype)
+    harmonics = PhaseHarmonicTransformer(J=2, mask=mask)
+    expected = harmonics.fit_transform(X)
+    for value in (np.nan, np.inf, -1.6e30):
+        other = np.where(mask, X, value).astype(dtype)
+        np.testing.assert_array_equal(harmonics.fit(other).transform(other), expected)
+        flat = PhaseHarmonicTransformer(J=2, mask=mask, shape=(16, 16))
+        np.testing.assert_array_equal(flat.fit_transform(other.reshape(len(X), -1)), expected)
+        tensor = harmonics.fit_transform(torch.from_numpy(other))
+        np.testing.assert_array_equal(tensor, expected)
+    with pytest.raises(ValueError, match="NaN"):
+        harmonics.transform(np.where(mask, np.nan, X))
+
+
+def test_masked_arrays(X):
+    mask = np.ones((16, 16), bool)
+    mask[3:5, 9] = False
+    hidden = np.ma.masked_array(X, np.broadcast_to(~mask, X.shape))
+    with pytest.raises(ValueError, match="hides 6 samples, which mask lets count: give mask="):
+        PhaseHarmonicTransformer(J=2).fit(hidden[:3])
+    expected = PhaseHarmonicTransformer(J=2, mask=mask).fit_transform(X)
+    found = PhaseHarmonicTransformer(J=2, mask=mask).fit_transform(hidden)
+    np.testing.assert_array_equal(found, expected)
+    with pytest.raises(ValueError, match="masked array that hides"):
+        PhaseHarmonicTransformer(J=2, mask=np.roll(mask, 1, 0)).fit(hidden)
+    assert PhaseHarmonicTransformer(J=2).fit(np.ma.masked_array(X)).n_features_in_ == 16

@@ -6,7 +6,7 @@ from itertools import combinations_with_replacement
 import torch
 from torch import Tensor
 
-from skwave.functional._textures.fields import FieldPlan, Fields, Reference, divisor
+from skwave.functional._textures.fields import FieldPlan, Fields, Reference, divisor, index_on
 from skwave.functional._textures.moments import (
     Batch,
     Moment,
@@ -93,10 +93,10 @@ def _triples(J: int) -> list[tuple[int, int, int]]:
 
 
 def band_moments(fields: Fields, bands: tuple[Tensor, ...], ref: Reference | None) -> Tensor:
-    r"""Third moments of bands, each on the grid of its finest band.
+    r"""Third moments of bands, each on a grid twice as fine as that of its finest band.
 
-    A product :math:`u_h u_i u_k` with :math:`h \le i \le k` has a mean that the grid of the band
-    :math:`h` holds exactly: the bands :math:`i, k` are coarser, and are brought onto this grid.
+    A product :math:`u_h u_i u_k` with :math:`h \le i \le k` has a mean that this grid holds
+    exactly: the bands :math:`i, k` are coarser, and are brought onto it.
 
     Parameters
     ----------
@@ -122,21 +122,22 @@ def band_moments(fields: Fields, bands: tuple[Tensor, ...], ref: Reference | Non
         power = [w.square().sum(-1) / (2 if j < J else 1) for j, w in enumerate(ref.waves)]
         by = [divisor(safe_sqrt(p))[..., None, None] for p in power]
         octaves = [u / s for u, s in zip(octaves, by, strict=True)]
-    triples = _triples(J)
-    for j, grid in enumerate(grids):
-        if j == 0 or grid != grids[j - 1]:
-            # all bands from `first` on, on the grid of scale j: (B, C, n_bands, h, w)
-            first, waves = 2 * j, [ifft(resize_spectrum(u_hat, grid)) for u_hat in octaves[j:]]
-            u = torch.stack([part for w in waves for part in (w.real, w.imag)], 2)
-            weighted = u
-            if fields.plan.masks:  # the mask of the coarsest factor k
-                masks = [fields.mask(k // 2, grid) for k in range(first, 2 * J + 2)]
-                weighted = u * torch.stack(masks)
-        for h in (2 * j - first, 2 * j + 1 - first):  # places of the bands of scale j in u
-            of_h = [(i - first - h, k - first - h) for a, i, k in triples if a == first + h]
-            rows, columns = zip(*of_h, strict=True)
-            # <(u_h u_i) u_k> of all i that h has, and all k >= h: (B, C, n_i, n_k)
-            pairs = u[:, :, h : h + rows[-1] + 1] * u[:, :, h, None]
-            third = pairs.flatten(-2) @ weighted[:, :, h:].flatten(-2).mT
-            found.append(third[..., rows, columns] / math.prod(grid))
+    triples, fine = _triples(J), [fields.plan.fine(j) for j in range(J + 1)]
+    for grid in dict.fromkeys(fine):
+        # all bands from the first of this grid on: (B, C, n_bands, h, w)
+        first = fine.index(grid)
+        waves = [ifft(resize_spectrum(u_hat, grid)) for u_hat in octaves[first:]]
+        u = torch.stack([part for w in waves for part in (w.real, w.imag)], 2)
+        weighted = u
+        if fields.plan.masks:  # the mask of the coarsest factor k
+            masks = [fields.mask(k // 2, grid) for k in range(2 * first, 2 * J + 2)]
+            weighted = u * torch.stack(masks)
+        of_grid = [tuple(i - 2 * first for i in t) for t in triples if fine[t[0] // 2] == grid]
+        # <(u_h u_i) u_k> of all pairs h, i, and all k: (B, C, n_pairs, n_bands)
+        pairs = list(dict.fromkeys(t[:2] for t in of_grid))
+        h, i = (index_on(p, u.device) for p in zip(*pairs, strict=True))
+        product = u.index_select(2, h) * u.index_select(2, i)
+        third = (product.flatten(-2) @ weighted.flatten(-2).mT).flatten(2)
+        places = tuple(pairs.index(t[:2]) * u.shape[2] + t[2] for t in of_grid)
+        found.append(third.index_select(2, index_on(places, u.device)) / math.prod(grid))
     return torch.cat(found, 2).flatten(1)

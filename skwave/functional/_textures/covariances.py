@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from skwave.functional._textures.fields import FieldPlan, Fields, Reference, divisor
+from skwave.functional._textures.fields import FieldPlan, Fields, Reference, divisor, index_on
 from skwave.functional._textures.moments import Batch, Moment, MomentGroup, MomentLayout
 from skwave.functional._textures.offsets import Shift, Shifts
 from skwave.functional._wavelets.fourier import opposite, wavenumbers
@@ -243,41 +243,54 @@ def block_covariances(block: Block, fields: Fields) -> Tensor:
     c : Tensor, shape (B, n_channel_pairs, n_pairs, n_shifts)
         Real for blocks of moduli and for variances of one channel, else complex.
     """
+    c = _products(block, fields)
+    places = _block_places(block, tuple(c.shape[1:]))
+    shape = len(channel_pairs(block, fields.x_hat.shape[1])), len(block.pairs), -1
+    return c.flatten(1).index_select(1, index_on(tuple(places), c.device)).unflatten(1, shape)
+
+
+def _products(block: Block, fields: Fields) -> Tensor:
+    # Covariances of a block and others beside them, whichever come in one product: of shape
+    # (B, P, n) for the pairs of orientations without offsets, (B, P, n1, n2) for all orientations
+    # with all, (B, P, n, n_x, n_y) for the pairs at all combinations of the two parts of offsets.
     plan = fields.plan
     # The sum ends where the spectrum of one factor does, so both are taken on a coarse grid: that
     # of the coarser scale j2, unless the harmonic k2 has frequencies as high as those of j1.
     grid = plan.grids[block.j1 if block.k2 > 1 else block.j2]
     channels = channel_pairs(block, fields.x_hat.shape[1])
-    first, second = (list(c) for c in zip(*channels, strict=True))
-    l1, l2 = (list(l) for l in zip(*block.pairs, strict=True))
+    l1, l2 = zip(*block.pairs, strict=True)
     # Averages over what counts have the mask of the coarser scale on the first factor.
     a = fields.spectrum(block.j1, block.k1, grid, block.j2)  # (B, C, L, h, w)
-    same = l1 == l2 == list(range(a.shape[2]))  # each orientation with itself
+    same = l1 == l2 == tuple(range(a.shape[2]))  # each orientation with itself
     auto = same and (block.j1, block.k1) == (block.j2, block.k2) and len(channels) == 1
     if auto and not plan.masks:  # a = b: the product is the power spectrum, which is real
         square = fields.once((block.j1, block.k1, "square"), lambda: squared_modulus(a))
-        return _chosen(_inverse(square, block, plan), block)
+        return _inverse(square, block, plan)
     b = fields.spectrum(block.j2, block.k2, grid)
     if len(channels) > 1:
-        a, b = a[:, first], b[:, second]  # (B, n_channel_pairs, L, h, w)
+        first, second = zip(*channels, strict=True)
+        a = a.index_select(1, index_on(first, a.device))  # (B, n_channel_pairs, L, h, w)
+        b = b.index_select(1, index_on(second, a.device))
     if block.angular or max(*l1, *l2) >= a.shape[2]:
         a, b = _wide(a), _wide(b)
     if block.angular:  # orientations become frequencies of a series along all 2L of them
         a, b = (torch.fft.fft(h, dim=2, norm="ortho") for h in (a, b))
     if not same and block.shifts == (Shift(),):
-        # all pairs of orientations in one matrix product, then those of the block
-        c = (a.flatten(-2) @ b.flatten(-2).mH)[..., l1, l2, None]
-    else:
-        product = (a if same else a[:, :, l1]) * (b if same else b[:, :, l2]).conj()
-        c = _inverse(product, block, plan)
-    return _chosen(c.real if block.real else c, block)
+        c = a.flatten(-2) @ b.flatten(-2).mH
+        return c.real if block.real else c
+    if not same:
+        a = a.index_select(2, index_on(l1, a.device))
+        b = b.index_select(2, index_on(l2, a.device))
+    return _inverse(a * b.conj(), block, plan)
 
 
 def _inverse(product: Tensor, block: Block, plan: FieldPlan) -> Tensor:
-    # Inverse transform of cross spectra (B, P, n, h, w) at the offsets alone -> (B, P, n, n_shifts)
+    # Inverse transform of cross spectra (B, P, n, h, w) at offsets alone -> (B, P, n, n_x, n_y),
+    # or the mean of the product, (B, P, n)
     if block.shifts == (Shift(),):
-        return product.sum((-2, -1))[..., None]
-    ys, xs = (tuple(sorted({s[axis] for s in block.shifts})) for axis in (2, 3))
+        c = product.sum((-2, -1))
+        return c.real if block.real else c
+    ys, xs = _offsets(block)
     real = torch.float64 if product.dtype in (torch.float64, torch.complex128) else torch.float32
     (h, w), (H, W) = product.shape[-2:], plan.shape
     y, x = waves(h, H, ys, real, product.device), waves(w, W, xs, real, product.device)
@@ -288,93 +301,91 @@ def _inverse(product: Tensor, block: Block, plan: FieldPlan) -> Tensor:
         c = torch.view_as_complex(
             (product @ torch.view_as_real(x).flatten(1)).unflatten(-1, (-1, 2))
         )
-    # then along the columns, (..., n_x, h) @ (h, n_y), and of all (dx, dy) those of the block
-    c = (c.mT @ y)[
-        ..., [xs.index(s.dx) for s in block.shifts], [ys.index(s.dy) for s in block.shifts]
-    ]
+    c = c.mT @ y  # then along the columns, (..., n_x, h) @ (h, n_y)
     return c.real if block.real else c
 
 
-def _chosen(c: Tensor, block: Block) -> Tensor:
-    # of the offsets of all pairs those of each one: (B, P, n_pairs, n_shifts) -> (..., n_chosen)
-    if block.chosen is None:
-        return c
-    return c[:, :, torch.arange(len(block.chosen))[:, None], torch.tensor(block.chosen)]
+def _offsets(block: Block) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    # all vertical and all horizontal parts of the offsets of a block
+    ys, xs = (tuple(sorted({s[axis] for s in block.shifts})) for axis in (2, 3))
+    return ys, xs
 
 
-def real_parts(c: Tensor, block: Block, n_channels: int) -> Tensor:
-    """Real vector of the covariances of a block, in the order of `block_rows`.
+def _block_places(block: Block, shape: tuple[int, ...]) -> list[int]:
+    # Places of the covariances of a block in the flat result of `_products`, whose shape without
+    # the batch is given: pairs of channels, then pairs of orientations, then offsets.
+    ys, xs = _offsets(block)
+    chosen = block.chosen or (range(len(block.shifts)),) * len(block.pairs)
 
-    Parameters
-    ----------
-    c : Tensor, shape (B, n_channel_pairs, n_pairs, n_shifts)
-        Result of `block_covariances`.
-    block : Block
-        Block.
-    n_channels : int
-        Number of channels.
+    def place(c: int, p: int, shift: Shift) -> int:  # numpydoc ignore=GL08
+        if len(shape) == 2:
+            return c * shape[1] + p
+        if len(shape) == 3:
+            return (c * shape[1] + block.pairs[p][0]) * shape[2] + block.pairs[p][1]
+        of_pair = (c * shape[1] + p) * shape[2] + xs.index(shift.dx)
+        return of_pair * shape[3] + ys.index(shift.dy)
 
-    Returns
-    -------
-    v : Tensor, shape (B, n)
-        Real.
-    """
-    if not c.is_complex():
-        return c.flatten(1)
-    # not view_as_real: its gradient would need an even place in the vector
-    if not block.own:
-        return torch.stack((c.real, c.imag), -1).flatten(1)
-    parts = [
-        c[:, i].real if a == b else torch.stack((c[:, i].real, c[:, i].imag), -1)
-        for i, (a, b) in enumerate(channel_pairs(block, n_channels))
+    return [
+        place(c, p, block.shifts[i])
+        for c in range(shape[0])
+        for p, of_pair in enumerate(chosen)
+        for i in of_pair
     ]
-    return torch.cat([part.flatten(1) for part in parts], 1)
 
 
-def inverse_deviations(
-    block: Block, ref: Reference, own: bool, n_channels: int
-) -> tuple[Tensor, Tensor]:
-    r"""Inverse deviations that normalise the covariances of a block, for both factors.
+def _deviation_columns(
+    block: Block, row: Moment, own: bool, sizes: dict[tuple[str, int], int]
+) -> list[tuple[str, int, int]]:
+    # What divides a covariance by both of its factors: kind, scale and orientation of deviations.
+    # If they are of the signal itself a variance would become 1: variances of wavelet
+    # coefficients are divided by that of the signal instead, and variances of moduli by those of
+    # the wavelet coefficients. Frequencies of a series along orientations share one.
+    of = [("modulus" if k == 0 else "wave", j, l) for j, l, k in (row[1:4], row[4:7])]
+    if own and block.own and block.k1:
+        return [("std", 0, 0)] * 2
+    if own and block.own:  # with a rectifier each orientation has several phases
+        n_phases = sizes["modulus", block.j1] // sizes["wave", block.j1]
+        of = [("wave", j, l // n_phases) for _, j, l in of]
+    return [(f"mean {kind}" if block.angular else kind, j, l) for kind, j, l in of]
 
-    A covariance is divided by the deviations :math:`\sigma_{\lambda,k}` of both its factors. If
-    they are those of the signal itself, a variance would become 1: variances of wavelet
-    coefficients are divided by that of the signal instead, and variances of moduli by those of
-    the wavelet coefficients.
 
-    Parameters
-    ----------
-    block : Block
-        Block.
-    ref : Reference
-        Deviations, of a field or of each signal.
-    own : bool
-        Whether they are of each signal.
-    n_channels : int
-        Number of channels.
+def _deviation_table(ref: Reference, angular: bool) -> dict[tuple[str, int], Tensor]:
+    table = {("std", 0): ref.std[..., None]}
+    for kind, scales in (("wave", ref.waves), ("modulus", ref.moduli)):
+        for j, s in enumerate(scales):
+            table[kind, j] = s
+            if angular:
+                table[f"mean {kind}", j] = safe_sqrt(s.square().mean(-1, keepdim=True))
+    return table
 
-    Returns
-    -------
-    first, second : Tensor, shape (..., n_channel_pairs, n_pairs, 1)
-        One over the deviations, or 1 where these are 0.
-    """
-    channels = [list(c) for c in zip(*channel_pairs(block, n_channels), strict=True)]
-    if own and block.own:
-        waves, moduli = ref.waves[block.j1], ref.moduli[block.j1]
-        if block.k1:
-            a = b = ref.std[..., None].expand(waves.shape)
-        else:  # with a rectifier each orientation has several phases
-            a = b = waves.repeat_interleave(moduli.shape[-1] // waves.shape[-1], -1)
-    else:
-        a, b = (
-            (ref.waves if k else ref.moduli)[j]
-            for j, k in ((block.j1, block.k1), (block.j2, block.k2))
-        )
-    if block.angular:  # frequencies of a Fourier series along the orientations share one
-        a, b = (safe_sqrt(s.square().mean(-1, keepdim=True)) for s in (a, b))
-    L = a.shape[-1]
-    l1, l2 = ([l % L for l in side] for side in zip(*block.pairs, strict=True))
-    a, b = (1 / divisor(s)[..., None] for s in (a, b))
-    return a[..., channels[0], :, :][..., l1, :], b[..., channels[1], :, :][..., l2, :]
+
+def _places(
+    blocks: tuple[Block, ...],
+    shapes: tuple[tuple[tuple[int, ...], bool], ...],
+    sizes: dict[tuple[str, int], int],
+    own: bool,
+    n_channels: int,
+) -> tuple[list[int], list[int], list[int]]:
+    # The products in a row are real and imaginary parts of the complex ones, then the real ones.
+    n_complex = sum(math.prod(shape) for shape, is_complex in shapes if is_complex)
+    ends = [0, 2 * n_complex]  # of what has been placed, complex and real
+    starts, width = {}, 0
+    for key, size in sizes.items():
+        starts[key], width = width, width + size
+    moments: list[int] = []
+    divisors: tuple[list[int], list[int]] = [], []
+    for block, (shape, is_complex) in zip(blocks, shapes, strict=True):
+        start, of_rows = ends[not is_complex], iter(_block_places(block, shape))
+        ends[not is_complex] += math.prod(shape)
+        for row in block_rows(block, n_channels):
+            if row.part != "im":
+                place = start + next(of_rows)
+            moments.append(place + (n_complex if row.part == "im" else 0))
+            if sizes:
+                columns = _deviation_columns(block, row, own, sizes)
+                for c, (kind, j, l), to in zip((row.c1, row.c2), columns, divisors, strict=True):
+                    to.append(c * width + starts[kind, j] + l % sizes[kind, j])
+    return moments, *divisors
 
 
 class CovarianceGroup(MomentGroup):
@@ -399,14 +410,45 @@ class CovarianceGroup(MomentGroup):
         return [row for b in _blocks(self, layout) for row in block_rows(b, n_channels)]
 
     def values(self, batch: Batch, filters: tuple[Tensor, ...]) -> Tensor:
-        n_channels, ref, found = batch.x.shape[1], batch.deviations, []
-        for block in _blocks(self, batch.layout):
-            c = block_covariances(block, batch.fields)
-            if ref is not None:
-                for factor in inverse_deviations(block, ref, batch.ref is None, n_channels):
-                    c = c * factor  # one by one: their product may overflow
-            found.append(real_parts(c, block, n_channels))
-        return torch.cat(found, 1) if found else batch.x.new_zeros(len(batch.x), 0)
+        blocks = _blocks(self, batch.layout)
+        if not blocks:
+            return batch.x.new_zeros(len(batch.x), 0)
+        products = [_products(block, batch.fields) for block in blocks]
+        parts = [c.flatten(1) for c in products if not c.is_complex()]
+        waves = [c.flatten(1) for c in products if c.is_complex()]
+        if waves:
+            together = torch.cat(waves, 1)
+            parts = [together.real, together.imag, *parts]
+        shapes = tuple((tuple(c.shape[1:]), c.is_complex()) for c in products)
+        table = {}
+        if batch.deviations is not None:
+            angular = any(block.angular for block in blocks)
+            table = _deviation_table(batch.deviations, angular)
+        sizes = tuple((key, s.shape[-1]) for key, s in table.items())
+        own, n_channels = batch.ref is None, batch.x.shape[1]
+        found, first, second = _placed(
+            self, batch.layout, shapes, sizes, own, n_channels, batch.x.device
+        )
+        m = torch.cat(parts, 1).index_select(1, found)
+        if table:  # one by one: the product of both may overflow
+            inverse = (1 / divisor(torch.cat(list(table.values()), -1))).flatten(-2)
+            m = m * inverse.index_select(-1, first) * inverse.index_select(-1, second)
+        return m
+
+
+@lru_cache(maxsize=256)
+def _placed(
+    group: CovarianceGroup,
+    layout: MomentLayout,
+    shapes: tuple[tuple[tuple[int, ...], bool], ...],
+    sizes: tuple[tuple[tuple[str, int], int], ...],
+    own: bool,
+    n_channels: int,
+    device: torch.device,
+) -> list[Tensor]:
+    places = _places(_blocks(group, layout), shapes, dict(sizes), own, n_channels)
+    with torch.inference_mode(False):  # they are kept for others
+        return [torch.tensor(of, dtype=torch.int64, device=device) for of in places]
 
 
 @lru_cache(maxsize=256)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from skwave.functional._textures.fields import FieldPlan, Reference, field_plan
+from skwave.functional._textures.fields import FieldPlan, Reference, centred, field_plan
 from skwave.functional._textures.moments import Batch, MomentLayout
 from skwave.functional._textures.offsets import Shifts
 from skwave.functional._textures.registry import groups_of
@@ -104,7 +104,8 @@ def harmonic_moments(
     ref : Reference, default=None
         Means :math:`\mu` and deviations :math:`\sigma`, from `reference`; None for those of each
         signal itself. Then variances of wavelet coefficients are divided by that of the signal,
-        and those of moduli by those of the wavelet coefficients.
+        and those of moduli by those of the wavelet coefficients. Deviations have floors, see
+        `reference`.
     normalize : bool, default=True
         Whether to divide by deviations.
 
@@ -118,6 +119,8 @@ def harmonic_moments(
     .. [1] Zhang, S. and Mallat, S., Maximum entropy models from phase harmonic covariances,
        Appl. Comput. Harmon. Anal. 53, 2021.
     """
+    if ref is None:
+        x = centred(x, scaled=normalize)
     batch = Batch(x, plan.layout, plan.fields, ref, normalize)
     groups = zip(plan.layout.groups, plan.filters, strict=True)
     return torch.cat([group.values(batch, filters) for group, filters in groups], 1)

@@ -3,7 +3,7 @@ r"""Wavelet fields of a batch of signals and their phase harmonics, each scale o
 import math
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import torch
@@ -15,10 +15,14 @@ from skwave.functional._wavelets.morlet import morlet_1d, morlet_2d
 from skwave.functional._wavelets.nonlinearity import (
     modulus,
     phase_harmonic,
+    power_of_two,
     rectifier,
     safe_sqrt,
     squared_modulus,
 )
+
+_BAND_FLOOR = 1e-2  # deviation of a band, to that of white noise of the variance of the field
+_MODULUS_FLOOR = 0.1  # deviation of a modulus, to that of the wavelet coefficients
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,8 @@ class FieldPlan:
         Wavelets in Fourier, cropped to the grid of their scale; last the low-pass, one alone.
     masks : tuple of Tensor, shape ``shape``
         Weights of the average for each scale, of mean 1; none for the mean over all samples.
+    gains : tuple of Tensor, shape (L,)
+        Deviations that the wavelets of each scale give white noise of variance 1.
     n_phases : int or None
         Phases of the rectifier that takes the place of the modulus; None for the modulus.
     """
@@ -46,8 +52,25 @@ class FieldPlan:
     L: int
     grids: tuple[Grid, ...]
     filters: tuple[Tensor, ...]
+    gains: tuple[Tensor, ...]
     masks: tuple[Tensor, ...] = ()
     n_phases: int | None = None
+
+    def fine(self, j: int) -> Grid:
+        """Grid of a scale for moduli and products, whose frequencies reach further.
+
+        Parameters
+        ----------
+        j : int
+            Scale.
+
+        Returns
+        -------
+        grid : (int, int)
+            Twice as fine as that of the scale, if the signal is; four times with a rectifier,
+            which has a kink.
+        """
+        return self.grids[max(j - (1 if self.n_phases is None else 2), 0)]
 
 
 def _coarse(n: int, j: int, oversampling: int) -> int:
@@ -103,7 +126,9 @@ def field_plan(
         Plan.
     """
     if shape[1] == 1:
-        bank = bump_1d(shape[0], J) if wavelet == "bump" else morlet_1d(shape[0], J)
+        # the Morlet bank has one wavelet more than scales: a wider low-pass takes its place
+        low = 2.0 ** (J - 1)
+        bank = bump_1d(shape[0], J) if wavelet == "bump" else morlet_1d(shape[0], J, T=low)
     else:
         bank = bump_2d(shape, J, L) if wavelet == "bump" else morlet_2d(shape, J, L)
     psi_hat = bank.psi_hat[: J * L].view(J, L, *shape)
@@ -121,7 +146,8 @@ def field_plan(
         masks = tuple(
             mask.to(device, dtype) for mask in averaging_masks(valid, J, periodic=periodic)
         )
-    return FieldPlan(shape, J, L, grids, filters, masks, n_phases)
+    gains = tuple((f.square().sum((-3, -2, -1)) / math.prod(shape)).sqrt() for f in filters)
+    return FieldPlan(shape, J, L, grids, filters, gains, masks, n_phases)
 
 
 def averaging_masks(valid: Tensor, J: int, *, periodic: bool = False) -> list[Tensor]:
@@ -184,6 +210,48 @@ def divisor(deviation: Tensor) -> Tensor:
         1 in place of 0: what is constant has moments 0, whatever the divisor is.
     """
     return torch.where(deviation > 0, deviation, 1.0)
+
+
+def centred(x: Tensor, *, scaled: bool = True) -> Tensor:
+    """Signals less their means, divided by powers of two, so that nothing else is lost.
+
+    Parameters
+    ----------
+    x : Tensor, shape (..., H, W)
+        Real signals.
+    scaled : bool, default=True
+        Whether to divide by the power of two next to the largest magnitude of each.
+
+    Returns
+    -------
+    y : Tensor, shape (..., H, W)
+        Signals; 0 where a signal is constant up to rounding.
+    """
+    y = x - x.mean((-2, -1), keepdim=True)
+    y = y - y.mean((-2, -1), keepdim=True)  # the mean of a large offset is rounded itself
+    largest = [torch.linalg.vector_norm(z.detach(), math.inf, (-2, -1), True) for z in (y, x)]
+    y = torch.where(largest[0] > 4 * torch.finfo(x.dtype).eps * largest[1], y, 0.0)
+    return y / power_of_two(y, (-2, -1)) if scaled else y
+
+
+@lru_cache(maxsize=512)
+def index_on(places: tuple[int, ...], device: torch.device) -> Tensor:
+    """Index on a device, which is copied there once.
+
+    Parameters
+    ----------
+    places : tuple of int
+        Places along an axis.
+    device : torch.device
+        Device.
+
+    Returns
+    -------
+    index : Tensor of int64, shape (n,)
+        Kept for the next call.
+    """
+    with torch.inference_mode(False):  # it is kept for others
+        return torch.tensor(places, dtype=torch.int64, device=device)
 
 
 class Fields:
@@ -320,7 +388,7 @@ class Fields:
             Spectrum.
         """
         masked_by = scale if self.plan.masks else None
-        own = self.plan.grids[j]
+        own = self.plan.grids[j] if k else self.plan.fine(j)
         own = (max(own[0], grid[0]), max(own[1], grid[1]))
 
         def make() -> Tensor:  # numpydoc ignore=GL08
@@ -404,6 +472,58 @@ class Reference(NamedTuple):
     waves: list[Tensor]
 
 
+def wave_deviation(power: Tensor, std: Tensor, gain: Tensor) -> Tensor:
+    r"""Deviation of wavelet coefficients that divides, with a floor where a band is empty.
+
+    .. math:: \sigma_\lambda = \max\big(\langle|x\star\psi_\lambda|^2\rangle^{1/2},\;
+       0.01\, \sigma\, g_\lambda\big)
+
+    with :math:`\sigma` the deviation of the signal, and :math:`g_\lambda` that which the wavelet
+    gives white noise of variance 1.
+
+    Parameters
+    ----------
+    power : Tensor, shape (..., L)
+        Mean squared modulus of the coefficients.
+    std : Tensor, shape (...)
+        Deviation of the signal.
+    gain : Tensor, shape (L,)
+        Of `FieldPlan`.
+
+    Returns
+    -------
+    deviation : Tensor, shape (..., L)
+        Deviation.
+    """
+    return torch.maximum(safe_sqrt(power), _BAND_FLOOR * gain * std[..., None])
+
+
+def modulus_deviation(spread: Tensor, power: Tensor, std: Tensor, gain: Tensor) -> Tensor:
+    r"""Deviation of moduli that divides, with a floor where a modulus is constant.
+
+    .. math:: \sigma_{\lambda,0} = \max\big(\mathrm{Var}(|x\star\psi_\lambda|)^{1/2},\;
+       0.1\, \langle|x\star\psi_\lambda|^2\rangle^{1/2},\; 0.01\, \sigma\, g_\lambda\big)
+
+    The modulus of a wave alone varies by rounding only; that of Gaussian noise by 0.46 of the
+    deviation of the coefficients.
+
+    Parameters
+    ----------
+    spread : Tensor, shape (..., L) or (..., L * n_phases)
+        Variances of the moduli, or of rectified phases.
+    power, std, gain : Tensor
+        As in `wave_deviation`.
+
+    Returns
+    -------
+    deviation : Tensor, shape of ``spread``
+        Deviation.
+    """
+    floor = torch.maximum(_MODULUS_FLOOR * safe_sqrt(power), _BAND_FLOOR * gain * std[..., None])
+    floor = floor.repeat_interleave(spread.shape[-1] // power.shape[-1], -1)
+    return torch.maximum(safe_sqrt(spread), floor)
+
+
 def reference(x: Tensor, plan: FieldPlan) -> Reference:
     """Means and deviations of a field, averaged over its realisations.
 
@@ -420,17 +540,19 @@ def reference(x: Tensor, plan: FieldPlan) -> Reference:
         Averages over the realisations.
     """
     fields = Fields(x, plan)
+    mean = x.mean((0, -2, -1))
+    std = safe_sqrt((x - mean[:, None, None]).square().mean((0, -2, -1)))
     means, moduli, waves = [], [], []
-    for j, grid in enumerate(plan.grids):
-        w = fields.harmonic(j, 1, grid)
+    for j in range(plan.J + 1):
+        w = fields.harmonic(j, 1, plan.fine(j))
         u = fields.envelope(w)
         mean = fields.average(u, j).mean(0)
         means.append(mean)
-        moduli.append(safe_sqrt(fields.average((u - mean[..., None, None]).square(), j).mean(0)))
-        waves.append(safe_sqrt(fields.average(squared_modulus(w), j).mean(0)))
-    mean = x.mean((0, -2, -1))
-    std = safe_sqrt((x - mean[:, None, None]).square().mean((0, -2, -1)))
-    return Reference(mean, std, means, moduli, waves)
+        spread = fields.average((u - mean[..., None, None]).square(), j).mean(0)
+        power = fields.average(squared_modulus(w), j).mean(0)
+        waves.append(wave_deviation(power, std, plan.gains[j]))
+        moduli.append(modulus_deviation(spread, power, std, plan.gains[j]))
+    return Reference(x.mean((0, -2, -1)), std, means, moduli, waves)
 
 
 def own_reference(x: Tensor, fields: Fields) -> Reference:
@@ -448,11 +570,13 @@ def own_reference(x: Tensor, fields: Fields) -> Reference:
     reference : Reference
         Tensors (B, C) and (B, C, L); the fields are centred, so ``means`` is None.
     """
-    moduli, waves = [], []
-    for j, grid in enumerate(fields.plan.grids):
-        w, u = fields.harmonic(j, 1, grid), fields.harmonic(j, 0, grid)
-        moduli.append(safe_sqrt(fields.average(u.square(), j)))
-        waves.append(safe_sqrt(fields.average(squared_modulus(w), j)))
     mean = x.mean((-2, -1))
     std = safe_sqrt((x - mean[..., None, None]).square().mean((-2, -1)))
+    moduli, waves = [], []
+    for j in range(fields.plan.J + 1):
+        w, u = (fields.harmonic(j, k, fields.plan.fine(j)) for k in (1, 0))
+        spread = fields.average(u.square(), j)
+        power = fields.average(squared_modulus(w), j)
+        waves.append(wave_deviation(power, std, fields.plan.gains[j]))
+        moduli.append(modulus_deviation(spread, power, std, fields.plan.gains[j]))
     return Reference(mean, std, None, moduli, waves)

@@ -24,15 +24,16 @@ class Kurtosis(MomentGroup):
 
     def values(self, batch: Batch, filters: tuple[Tensor, ...]) -> Tensor:
         fields, found = batch.fields, []
-        for j, grid in enumerate(batch.plan.grids[:-1]):
-            w = fields.harmonic(j, 1, grid)
+        for j in range(batch.plan.J):
+            # four factors have four times the frequencies of one: the finer grid holds them
+            w = fields.harmonic(j, 1, batch.plan.fine(j))
             if batch.deviations is not None:
                 by = divisor(batch.deviations.waves[j])[..., None, None, None]
                 w = torch.view_as_complex(torch.view_as_real(w) / by)
-            real = w.real
-            square, modulus2 = real.square(), squared_modulus(w)
-            powers = square * real, square.square(), modulus2.square()
-            found.append(torch.stack([fields.average(p, j) for p in powers], -1))
+            real, modulus2 = w.real, squared_modulus(w)
+            powers = torch.stack((real, real, modulus2), -3)
+            powers = powers * torch.stack((real.square(), real.square() * real, modulus2), -3)
+            found.append(fields.average(powers, j))
         return torch.stack(found, 2).flatten(1)
 
 

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from skwave.functional._textures.fields import FieldPlan, divisor
+from skwave.functional._textures.fields import FieldPlan, divisor, index_on
 from skwave.functional._textures.moments import Batch, Moment, MomentGroup, MomentLayout
 from skwave.functional._wavelets.bump import gaussian_spectrum
 from skwave.functional._wavelets.fourier import ifft
@@ -27,22 +27,33 @@ class Scaling(MomentGroup):
         return [Moment("L", j, k1=p, k2=q) for j in _scales(layout) for p, q in _POWERS]
 
     def filters(self, layout: MomentLayout, plan: FieldPlan) -> tuple[Tensor, ...]:
-        like, widths = plan.filters[0], [_WIDTH * 2**j for j in _scales(layout)]
-        return tuple(gaussian_spectrum(plan.shape, width).to(like) for width in widths)
+        widths = [_WIDTH * 2**j for j in _scales(layout)]
+        phi_hat = torch.stack([gaussian_spectrum(plan.shape, width) for width in widths])
+        return (phi_hat.to(plan.filters[0]),)
 
     def values(self, batch: Batch, filters: tuple[Tensor, ...]) -> Tensor:
-        fields, found = batch.fields, []
-        for scale, phi_hat in zip(_scales(batch.layout), filters, strict=True):
-            u, j = ifft(fields.x_hat[:, :, 0] * phi_hat).real, max(scale, 0)
-            u = u - fields.average(u, j)[..., None, None]
-            if batch.deviations is not None:
-                u = u / divisor(batch.deviations.std)[..., None, None]
-            of = u.abs() - fields.average(u.abs(), j)[..., None, None], u
-            found.append(torch.stack([fields.average(of[p] * of[q], j) for p, q in _POWERS], -1))
-        return torch.stack(found, 2).flatten(1)
+        fields = batch.fields
+        u = ifft(fields.x_hat * filters[0]).real  # (B, C, n_scales, H, W)
+        weights = None
+        if batch.plan.masks:
+            grid = batch.plan.shape
+            weights = torch.stack([fields.mask(max(j, 0), grid) for j in _scales(batch.layout)])
+        u = u - _mean(u, weights)
+        if batch.deviations is not None:
+            u = u / divisor(batch.deviations.std)[..., None, None, None]
+        size = u.abs()
+        of = torch.stack((size - _mean(size, weights), u), -3).flatten(-2)
+        weighted = of if weights is None else of * weights.flatten(-2)[:, None]
+        c = (weighted @ of.mT).flatten(-2) / of.shape[-1]  # (B, C, n_scales, 4)
+        places = tuple(2 * p + q for p, q in _POWERS)
+        return c.index_select(-1, index_on(places, c.device)).flatten(1)
 
     def words(self, row: Moment, layout: MomentLayout) -> list[str]:
         return ["L", f"j{row.j1}", f"k{row.k1}{row.k2}"]
+
+
+def _mean(u: Tensor, weights: Tensor | None) -> Tensor:
+    return (u if weights is None else u * weights).mean((-2, -1), keepdim=True)
 
 
 def _scales(layout: MomentLayout) -> range:

@@ -3,7 +3,7 @@ r"""Scattering covariances, also called scattering spectra: moduli seen by a sec
 import torch
 from torch import Tensor
 
-from skwave.functional._textures.fields import FieldPlan, Fields, divisor
+from skwave.functional._textures.fields import FieldPlan, Fields, divisor, index_on, wave_deviation
 from skwave.functional._textures.moments import Batch, Moment, MomentGroup, MomentLayout
 from skwave.functional._wavelets.nonlinearity import safe_sqrt, squared_modulus
 
@@ -26,10 +26,10 @@ class ScatteringCovariance(MomentGroup):
 scattering = ScatteringCovariance()
 
 
-def _parts(c: Tensor, real: list[bool]) -> Tensor:
+def _parts(c: Tensor, real: tuple[bool, ...]) -> Tensor:
     # (B, C, n) complex -> (B, C, m) real, without the imaginary parts that are 0
-    keep = torch.tensor([part for r in real for part in (True, not r)])
-    return torch.stack((c.real, c.imag), -1).flatten(-2)[..., keep]
+    keep = tuple(2 * i + k for i, r in enumerate(real) for k in range(1 if r else 2))
+    return torch.stack((c.real, c.imag), -1).flatten(-2).index_select(-1, index_on(keep, c.device))
 
 
 def _triangle(J: int, L: int) -> list[tuple[int, int, int, int]]:
@@ -87,14 +87,15 @@ def scattering_covariance(
     fields = Fields(x, plan, mean)
     J = plan.J
     powers, means = [], []  # (B, C, L) of each scale
-    for j, grid in enumerate(plan.grids[:J]):
-        w = fields.harmonic(j, 1, grid)
+    for j in range(J):
+        w = fields.harmonic(j, 1, plan.fine(j))
         powers.append(fields.average(squared_modulus(w), j))
         means.append(fields.average(fields.envelope(w), j))
     sigma = over = None  # what S1, S3 and S4 are divided by, and S2
     if normalize and waves is None:
-        sigma = torch.stack([divisor(safe_sqrt(p)) for p in powers], -2)
         total = safe_sqrt((x - x.mean((-2, -1), keepdim=True)).square().mean((-2, -1)))
+        floored = zip(powers, plan.gains, strict=False)
+        sigma = torch.stack([divisor(wave_deviation(p, total, g)) for p, g in floored], -2)
         over = divisor(total)[..., None, None]
     elif normalize and waves is not None:
         sigma = over = torch.stack([divisor(s) for s in waves[:J]], -2)
@@ -124,10 +125,16 @@ def _at_scale(fields: Fields, j3: int, sigma: Tensor | None) -> list[Tensor]:
         w = w / sigma[..., j3, :, None, None]
     third = left @ w.flatten(-2).mH  # (B, C, n, L)
     n, L = third.shape[-2:]
-    rows, columns = torch.triu_indices(n, n)  # the other half are the conjugates
-    fourth = [((left * p.flatten().square()) @ moduli.mH)[..., rows, columns] for p in psi]
-    equal = (rows == columns).tolist()
-    return [_parts(third.flatten(-2), [False] * (n * L)), *(_parts(c, equal) for c in fourth)]
+    pairs = [(a, b) for a in range(n) for b in range(a, n)]  # the others are the conjugates
+    at, equal = (
+        index_on(tuple(a * n + b for a, b in pairs), psi.device),
+        tuple(a == b for a, b in pairs),
+    )
+    fourth = [((left * p.flatten().square()) @ moduli.mH).flatten(-2) for p in psi]
+    return [
+        _parts(third.flatten(-2), (False,) * (n * L)),
+        *(_parts(c.index_select(-1, at), equal) for c in fourth),
+    ]
 
 
 def scattering_covariance_rows(J: int, L: int, n_channels: int = 1) -> list[Moment]:

@@ -7,6 +7,7 @@ import torch
 from skwave.functional._textures.families import moment_family, moment_layout
 from skwave.functional._textures.fields import field_plan, reference
 from skwave.functional._textures.maxent import (
+    MomentDistance,
     conditioner,
     gaussian_field,
     moment_distance,
@@ -125,6 +126,31 @@ def test_moment_distance(randn):
     alone = [moment_distance(lambda x: x, t)(y[None])[0] for t, y in zip(targets, x, strict=True)]
     torch.testing.assert_close(together, torch.stack(alone))
     assert moment_distance(lambda x: x, torch.zeros(2))(torch.zeros(1, 2)) == 0
+
+
+def test_distance_of_groups():
+    target = torch.tensor([0.5, -0.5, 900.0, 0.0, 0.0], dtype=torch.float64)
+    distance = MomentDistance(target, ["a", "a", "K", "b", "b"])
+    assert float(distance(target)) == 0
+    # errors by a share of a group whose moments are below 1, or of one that is far above it
+    for moved in ([0.505, -0.505, 900, 0, 0], [0.5, -0.5, 909, 0, 0]):
+        found = float(distance(torch.tensor([moved], dtype=torch.float64)))
+        assert found == pytest.approx(1e-4 / 3, rel=0.02)
+    # a group that vanishes is compared with chance
+    noise = torch.tensor([[0.5, -0.5, 900, 0.005, -0.005]], dtype=torch.float64)
+    assert float(distance(noise)) == pytest.approx(0.01 / 3, rel=1e-4)
+    # far off it grows with the distance
+    far = noise + torch.tensor([0, 0, 0, 1e6, 0], dtype=torch.float64)
+    assert float(distance(far + far - noise) / distance(far)) == pytest.approx(2, rel=1e-5)
+
+
+def test_distance_to_the_targets_of_each_row(randn):
+    targets, x, labels = randn(3, 6), randn(3, 6), list("aabbbc")
+    rows = zip(targets, x, strict=True)
+    alone = [MomentDistance(t, labels)(y[None])[0] for t, y in rows]
+    torch.testing.assert_close(MomentDistance(targets, labels)(x), torch.stack(alone))
+    y = x.clone().requires_grad_()
+    assert torch.autograd.gradcheck(MomentDistance(targets, labels), y)
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (24, 10), (33, 1)])

@@ -79,7 +79,7 @@ def test_a_group_of_ones_own(randn):
     layout = moment_layout((16, 16), 2, 3, ("K",))
     layout = type(layout)(**{**vars(layout), "groups": (Means(), *layout.groups)})
     x, rows = randn(2, 2, 16, 16), layout.rows(2)
-    m = moment_family(layout).moments(x, None, True)
+    m = moment_family(layout).moments(x, None, False)
     assert m.shape == (2, len(rows))
     assert layout.name(rows[7], 2) == "c1_M_j0_l1"
     w = Batch(x, layout, field_plan((16, 16), 2, 3)).fields.wavelet_spectrum(0)
