@@ -7,7 +7,7 @@ from skwave._core.arrays import refuse_sparse, to_numpy
 from skwave._core.samples import is_series, refuse_masked, refuse_path
 
 
-def signals_of(X, length=None):
+def signals_of(X, length=None, estimator=None):
     """Signals of different lengths, one array for each sample.
 
     Parameters
@@ -17,6 +17,8 @@ def signals_of(X, length=None):
     length : int, default=None
         Length that is expected, if there is one: a list of arrays of another length has samples of
         any length, too.
+    estimator : estimator, default=None
+        One with a parameter ``mask`` is told that masked samples go there.
 
     Returns
     -------
@@ -33,7 +35,7 @@ def signals_of(X, length=None):
     parts = _parts(X)
     if parts is None:
         return None
-    refuse_masked(parts)
+    refuse_masked(parts, estimator)
     columns = hasattr(X, "iloc") or hasattr(X, "to_frame")  # of pandas or polars
     try:
         parts = [_as_array(x) for x in parts]

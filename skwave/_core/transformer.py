@@ -86,9 +86,9 @@ class TorchTransformer(TransformerMixin, Estimator):
 
     def _fit_signals(self, X):
         # learn the shape of the signals, and give back the validated samples
-        if self._takes_lengths and (signals := signals_of(X)) is not None:
+        if self._takes_lengths and (signals := signals_of(X, estimator=self)) is not None:
             return self._fit_lengths(signals)
-        X = validate_array(self, X, reset=True)
+        X = validate_array(self, self._admit(X), reset=True)
         resolve_device(self.device, X)
         resolve_dtype(self.dtype, X)
         sample_shape = tuple(X.shape[1:])
@@ -98,6 +98,10 @@ class TorchTransformer(TransformerMixin, Estimator):
             warn_channels_last(sample_shape, ndim, stacklevel=5)
         self._check_signal(signal_shape)
         self._learn(ndim, sample_shape, signal_shape, any_length=False)
+        return X
+
+    def _admit(self, X):
+        # samples that do not count may be anything: estimators with a mask replace them
         return X
 
     def _learn(self, ndim, sample_shape, signal_shape, any_length):
@@ -247,7 +251,7 @@ class TorchTransformer(TransformerMixin, Estimator):
 
     def _validate(self, X):
         self._check_since_fit()
-        X = validate_array(self, X, reset=False)
+        X = validate_array(self, self._admit(X), reset=False)
         if tuple(X.shape[1:]) != self.sample_shape_:
             raise ValueError(
                 f"X has samples of shape {tuple(X.shape[1:])}, but {type(self).__name__} was "

@@ -528,11 +528,8 @@ class MaxEntTextureModel(TorchTransformer):
         signals = SignalMoments.of(self, self.signal_shape_)
         return signals.row_bytes(dtype.itemsize, self.n_channels_)
 
-    def _fit_signals(self, X):
-        return super()._fit_signals(counting_samples(X, self.mask, self.shape))
-
-    def _validate(self, X):
-        return super()._validate(counting_samples(X, self.mask, self.shape))
+    def _admit(self, X):
+        return counting_samples(X, self.mask, self.shape)
 
     def _check_signal(self, signal_shape):
         SignalMoments.of(self, signal_shape).check(f" (n_features={self.n_features_in_})")

@@ -450,8 +450,10 @@ def counting_samples(X, mask, shape):
     ValueError
         If ``X`` is a masked array that hides samples which count.
     """
+    if mask is None:
+        return X
     hidden = np.ma.getmaskarray(X) if isinstance(X, np.ma.MaskedArray) else None
-    if mask is not None and isinstance(X, np.ndarray | torch.Tensor):
+    if isinstance(X, np.ndarray | torch.Tensor):
         mask = np.asarray(to_numpy(mask)).astype(bool)
         mask = mask.ravel() if shape is not None and X.ndim == 2 else mask
         if X.ndim > mask.ndim and tuple(X.shape[-mask.ndim :]) == mask.shape:

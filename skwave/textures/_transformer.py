@@ -253,11 +253,8 @@ class PhaseHarmonicTransformer(TorchTransformer):
     def _row_bytes(self, dtype):
         return self._moments().row_bytes(dtype.itemsize, self.n_channels_)
 
-    def _fit_signals(self, X):
-        return super()._fit_signals(counting_samples(X, self.mask, self.shape))
-
-    def _validate(self, X):
-        return super()._validate(counting_samples(X, self.mask, self.shape))
+    def _admit(self, X):
+        return counting_samples(X, self.mask, self.shape)
 
     def _check_signal(self, signal_shape):
         moments = SignalMoments.of(self, signal_shape)
