@@ -1,5 +1,9 @@
-"""Recognise spoken digits from recordings of any length.
+"""
+Spoken digits from recordings of any length
+===========================================
 
+A list of recordings needs no padding: each is scattered at its own length, and statistics over time
+give all of them as many features. This script is not run with the documentation:
 ``python examples/spoken_digits.py``, with the Free Spoken Digit Dataset (3000 recordings of six
 speakers, 8 kHz) as ``images/spoken_digits.npz`` in the folder that SKWAVE_DATA names. The split is
 the official one: the first five recordings of each digit and speaker are the test.
