@@ -1,9 +1,10 @@
 """How good samples of texture models are: statistics of other kinds than their moments.
 
 ``SKWAVE_DATA=... make bench NAME=texture_quality``, or ``python benchmarks/texture_quality.py
-[target ...] --families phase_harmonic gaussian --seeds 4 --max-iter 100``; each sample is saved as
-it comes, and not made again. Targets are ``cosmic_web/0`` to ``/19``, ``iso``, ``aniso``, names of
-textures, and ``turbulence``. J=5, L=4, 256 by 256 pixels, float32, one thread.
+[target ...] --families phase_harmonic gaussian --seeds 4``; each sample is saved as it comes, and
+not made again. Targets are ``cosmic_web/0`` to ``/19``, ``iso``, ``aniso``, names of
+textures, and ``turbulence``. J=5 and else the defaults of the
+model, 256 by 256 pixels, float32, one thread.
 
 Distances are those of `skwave.validation.texture_report`: z-scores by the scatter of 19 other
 maps for the cosmic web, whose own distances are the row "real maps"; relative errors for the
@@ -35,7 +36,7 @@ from skwave.functional._textures.fields import Fields, field_plan
 from skwave.plotting import TextureDisplay
 from skwave.validation import texture_report
 
-J, L, SIZE = 5, 4, 256
+J, L, SIZE = 5, MaxEntTextureModel().L, 256
 HOME = os.environ.get("SKWAVE_DATA")
 FAMILIES = {
     "phase_harmonic": 4,
@@ -65,24 +66,21 @@ def images_of(target):
     return data.images[[data.names.index(target)]], 0, False
 
 
-def fitted(image, family, seed, max_iter, periodic=True):
+def fitted(image, family, seed, periodic=True):
     """Model of one image."""
     model = MaxEntTextureModel(
         J,
-        L,
         moments=tuple(family.split("+")) if "+" in family else family,
         boundary="periodic" if periodic else "crop",
-        max_iter=max_iter,
-        tol=1e-7,
         random_state=seed,
     )
     return model.fit(image[None])
 
 
-def make(target, family, seed, max_iter):
+def make(target, family, seed):
     """One sample and its row."""
     real, index, periodic = images_of(target)
-    model = fitted(real[index], family, seed, max_iter, periodic)
+    model = fitted(real[index], family, seed, periodic)
     start = time.process_time()
     sample = model.sample(1)
     seconds = time.process_time() - start
@@ -91,7 +89,8 @@ def make(target, family, seed, max_iter):
     row = {
         "family": family,
         "seed": seed,
-        "max_iter": max_iter,
+        "tol": model.tol,
+        "n_iter": model.n_iter_,
         "M": int(model.n_moments_),
         "loss": float(np.nanmin(model.loss_curve_[:, 0])),
         "cpu_s": seconds,
@@ -160,7 +159,7 @@ def spectral_norm(a, n_iter=100):
     return float(norm)
 
 
-def turbulence(found, families, max_iter, n_test=40, n_model=20):
+def turbulence(found, families, n_test=40, n_model=20):
     """Errors of the covariance of models, and of as many fields of the process itself."""
     maps = make_turbulence(1 + n_test + n_model, SIZE, courant=0.5, random_state=0)
     train, test, other = maps[0], maps[1 : n_test + 1], maps[n_test + 1 :]
@@ -180,7 +179,7 @@ def turbulence(found, families, max_iter, n_test=40, n_model=20):
     for family in families:
         if family not in [row["family"] for row in found]:
             start = time.process_time()
-            model = fitted(train, family, 0, max_iter)
+            model = fitted(train, family, 0)
             samples = model.sample(n_model)
             row = {"family": family, "M": int(model.n_moments_), "error": error(samples)}
             found.append(row | {"cpu_s": time.process_time() - start})
@@ -199,18 +198,20 @@ def table(found):
             continue
         lines += ["", f"{target}, {rows[0]['unit']}", ""]
         lines.append("| family | M | seeds | " + " | ".join(c.replace("_", " ") for c in COLUMNS))
-        lines[-1] += " | copying | loss | CPU s |"
-        lines.append("|---" * (len(COLUMNS) + 6) + "|")
+        lines[-1] += " | copying | loss | steps | CPU s |"
+        lines.append("|---" * (len(COLUMNS) + 7) + "|")
         if rows[0]["real"]:
             cells = [f"{rows[0]['real'][name]:.2f}" for name in COLUMNS]
             copying = f"up to {rows[0]['real_copying']:.3f}"
-            lines.append("| " + " | ".join(["real maps", "", "", *cells, copying, "", ""]) + " |")
+            cells = ["real maps", "", "", *cells, copying, "", "", ""]
+            lines.append("| " + " | ".join(cells) + " |")
         for family in dict.fromkeys(r["family"] for r in rows):
             some = [r for r in rows if r["family"] == family]
             cells = [family, str(some[0]["M"]), str(len(some))]
             cells += [f"{np.mean([r['distances'][name] for r in some]):.2f}" for name in COLUMNS]
             cells.append(f"{max(r['copying'] for r in some):.3f}")
             cells.append(f"{max(r['loss'] for r in some):.0e}")
+            cells.append(f"{np.mean([r['n_iter'] for r in some]):.0f}")
             cells.append(f"{np.mean([r['cpu_s'] for r in some]):.0f}")
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines[1:])
@@ -222,7 +223,6 @@ def main():
     parser.add_argument("targets", nargs="*", default=TARGETS, help=f"any of {TARGETS}")
     parser.add_argument("--families", nargs="+", default=list(FAMILIES), help="or groups: S11+C01")
     parser.add_argument("--seeds", type=int, help="samples a family, 4 of the default one, else 1")
-    parser.add_argument("--max-iter", type=int, default=100)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     matplotlib.use("Agg")
@@ -231,14 +231,14 @@ def main():
     for target in arguments.targets:
         rows = found.setdefault(target, [])
         if target == "turbulence":
-            for _ in turbulence(rows, arguments.families, arguments.max_iter):
+            for _ in turbulence(rows, arguments.families):
                 save("texture_quality", found, table(found))
             continue
-        done = {(r["family"], r["seed"], r["max_iter"]) for r in rows}
+        done = {(r["family"], r["seed"]) for r in rows}
         for family in arguments.families:
             for seed in range(arguments.seeds or FAMILIES.get(family, 1)):
-                if (family, seed, arguments.max_iter) not in done:
-                    rows.append(make(target, family, seed, arguments.max_iter))
+                if (family, seed) not in done:
+                    rows.append(make(target, family, seed))
                     save("texture_quality", found, table(found))
 
 

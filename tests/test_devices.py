@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
+from sklearn import config_context
 from sklearn.base import clone
 
 import skwave
@@ -335,6 +336,21 @@ def test_one_sample_without_memory_says_what_to_do(name):
         gpu.memory = gpu.used + 64
         with pytest.raises(torch.OutOfMemoryError, match="one sample alone does not fit"):
             getattr(est, case.methods[0])(case.X)
+
+
+def test_a_fit_of_textures_keeps_within_the_working_memory():
+    X = rng.normal(size=(400, 16, 16)).astype(np.float32)
+    models, peaks = [], []
+    with SimulatedDevice() as gpu:
+        for parameters in ({}, {"batch_size": 400}):
+            est = skwave.MaxEntTextureModel(J=2, shifts=0, device="cuda", **parameters)
+            est.fit(X[:2])  # makes the filters
+            held = gpu.peak = gpu.used
+            with config_context(working_memory=2):
+                models.append(est.fit(X))
+            peaks.append(gpu.peak - held)
+    assert peaks[0] < 6 * 2**20 < peaks[1] / 10
+    np.testing.assert_allclose(models[0].moments_, models[1].moments_, rtol=1e-3, atol=1e-5)
 
 
 def test_sampling_without_memory_is_halved():

@@ -93,6 +93,48 @@ def refuse_masked(X, estimator=None):
     )
 
 
+def counting_samples(X, mask, shape):
+    """Samples with 0 where they do not count: NaN, infinity and sentinels are allowed there.
+
+    Parameters
+    ----------
+    X : array-like or Tensor
+        Samples.
+    mask : array-like of bool or None
+        True for the samples that count, of the shape of a signal.
+    shape : tuple of int or None
+        Shape of the signal, if the rows of ``X`` are flat.
+
+    Returns
+    -------
+    X : array or Tensor
+        Samples; the argument without a mask.
+
+    Raises
+    ------
+    ValueError
+        If ``X`` is a masked array that hides samples which count.
+    """
+    if mask is None:
+        return X
+    hidden = np.ma.getmaskarray(X) if isinstance(X, np.ma.MaskedArray) else None
+    if isinstance(X, np.ndarray | torch.Tensor):
+        mask = np.asarray(to_numpy(mask)).astype(bool)
+        mask = mask.ravel() if shape is not None and X.ndim == 2 else mask
+        if X.ndim > mask.ndim and tuple(X.shape[-mask.ndim :]) == mask.shape:
+            hidden = None if hidden is None else hidden & mask
+            if isinstance(X, torch.Tensor):
+                X = torch.where(torch.from_numpy(mask).to(X.device), X, 0)
+            else:
+                X = np.where(mask, np.ma.getdata(X), 0)
+    if hidden is not None and hidden.any():
+        raise ValueError(
+            f"X is a masked array that hides {int(hidden.sum())} samples, which mask lets count: "
+            "give mask=, True for the samples that count in all of X, such as ~X.mask.any(0)."
+        )
+    return X
+
+
 def refuse_swapped(X, y):
     """Raise an error if samples stand where the targets should, and the other way round.
 

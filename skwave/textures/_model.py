@@ -20,12 +20,12 @@ from skwave._core.batches import run_batches
 from skwave._core.checks import check_scales
 from skwave._core.compat import Interval, StrOptions, check_feature_names_in, fit_context
 from skwave._core.progress import step_reporter
+from skwave._core.samples import counting_samples
 from skwave._core.transformer import TorchTransformer
 from skwave.textures._moments import (
     MOMENT_CONSTRAINTS,
     FieldMoments,
     SignalMoments,
-    counting_samples,
 )
 from skwave.textures._synthesis import (
     batches,
@@ -88,9 +88,9 @@ class MaxEntTextureModel(TorchTransformer):
         Compute on grids finer by ``2**oversampling``.
     init : {"gaussian", "white"}, default="gaussian"
         Noise to start from: Gaussian of the smoothed power spectrum of the field, or white.
-    max_iter : int, default=200
+    max_iter : int, default=300
         Largest number of steps.
-    tol : float, default=1e-5
+    tol : float, default=5e-6
         A sample is done when its energy is at most this.
     random_state : int, RandomState instance or None, default=None
         Draws the noise.
@@ -193,8 +193,8 @@ class MaxEntTextureModel(TorchTransformer):
         mask=None,
         oversampling=0,
         init="gaussian",
-        max_iter=200,
-        tol=1e-5,
+        max_iter=300,
+        tol=5e-6,
         random_state=None,
         shape=None,
         device=None,
@@ -252,7 +252,9 @@ class MaxEntTextureModel(TorchTransformer):
         self._warn_of_one_image(X)
         x = to_tensor(X, resolve_dtype(self.dtype, X), resolve_device(self.device, X))
         signals = SignalMoments.of(self, self.signal_shape_)
-        moments = FieldMoments.fitted(signals, x.detach().reshape(self._batch_shape()))
+        moments = FieldMoments.fitted(
+            signals, x.detach().reshape(self._batch_shape()), self.batch_size
+        )
         self.mean_, self.scale_ = moments.mean, moments.scale
         self.moments_, self.spectrum_ = moments.target, moments.spectrum
         self._reference, self._fitted_on = moments.reference, str(x.device)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from skwave._core.arrays import resolve_device, resolve_dtype, to_numpy, to_tensor
+from skwave._core.batches import batch_rows
 from skwave._core.cache import Cache
 from skwave._core.checks import check_scales, default_scale
 from skwave._core.compat import Interval, StrOptions
@@ -428,48 +429,6 @@ class SignalMoments:
         return np.array(names, dtype=object)
 
 
-def counting_samples(X, mask, shape):
-    """Samples with 0 where they do not count: NaN, infinity and sentinels are allowed there.
-
-    Parameters
-    ----------
-    X : array-like or Tensor
-        Samples.
-    mask : array-like of bool or None
-        True for the samples that count, of the shape of a signal.
-    shape : tuple of int or None
-        Shape of the signal, if the rows of ``X`` are flat.
-
-    Returns
-    -------
-    X : array or Tensor
-        Samples; the argument without a mask.
-
-    Raises
-    ------
-    ValueError
-        If ``X`` is a masked array that hides samples which count.
-    """
-    if mask is None:
-        return X
-    hidden = np.ma.getmaskarray(X) if isinstance(X, np.ma.MaskedArray) else None
-    if isinstance(X, np.ndarray | torch.Tensor):
-        mask = np.asarray(to_numpy(mask)).astype(bool)
-        mask = mask.ravel() if shape is not None and X.ndim == 2 else mask
-        if X.ndim > mask.ndim and tuple(X.shape[-mask.ndim :]) == mask.shape:
-            hidden = None if hidden is None else hidden & mask
-            if isinstance(X, torch.Tensor):
-                X = torch.where(torch.from_numpy(mask).to(X.device), X, 0)
-            else:
-                X = np.where(mask, np.ma.getdata(X), 0)
-    if hidden is not None and hidden.any():
-        raise ValueError(
-            f"X is a masked array that hides {int(hidden.sum())} samples, which mask lets count: "
-            "give mask=, True for the samples that count in all of X, such as ~X.mask.any(0)."
-        )
-    return X
-
-
 class CalledMoments(SignalMoments):
     """Moments that are a function of the user's; the wavelets serve the smoothed spectrum alone."""
 
@@ -584,7 +543,7 @@ class FieldMoments:
     device: Any = None
 
     @classmethod
-    def fitted(cls, signals, x):
+    def fitted(cls, signals, x, batch_size="auto"):
         """Moments of a field, with all that they are relative to.
 
         Parameters
@@ -593,6 +552,8 @@ class FieldMoments:
             Chosen moments.
         x : Tensor, shape (B, C, H, W) or (B, C, N)
             Realisations of the field.
+        batch_size : int or "auto", default="auto"
+            Realisations at once; ``"auto"`` keeps within scikit-learn's ``working_memory``.
 
         Returns
         -------
@@ -615,11 +576,16 @@ class FieldMoments:
         moments = {"mean": mean.cpu().numpy(), "scale": std.cpu().numpy(), "device": x.device}
         z = cls(signals, **moments).counted(x)
         family = signals.family(z)
+        row_bytes = signals.row_bytes(x.element_size(), x.shape[1])
+        size = batch_rows(batch_size, row_bytes, len(x))
         with torch.no_grad():
             if not isinstance(signals, CalledMoments):
-                moments["reference"] = _as_arrays(reference(z, family.fields))
-            target = cls(signals, **moments).of_data(x).mean(0)
-            spectrum = smoothed_spectrum(z, family.fields, periodic=signals.boundary == "periodic")
+                found = reference(z, family.fields, batch_size=size)
+                moments["reference"] = _as_arrays(found)
+            known = cls(signals, **moments)
+            target = sum(known.of_data(part).sum(0) for part in x.split(size)) / len(x)
+            periodic = signals.boundary == "periodic"
+            spectrum = smoothed_spectrum(z, family.fields, periodic=periodic, batch_size=size)
             spectrum /= valid.double().mean().to(spectrum)  # what is masked has no power
         spectrum = spectrum.reshape(len(std), *signals.shape).cpu().numpy()
         spectrum *= moments["scale"].reshape(-1, *[1] * signals.ndim) ** 2

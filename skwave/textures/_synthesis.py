@@ -182,7 +182,7 @@ def synthesise(
     objective,
     *,
     max_iter=200,
-    tol=1e-5,
+    tol=5e-6,
     batch_size="auto",
     copies=1,
     on_step=None,
@@ -200,7 +200,7 @@ def synthesise(
         standardised fields ``z`` to start from and the slice of the rows that they are.
     max_iter : int, default=200
         Largest number of steps.
-    tol : float, default=1e-5
+    tol : float, default=5e-6
         A field is done when its objective is at most this.
     batch_size : int or "auto", default="auto"
         Fields at once; halved while the device has not enough memory.

@@ -4,9 +4,10 @@ from typing import ClassVar
 
 from skwave._core.compat import StrOptions, check_feature_names_in
 from skwave._core.rows import CACHE_CONSTRAINT
+from skwave._core.samples import counting_samples
 from skwave._core.transformer import TorchTransformer
 from skwave.functional._textures.reductions import REDUCTIONS
-from skwave.textures._moments import MOMENT_CONSTRAINTS, SignalMoments, counting_samples
+from skwave.textures._moments import MOMENT_CONSTRAINTS, SignalMoments
 
 
 class PhaseHarmonicTransformer(TorchTransformer):

@@ -312,7 +312,7 @@ def test_masked_arrays(X):
     mask = np.ones((16, 16), bool)
     mask[3:5, 9] = False
     hidden = np.ma.masked_array(X, np.broadcast_to(~mask, X.shape))
-    with pytest.raises(ValueError, match="with 6 masked values.*give it as mask="):
+    with pytest.raises(ValueError, match=r"with 6 masked values.*give it as mask="):
         PhaseHarmonicTransformer(J=2).fit(hidden[:3])
     expected = PhaseHarmonicTransformer(J=2, mask=mask).fit_transform(X)
     found = PhaseHarmonicTransformer(J=2, mask=mask).fit_transform(hidden)

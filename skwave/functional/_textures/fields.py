@@ -1,7 +1,7 @@
 r"""Wavelet fields of a batch of signals and their phase harmonics, each scale on its own grid."""
 
 import math
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import NamedTuple
@@ -524,7 +524,7 @@ def modulus_deviation(spread: Tensor, power: Tensor, std: Tensor, gain: Tensor) 
     return torch.maximum(safe_sqrt(spread), floor)
 
 
-def reference(x: Tensor, plan: FieldPlan) -> Reference:
+def reference(x: Tensor, plan: FieldPlan, *, batch_size: int | None = None) -> Reference:
     """Means and deviations of a field, averaged over its realisations.
 
     Parameters
@@ -533,26 +533,44 @@ def reference(x: Tensor, plan: FieldPlan) -> Reference:
         Realisations.
     plan : FieldPlan
         Made by `field_plan`.
+    batch_size : int, default=None
+        Realisations at once; None for all.
 
     Returns
     -------
     reference : Reference
         Averages over the realisations.
     """
-    fields = Fields(x, plan)
     mean = x.mean((0, -2, -1))
     std = safe_sqrt((x - mean[:, None, None]).square().mean((0, -2, -1)))
+    batches = [_averages(part, plan) for part in x.split(batch_size or len(x))]
     means, moduli, waves = [], [], []
+    for j, gain in enumerate(plan.gains):
+        of_batches = [(n / len(x), *scales[j]) for n, scales in batches]
+        center = _sum(p * m for p, m, _, _ in of_batches)
+        # the variance within batches, and that of their means
+        spread = _sum(p * (v + (m - center).square()) for p, m, v, _ in of_batches)
+        power = _sum(p * w for p, _, _, w in of_batches)
+        means.append(center)
+        waves.append(wave_deviation(power, std, gain))
+        moduli.append(modulus_deviation(spread, power, std, gain))
+    return Reference(mean, std, means, moduli, waves)
+
+
+def _sum(terms: Iterable[Tensor]) -> Tensor:
+    return torch.stack(list(terms)).sum(0)
+
+
+def _averages(x: Tensor, plan: FieldPlan) -> tuple[int, list[tuple[Tensor, Tensor, Tensor]]]:
+    # number of signals, and for each scale means and variances of moduli, and powers of waves
+    fields, found = Fields(x, plan), []
     for j in range(plan.J + 1):
         w = fields.harmonic(j, 1, plan.fine(j))
         u = fields.envelope(w)
         mean = fields.average(u, j).mean(0)
-        means.append(mean)
         spread = fields.average((u - mean[..., None, None]).square(), j).mean(0)
-        power = fields.average(squared_modulus(w), j).mean(0)
-        waves.append(wave_deviation(power, std, plan.gains[j]))
-        moduli.append(modulus_deviation(spread, power, std, plan.gains[j]))
-    return Reference(x.mean((0, -2, -1)), std, means, moduli, waves)
+        found.append((mean, spread, fields.average(squared_modulus(w), j).mean(0)))
+    return len(x), found
 
 
 def own_reference(x: Tensor, fields: Fields) -> Reference:

@@ -22,7 +22,9 @@ def _radii(shape: Shape) -> Tensor:
     return torch.hypot(y[:, None], x).round().long()
 
 
-def smoothed_spectrum(x: Tensor, plan: FieldPlan, *, periodic: bool = True) -> Tensor:
+def smoothed_spectrum(
+    x: Tensor, plan: FieldPlan, *, periodic: bool = True, batch_size: int | None = None
+) -> Tensor:
     r"""Power spectrum of a field, smoothed to the resolution of wavelets in scale and orientation.
 
     .. math:: P(\omega) = R(|\omega|)\, \frac{\sum_\lambda r_\lambda |\hat\psi_\lambda(\omega)|^2}
@@ -40,13 +42,17 @@ def smoothed_spectrum(x: Tensor, plan: FieldPlan, *, periodic: bool = True) -> T
         Gives the wavelets; those that end within the grid of the signals.
     periodic : bool, default=True
         Whether the fields are; else they are multiplied by a Hann window.
+    batch_size : int, default=None
+        Realisations at once; None for all.
 
     Returns
     -------
     P : Tensor, shape (C, H, W)
         Average of :math:`|\hat x|^2`; its sum is the variance. 0 at frequency 0.
     """
-    power = fft(windowed(x, periodic)).abs().square().mean(0)
+    power = x.new_zeros(x.shape[1:])
+    for part in x.split(batch_size or len(x)):
+        power = power + fft(windowed(part, periodic)).abs().square().sum(0) / len(x)
     shape = x.shape[-2], x.shape[-1]
     radii = _radii(shape).to(x.device).flatten()
     counts = torch.bincount(radii).to(power)

@@ -198,6 +198,14 @@ def test_reference_of_several_realisations(image):
         torch.testing.assert_close(ref.moduli[j].square(), (moduli[0] + moduli[1]) / 2)
 
 
+def test_reference_in_batches(image):
+    x = torch.stack([k * image(2, 16, 16) + k for k in range(1, 6)])
+    plan = field_plan((16, 16), 2, 2, n_phases=3)
+    whole, batches = reference(x, plan), reference(x, plan, batch_size=2)
+    for a, b in zip(whole, batches, strict=True):
+        torch.testing.assert_close(b, a)
+
+
 @pytest.mark.parametrize("periodic", [False, True])
 def test_a_hole_is_left_out_with_its_surroundings(periodic):
     valid = torch.ones(32, 32, dtype=torch.bool)
