@@ -157,7 +157,8 @@ def test_b6_memory_is_that_of_a_few_pieces():
     Path("/proc/self/clear_refs").write_text("5")
     before = mebibytes("VmRSS")
     output = est.transform(X).nbytes / 2**20
-    assert mebibytes("VmHWM") - before < output + 100  # at once, ten times as much
+    # compiled loops hold a piece in each lane of a vector, up to 180; at once, it is 1000
+    assert mebibytes("VmHWM") - before < output + 200
 
 
 def test_b6_signals_are_long_by_their_supports():
